@@ -1,0 +1,23 @@
+"""The errors a user can meet, each with a message that says what is wrong and how to mend it."""
+
+from collections.abc import Sequence
+
+
+class ConfigError(ValueError):
+    """A user's mistake; lists every problem found, each with its fix.
+
+    The command line prints it and exits with code 2. Nothing has been written when it is raised.
+    """
+
+    def __init__(self, problems: str | Sequence[str]):
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class NonFiniteError(RuntimeError):
+    """Training produced a loss that is not finite; the run stopped before it could be saved."""
+
+
+def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
+    """Return the message for a name that is not among the valid ones."""
+    return f"unknown {what} {value!r}; choose from: {', '.join(sorted(choices))}"

@@ -1,0 +1,83 @@
+"""The interface of the RL inside a trial: learners plug in here."""
+
+import dataclasses
+from typing import Any, ClassVar, Protocol
+
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+
+@dataclasses.dataclass(frozen=True)
+class TableSpec:
+    """The sizes of a task as a tabular learner sees it.
+
+    Attributes:
+      num_states: number of states S, absorbing ones included.
+      num_actions: number of actions A.
+      episode_length: steps after which an episode is truncated.
+    """
+
+    num_states: int
+    num_actions: int
+    episode_length: int
+
+
+@struct.dataclass
+class Transition:
+    """One step of a task: (s, a, r, s', terminated, truncated).
+
+    Attributes:
+      s: [] state in which the action was taken.
+      a: [] action.
+      r: [] reward.
+      next_s: [] state that was entered, before any new episode starts.
+      terminated: [] whether `next_s` is absorbing.
+      truncated: [] whether the episode ended for another reason.
+    """
+
+    s: Int[Array, ""]
+    a: Int[Array, ""]
+    r: Float[Array, ""]
+    next_s: Int[Array, ""]
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+
+
+@struct.dataclass
+class ActionValues:
+    """What object-level RL knows about one state.
+
+    Attributes:
+      q: [A] action values Q(s, ·).
+      counts: [A] how often each action was taken in this state, as float32.
+    """
+
+    q: Float[Array, " A"]
+    counts: Float[Array, " A"]
+
+
+class Learner(Protocol):
+    """An ordinary RL algorithm that runs inside a trial, for one task; callers `vmap`.
+
+    A learner is a frozen dataclass whose fields are its configuration. Its state is any pytree of
+    arrays, cleared between trials and kept across the episodes of one.
+    """
+
+    learner: ClassVar[str]
+    """Name of the algorithm."""
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        ...
+
+    def init(self, spec: TableSpec) -> Any:
+        """Return the state of a learner that has seen nothing."""
+        ...
+
+    def update(self, spec: TableSpec, state: Any, transition: Transition) -> Any:
+        """Return the state after one more transition."""
+        ...
+
+    def values(self, spec: TableSpec, state: Any, s: Int[Array, ""]) -> ActionValues:
+        """Return the current action values and visit counts of state `s`."""
+        ...

@@ -1,0 +1,75 @@
+"""Tabular Q-learning as object-level RL (design, section 5.2; Watkins and Dayan 1992)."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
+
+
+@struct.dataclass
+class QLearningState:
+    """The table of a Q-learner.
+
+    Attributes:
+      q: [S, A] action values.
+      counts: [S, A] visits of each pair, float32.
+    """
+
+    q: Float[Array, "S A"]
+    counts: Float[Array, "S A"]
+
+
+@dataclasses.dataclass(frozen=True)
+class QLearning:
+    """One off-policy update a step: Q(s,a) ← Q(s,a) + η (r + γ max_a' Q(s',a') − Q(s,a)).
+
+    A truncated episode bootstraps from s', a terminated one does not.
+
+    Attributes:
+      discount: γ.
+      step_size: η; 0 stands for n(s,a)^−ω.
+      step_exponent: ω.
+      initial_value: value of pairs never tried; above the true values it is optimistic.
+    """
+
+    learner: ClassVar[str] = "q-learning"
+
+    discount: float = 0.95
+    step_size: float = 0.0
+    step_exponent: float = 0.8
+    initial_value: float = 0.0
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        found = []
+        if not 0.0 <= self.discount <= 1.0:
+            found.append(f"learner.discount is {self.discount}; it must be between 0 and 1")
+        if not 0.0 <= self.step_size <= 1.0:
+            found.append(f"learner.step_size is {self.step_size}; it must be between 0 (n^−ω) and 1")
+        if self.step_exponent < 0.0:
+            found.append(f"learner.step_exponent is {self.step_exponent}; it must be 0 or above")
+        return found
+
+    def init(self, spec: TableSpec) -> QLearningState:
+        """Return the state of a learner that has seen nothing."""
+        pairs = (spec.num_states, spec.num_actions)
+        return QLearningState(q=jnp.full(pairs, self.initial_value), counts=jnp.zeros(pairs))
+
+    def update(self, spec: TableSpec, state: QLearningState, transition: Transition) -> QLearningState:
+        """Update the value of one pair."""
+        del spec
+        s, a = transition.s, transition.a
+        counts = state.counts.at[s, a].add(1.0)
+        eta = self.step_size or counts[s, a] ** -self.step_exponent
+        bootstrap = jnp.where(transition.terminated, 0.0, state.q[transition.next_s].max())
+        error = transition.r + self.discount * bootstrap - state.q[s, a]
+        return QLearningState(q=state.q.at[s, a].add(eta * error), counts=counts)
+
+    def values(self, spec: TableSpec, state: QLearningState, s: Int[Array, ""]) -> ActionValues:
+        """Return the current action values and visit counts of state `s`."""
+        del spec
+        return ActionValues(q=state.q[s], counts=state.counts[s])

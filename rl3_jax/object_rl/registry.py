@@ -1,0 +1,19 @@
+"""The object-level learners by name."""
+
+from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.object_rl.base import Learner
+from rl3_jax.object_rl.model_based import ModelBased
+from rl3_jax.object_rl.q_learning import QLearning
+
+LEARNERS: dict[str, type[Learner]] = {learner.learner: learner for learner in (ModelBased, QLearning)}
+
+
+def make_learner(name: str) -> Learner:
+    """Return the learner of that name with its default configuration.
+
+    Raises:
+      ConfigError: if there is none of that name.
+    """
+    if name not in LEARNERS:
+        raise ConfigError(unknown_choice("learner", name, list(LEARNERS)))
+    return LEARNERS[name]()

@@ -1,0 +1,7 @@
+"""The meta-MDP: a task plus object-level RL, seen as one gymnax environment."""
+
+from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
+from rl3_jax.trial.make import METHODS, make, method_features
+from rl3_jax.trial.observation import Features
+
+__all__ = ["METHODS", "Features", "TrialEnv", "TrialParams", "TrialState", "make", "method_features"]

@@ -1,0 +1,58 @@
+"""Ready-made trials by name."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.object_rl import make_learner
+from rl3_jax.tasks import TaskFamily, make_family
+from rl3_jax.trial.env import TrialEnv, TrialParams
+from rl3_jax.trial.observation import Features
+
+METHODS: dict[str, Features] = {
+    "rl2": Features(advantages=False, value=False, counts=False),
+    "rl3": Features(),
+}
+"""RL² sees the raw history; RL³ also sees action values and visit counts."""
+
+POOL_SIZE = 1024
+"""Tasks in the pool of `make`, on which trainers that reset at each step draw."""
+
+
+def method_features(method: str, family: TaskFamily) -> Features:
+    """Return what the meta-policy sees under a method, with the family's scale of values.
+
+    Raises:
+      ConfigError: if there is no such method.
+    """
+    if method not in METHODS:
+        raise ConfigError(unknown_choice("method", method, list(METHODS)))
+    return dataclasses.replace(METHODS[method], value_scale=family.value_scale)
+
+
+def make(
+    family: str, *, method: str = "rl3", horizon: int = 100, learner: str = "model-based", **options: Any
+) -> tuple[TrialEnv, TrialParams]:
+    """Return a trial and its params, as `gymnax.make` does for its environments.
+
+    The params hold a pool of tasks, since gymnax's `step` resets at each step. To draw a fresh task
+    for each trial, call `reset_env` and `step_env` with `env.default_params`.
+
+    Args:
+      family: name of the task family.
+      method: `rl2` or `rl3`.
+      horizon: trial length H, steps.
+      learner: name of the object-level learner.
+      **options: fields of the family, e.g. `num_arms=10` or `variation="ood"`.
+
+    Raises:
+      ConfigError: if a name or value is not valid.
+    """
+    if horizon < 1:
+        raise ConfigError(f"horizon is {horizon}; a trial has at least 1 step")
+    task_family = make_family(family, **options)
+    features = method_features(method, task_family)
+    env = TrialEnv(task_family, horizon=horizon, features=features, learner=make_learner(learner))
+    return env, env.pool(jax.random.key(0), POOL_SIZE)

@@ -1,0 +1,122 @@
+"""What the meta-policy sees: a flat vector whose layout is data (design, section 6)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from rl3_jax.object_rl import ActionValues
+from rl3_jax.tasks import TaskFamily
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Which parts the observation has, and how they are scaled; `rl2` and `rl3` are presets of this.
+
+    Attributes:
+      state: the current state, one-hot.
+      previous_action: one-hot; zeros at a trial's first step.
+      previous_reward: 0 at a trial's first step.
+      trial_start: a flag for the trial's first step.
+      episode_time: step within the episode / episode length.
+      trial_time: step within the trial / H.
+      advantages: (Q(s,·) − max Q(s,·)) / value_scale.
+      value: max Q(s,·) / value_scale.
+      counts: n(s,·) / count_scale.
+      value_scale: divisor of action values; 1 for bandits, 10 for MDPs.
+      count_scale: divisor of visit counts.
+    """
+
+    state: bool = True
+    previous_action: bool = True
+    previous_reward: bool = True
+    trial_start: bool = True
+    episode_time: bool = True
+    trial_time: bool = True
+    advantages: bool = True
+    value: bool = True
+    counts: bool = True
+    value_scale: float = 10.0
+    count_scale: float = 10.0
+
+    @property
+    def uses_object_rl(self) -> bool:
+        """Whether any part comes from object-level RL."""
+        return self.advantages or self.value or self.counts
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        return [
+            f"features.{field} is {getattr(self, field)}; a divisor must be above 0"
+            for field in ("value_scale", "count_scale")
+            if getattr(self, field) <= 0.0
+        ]
+
+
+def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
+    """Return where each part stands in the observation, in order."""
+    sizes = {
+        "state": family.num_states if family.shows_state else 0,
+        "previous_action": family.num_actions,
+        "previous_reward": 1,
+        "trial_start": 1,
+        "episode_time": 1,
+        "trial_time": 1,
+        "advantages": family.num_actions,
+        "value": 1,
+        "counts": family.num_actions,
+    }
+    slices, start = {}, 0
+    for part, size in sizes.items():
+        if size and getattr(features, part):
+            slices[part] = slice(start, start + size)
+            start += size
+    return slices
+
+
+def size(slices: dict[str, slice]) -> int:
+    """Return D, the length of an observation with this layout."""
+    return max((part.stop for part in slices.values()), default=0)
+
+
+def state_parts(
+    family: TaskFamily,
+    s: Int[Array, ""],
+    previous_action: Int[Array, ""],
+    previous_reward: Float[Array, ""],
+    trial_start: Bool[Array, ""],
+) -> dict[str, Float[Array, " _"]]:
+    """Return the parts that tell what just happened.
+
+    Args:
+      family: the task family.
+      s: current state.
+      previous_action: the last action taken.
+      previous_reward: the reward it was paid.
+      trial_start: whether this is the trial's first step, so that there was no last action.
+    """
+    action = jax.nn.one_hot(previous_action, family.num_actions)
+    return {
+        "state": jax.nn.one_hot(s, family.num_states),
+        "previous_action": jnp.where(trial_start, 0.0, action),
+        "previous_reward": previous_reward[None],
+        "trial_start": trial_start[None],
+    }
+
+
+def value_parts(features: Features, action_values: ActionValues) -> dict[str, Float[Array, " _"]]:
+    """Return the parts that come from object-level RL, scaled."""
+    best = action_values.q.max()
+    return {
+        "advantages": (action_values.q - best) / features.value_scale,
+        "value": best[None] / features.value_scale,
+        "counts": action_values.counts / features.count_scale,
+    }
+
+
+def assemble(slices: dict[str, slice], parts: dict[str, Float[Array, " _"]]) -> Float[Array, " D"]:
+    """Return the observation vector [D], float32, made of the parts that the layout names."""
+    if not slices:
+        return jnp.zeros(0)
+    return jnp.concatenate([parts[name].astype(jnp.float32) for name in slices])
