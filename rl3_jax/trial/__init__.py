@@ -1,7 +1,18 @@
 """The meta-MDP: a task plus object-level RL, seen as one gymnax environment."""
 
+from rl3_jax.trial.behaviour import Behaviour, run_trials
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
 from rl3_jax.trial.make import METHODS, make, method_features
 from rl3_jax.trial.observation import Features
 
-__all__ = ["METHODS", "Features", "TrialEnv", "TrialParams", "TrialState", "make", "method_features"]
+__all__ = [
+    "METHODS",
+    "Behaviour",
+    "Features",
+    "TrialEnv",
+    "TrialParams",
+    "TrialState",
+    "make",
+    "method_features",
+    "run_trials",
+]

@@ -1,0 +1,102 @@
+"""Hyperparameters of the outer RL."""
+
+import dataclasses
+from typing import Literal
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig:
+    """PPO over whole trials (Schulman et al. 2017); the defaults are the paper presets' (design, section 7).
+
+    Attributes:
+      trials: B, trials collected in an iteration.
+      minibatch_trials: whole trials in a minibatch; divides `trials`.
+      epochs: passes over the batch at the most; the actor may stop earlier.
+      discount: γ of the outer RL.
+      gae_lambda: λ of generalised advantage estimation.
+      clip: ε of the clipped surrogate objective.
+      kl_limit: the actor stops for this iteration once the mean KL from the rollout policy is at
+        this or more after an epoch; the critic goes on.
+      learning_rate: at the first iteration.
+      learning_rate_final: reached linearly after the last one.
+      entropy_bonus: at the first iteration.
+      entropy_bonus_final: reached linearly after the last one.
+      critic_coefficient: factor of the critic's mean squared error.
+      critic_l2: multiple of the critic's parameters added to its gradient before Adam.
+      adam_epsilon: ε of Adam.
+      max_grad_norm: global norm to which each network's gradient is clipped; 0 for no clipping.
+      normalise_advantages: subtract the mean and divide by the standard deviation in each minibatch.
+      critic_scale: what the critic's output is multiplied by; `remaining-steps` is H − t, which lets
+        the critic of an undiscounted return learn at once.
+    """
+
+    trials: int = 328
+    minibatch_trials: int = 41
+    epochs: int = 8
+    discount: float = 0.99
+    gae_lambda: float = 0.3
+    clip: float = 0.2
+    kl_limit: float = 0.01
+    learning_rate: float = 3e-4
+    learning_rate_final: float = 3e-4
+    entropy_bonus: float = 0.1
+    entropy_bonus_final: float = 0.0
+    critic_coefficient: float = 0.5
+    critic_l2: float = 0.01
+    adam_epsilon: float = 1e-7
+    max_grad_norm: float = 0.0
+    normalise_advantages: bool = True
+    critic_scale: Literal["none", "remaining-steps"] = "none"
+
+    @property
+    def num_minibatches(self) -> int:
+        """Minibatches in an epoch."""
+        return self.trials // self.minibatch_trials
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        found = [
+            f"ppo.{field} is {getattr(self, field)}; it must be at least 1"
+            for field in ("trials", "minibatch_trials", "epochs")
+            if getattr(self, field) < 1
+        ]
+        if not found and self.trials % self.minibatch_trials:
+            divisors = [str(n) for n in range(1, self.trials + 1) if self.trials % n == 0]
+            found.append(
+                f"ppo.minibatch_trials is {self.minibatch_trials}, which does not divide"
+                f" ppo.trials {self.trials}; divisors are {', '.join(divisors)}"
+            )
+        found += [
+            f"ppo.{field} is {getattr(self, field)}; it must be between 0 and 1"
+            for field in ("discount", "gae_lambda")
+            if not 0.0 <= getattr(self, field) <= 1.0
+        ]
+        found += [
+            f"ppo.{field} is {getattr(self, field)}; it must be above 0"
+            for field in ("clip", "kl_limit", "learning_rate", "adam_epsilon")
+            if not getattr(self, field) > 0.0
+        ]
+        found += [
+            f"ppo.{field} is {getattr(self, field)}; it must be 0 or above"
+            for field in (
+                "learning_rate_final", "entropy_bonus", "entropy_bonus_final",
+                "critic_coefficient", "critic_l2", "max_grad_norm",
+            )
+            if not getattr(self, field) >= 0.0
+        ]
+        return found
+
+
+def linear(initial: float, final: float, progress: Float[Array, ""]) -> Float[Array, ""]:
+    """Return initial + (final − initial)·min(progress, 1): a linear schedule that then keeps its end.
+
+    Args:
+      initial: value at progress 0.
+      final: value from progress 1 on.
+      progress: [] iteration / total iterations, as first configured.
+    """
+    fraction = jnp.minimum(progress, 1.0)
+    return initial + (final - initial) * fraction

@@ -1,0 +1,57 @@
+"""One iteration of the outer RL: collect B whole trials, then update."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rl3_jax.policies import Params, Policy
+from rl3_jax.ppo.advantages import gae
+from rl3_jax.ppo.config import PPOConfig
+from rl3_jax.ppo.loss import Batch, critic_values
+from rl3_jax.ppo.rollout import rollout
+from rl3_jax.ppo.update import PPOState, Rates, update
+from rl3_jax.trial import TrialEnv
+
+
+def collect(
+    config: PPOConfig, env: TrialEnv, policy: Policy, params: Params, keys: PRNGKeyArray
+) -> tuple[Batch, dict[str, Float[Array, ""]]]:
+    """Collect one trial for each key, and estimate advantages.
+
+    Args:
+      config: discount, λ and the critic's scale.
+      env: the trial.
+      policy: the meta-policy.
+      params: its parameters.
+      keys: [B] one key a trial; consumed.
+
+    Returns:
+      The batch, and the metrics `mean_return` (undiscounted, of a whole trial) and `explained_variance`
+      (1 − Var(return − V)/Var(return), over all steps).
+    """
+    trajectory = jax.vmap(rollout, in_axes=(None, None, None, 0))(env, policy, params["actor"], keys)
+    values = critic_values(config, policy, params["critic"], trajectory.observations)
+    advantages = jax.vmap(gae, in_axes=(0, 0, None, None))(
+        trajectory.rewards, values, config.discount, config.gae_lambda
+    )
+    returns = advantages + values
+    metrics = {
+        "mean_return": trajectory.rewards.sum(-1).mean(),
+        "explained_variance": 1.0 - jnp.var(advantages) / jnp.var(returns),
+    }
+    return Batch(trajectory=trajectory, advantages=advantages, returns=returns), metrics
+
+
+def iterate(
+    config: PPOConfig,
+    env: TrialEnv,
+    policy: Policy,
+    state: PPOState,
+    rates: Rates,
+    keys: PRNGKeyArray,
+    key_update: PRNGKeyArray,
+) -> tuple[PPOState, dict[str, Float[Array, ""]]]:
+    """Run one iteration: collect with `keys` [B], update with `key_update`; both are consumed."""
+    batch, collected = collect(config, env, policy, state.params, keys)
+    state, learnt = update(config, policy, state, batch, rates, key_update)
+    return state, collected | learnt

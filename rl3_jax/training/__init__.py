@@ -1,0 +1,21 @@
+"""Compiled training and evaluation, as pure functions of one configuration."""
+
+from rl3_jax.training.config import EvaluationConfig, TrainConfig
+from rl3_jax.training.evaluate import Agent, evaluate, result_file, summarise, task_set_hash
+from rl3_jax.training.train import CHUNK_CAPACITY, METRICS, TrainState, init, train_chunk, train_iteration
+
+__all__ = [
+    "CHUNK_CAPACITY",
+    "METRICS",
+    "Agent",
+    "EvaluationConfig",
+    "TrainConfig",
+    "TrainState",
+    "evaluate",
+    "init",
+    "result_file",
+    "summarise",
+    "task_set_hash",
+    "train_chunk",
+    "train_iteration",
+]

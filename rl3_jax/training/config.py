@@ -1,0 +1,105 @@
+"""The one configuration of a run, composed of the parts' own."""
+
+import dataclasses
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.object_rl import Learner, ModelBased
+from rl3_jax.policies import Policy, PolicyConfig
+from rl3_jax.ppo import PPOConfig
+from rl3_jax.tasks import RandomMdp, TaskFamily
+from rl3_jax.trial import Features, TrialEnv
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """Held-out evaluation during training.
+
+    Attributes:
+      every: iterations between evaluations; 0 for none.
+      num_tasks: held-out tasks.
+      seed: of the held-out tasks; no training stream uses them, whatever its seed.
+    """
+
+    every: int = 50
+    num_tasks: int = 500
+    seed: int = 0
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        found = []
+        if self.every < 0:
+            found.append(f"evaluation.every is {self.every}; it must be 0 (never) or above")
+        if self.num_tasks < 2:
+            found.append(f"evaluation.num_tasks is {self.num_tasks}; a standard error needs at least 2")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a run's result. Hashable: the static argument of the compiled training.
+
+    Attributes:
+      task: the task family.
+      horizon: trial length H, steps.
+      features: what the meta-policy sees.
+      learner: object-level RL.
+      policy: the meta-policy's networks.
+      ppo: the outer RL.
+      iterations: length of the run; schedules end there.
+      seed: of all training streams.
+      evaluation: held-out evaluation during training.
+      checkpoint_every: iterations between checkpoints; the end is always saved.
+    """
+
+    task: TaskFamily = RandomMdp()
+    horizon: int = 100
+    features: Features = Features()
+    learner: Learner = ModelBased()
+    policy: PolicyConfig = PolicyConfig()
+    ppo: PPOConfig = PPOConfig()
+    iterations: int = 1000
+    seed: int = 0
+    evaluation: EvaluationConfig = EvaluationConfig()
+    checkpoint_every: int = 100
+
+    @property
+    def env(self) -> TrialEnv:
+        """The trial that is trained on."""
+        return TrialEnv(self.task, horizon=self.horizon, features=self.features, learner=self.learner)
+
+    @property
+    def network(self) -> Policy:
+        """The meta-policy for this trial."""
+        env = self.env
+        return Policy(self.policy, env.observation_size, env.num_actions)
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps in an iteration, B·H."""
+        return self.ppo.trials * self.horizon
+
+    def problems(self) -> list[str]:
+        """Return a message for each problem of this configuration."""
+        found = []
+        for part in (self.task, self.features, self.learner, self.policy, self.ppo, self.evaluation):
+            found += part.problems()
+        if self.horizon < 1:
+            found.append(f"horizon is {self.horizon}; a trial has at least 1 step")
+        if self.iterations < 1:
+            found.append(f"iterations is {self.iterations}; a run has at least 1")
+        if not 0 <= self.seed < 2**32:
+            found.append(f"seed is {self.seed}; it must be between 0 and 2^32 − 1")
+        if self.checkpoint_every < 1:
+            found.append(f"checkpoint_every is {self.checkpoint_every}; it must be at least 1")
+        if not self.env.layout:
+            found.append("features leaves the meta-policy nothing to see; switch at least one part on")
+        return found
+
+    def validate(self) -> None:
+        """Check the whole configuration.
+
+        Raises:
+          ConfigError: listing every problem found.
+        """
+        if found := self.problems():
+            raise ConfigError(found)

@@ -1,0 +1,144 @@
+"""Evaluation on held-out tasks, the same for agents and baselines."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from rl3_jax.object_rl import Transition
+from rl3_jax.policies import Policy, categorical
+from rl3_jax.tasks import Task
+from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.trial import TrialEnv, TrialState
+from rl3_jax.trial.behaviour import Behaviour, run_trials
+
+BATCH = 500
+"""Tasks evaluated in one call; bounds memory, does not change results."""
+CURVE_POINTS = 20
+"""Parts of the trial over which the reward curve averages."""
+
+
+@struct.dataclass
+class Agent:
+    """The behaviour of a meta-policy.
+
+    Attributes:
+      params: the actor's parameters.
+      policy: the meta-policy.
+      greedy: take the likeliest action instead of a sample.
+    """
+
+    params: PyTree
+    policy: Policy = struct.field(pytree_node=False)
+    greedy: bool = struct.field(pytree_node=False, default=False)
+
+    def init(self, env: TrialEnv, task: Task) -> Any:
+        """Return the memory before the trial."""
+        del env, task
+        return self.policy.initial_carry()
+
+    def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
+        """Return the memory unchanged: it lasts the whole trial."""
+        del env, state, key
+        return memory
+
+    def act(
+        self, env: TrialEnv, memory: Any, state: TrialState, observation: Float[Array, " D"], key: PRNGKeyArray
+    ) -> tuple[Any, Int[Array, ""]]:
+        """Return the memory and an action. The key is consumed."""
+        del env, state
+        memory, logits = self.policy.step(self.params, memory, observation)
+        return memory, logits.argmax(-1) if self.greedy else categorical.sample(key, logits)
+
+    def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
+        """Return the memory unchanged: the next observation tells what happened."""
+        del env, transition
+        return memory
+
+
+@partial(jax.jit, static_argnames=("env", "num_tasks"))
+def held_out_tasks(env: TrialEnv, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int) -> Task:
+    """Return [num_tasks] stacked held-out tasks, with indices from `start` on."""
+    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
+    return jax.vmap(env.family.sample_task)(keys)
+
+
+@partial(jax.jit, static_argnames=("env", "num_tasks"))
+def held_out_rewards(
+    env: TrialEnv, behaviour: Behaviour, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
+) -> Float[Array, "B H"]:
+    """Return the rewards of one trial for each held-out task, with indices from `start` on."""
+    tasks = held_out_tasks(env, seed, start, num_tasks)
+    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), start, num_tasks)
+    return run_trials(env, behaviour, tasks, keys)
+
+
+def evaluate(
+    env: TrialEnv,
+    behaviour: Behaviour,
+    *,
+    num_tasks: int,
+    seed: int = 0,
+    track: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Float[np.ndarray, "B H"]:
+    """Return the rewards of one trial on each of `num_tasks` held-out tasks.
+
+    Args:
+      env: the trial.
+      behaviour: who acts.
+      num_tasks: B.
+      seed: names the set of tasks.
+      track: wraps the iteration over batches, to show progress.
+    """
+    batch = min(BATCH, num_tasks)
+    rewards = [
+        np.asarray(held_out_rewards(env, behaviour, seed, start, batch))
+        for start in track(range(0, num_tasks, batch))
+    ]
+    return np.concatenate(rewards)[:num_tasks]
+
+
+def summarise(name: str, rewards: Float[np.ndarray, "B H"]) -> dict[str, Any]:
+    """Return one entry of a result file (design, section 8).
+
+    Fields: `name`; `mean_return` and its `standard_error` over tasks; `returns` of each task;
+    `reward_curve`, the mean reward per step in each twentieth of the trial (each step, if H < 20).
+    """
+    returns = rewards.sum(axis=1, dtype=np.float64)
+    parts = np.array_split(rewards.mean(axis=0, dtype=np.float64), min(CURVE_POINTS, rewards.shape[1]))
+    return {
+        "name": name,
+        "mean_return": float(returns.mean()),
+        "standard_error": float(returns.std(ddof=1) / np.sqrt(len(returns))),
+        "returns": [round(float(value), 4) for value in returns],
+        "reward_curve": [float(part.mean()) for part in parts],
+    }
+
+
+def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
+    """Return the SHA-256 of the held-out tasks' arrays: equal for results that saw the same tasks."""
+    digest = hashlib.sha256(env.family.name.encode())
+    batch = min(BATCH, num_tasks)
+    for start in range(0, num_tasks, batch):
+        kept = min(batch, num_tasks - start)
+        for leaf in jax.tree.leaves(held_out_tasks(env, seed, start, batch)):
+            digest.update(np.asarray(leaf[:kept]).tobytes())
+    return digest.hexdigest()
+
+
+def result_file(env: TrialEnv, results: list[dict[str, Any]], *, num_tasks: int, seed: int) -> dict[str, Any]:
+    """Return the content of a result file (design, section 8) from the entries of `summarise`."""
+    return {
+        "family": env.family.family,
+        "variation": env.family.variation,
+        "horizon": env.horizon,
+        "num_tasks": num_tasks,
+        "eval_seed": seed,
+        "task_set_sha256": task_set_hash(env, num_tasks=num_tasks, seed=seed),
+        "results": results,
+    }

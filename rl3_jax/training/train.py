@@ -1,0 +1,98 @@
+"""Compiled training: many iterations in one call (design, section 8)."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rl3_jax import ppo
+from rl3_jax.training.config import TrainConfig
+from rl3_jax.training.streams import Purpose, stream, task_keys
+
+CHUNK_CAPACITY = 64
+"""Iterations that one call can run, the length of the metrics it returns."""
+
+METRICS = (
+    "mean_return", "actor_loss", "critic_loss", "entropy", "kl", "actor_epochs",
+    "explained_variance", "learning_rate", "entropy_bonus", "max_abs_log_ratio",
+)
+"""Names of the metrics of an iteration; `max_abs_log_ratio` is that of its first minibatch."""
+
+
+@struct.dataclass
+class TrainState:
+    """All that changes in a run; saved and restored whole.
+
+    Attributes:
+      learnt: parameters and optimiser states.
+      iteration: [] iterations done.
+      key: [] root of all training streams, from the seed; constant.
+    """
+
+    learnt: ppo.PPOState
+    iteration: Int[Array, ""]
+    key: PRNGKeyArray
+
+
+@partial(jax.jit, static_argnames="config")
+def init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
+    """Return the state of a run before its first iteration.
+
+    Args:
+      config: the run.
+      key: root of all its random streams, e.g. `jax.random.key(config.seed)`; kept in the state.
+    """
+    learnt = ppo.init(config.ppo, config.network, stream(key, Purpose.INIT))
+    return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)
+
+
+def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
+    """Return the scheduled numbers of an iteration, from iteration / total iterations."""
+    progress = iteration / config.iterations
+    hyper = config.ppo
+    return ppo.Rates(
+        learning_rate=ppo.linear(hyper.learning_rate, hyper.learning_rate_final, progress),
+        entropy_bonus=ppo.linear(hyper.entropy_bonus, hyper.entropy_bonus_final, progress),
+    )
+
+
+def train_iteration(
+    config: TrainConfig, state: TrainState
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """Run one iteration; returns the new state and its metrics, named in `METRICS`."""
+    keys = task_keys(stream(state.key, Purpose.COLLECT, state.iteration), 0, config.ppo.trials)
+    key_update = stream(state.key, Purpose.UPDATE, state.iteration)
+    now = rates(config, state.iteration)
+    learnt, metrics = ppo.iterate(config.ppo, config.env, config.network, state.learnt, now, keys, key_update)
+    metrics |= {"learning_rate": now.learning_rate, "entropy_bonus": now.entropy_bonus}
+    return state.replace(learnt=learnt, iteration=state.iteration + 1), metrics
+
+
+@partial(jax.jit, static_argnames="config", donate_argnames="state")
+def train_chunk(
+    config: TrainConfig, state: TrainState, num_iterations: Int[Array, ""] | int
+) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
+    """Run several iterations in one call.
+
+    The number of iterations is an argument, not a constant of the program: one compilation serves
+    chunks of any length, and the result does not depend on how a run is cut into chunks.
+
+    Args:
+      config: the run.
+      state: its state; donated, so not to be used again.
+      num_iterations: at most C = `CHUNK_CAPACITY`.
+
+    Returns:
+      The new state, and [C] arrays of metrics, of which the first `num_iterations` entries count.
+    """
+
+    def body(index, carry):
+        state, history = carry
+        state, metrics = train_iteration(config, state)
+        history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in METRICS}
+        return state, history
+
+    history = {name: jnp.zeros(CHUNK_CAPACITY) for name in METRICS}
+    return jax.lax.fori_loop(0, num_iterations, body, (state, history))

@@ -1,0 +1,86 @@
+"""Running any way of behaving, learnt or classic, through trials: evaluation is made of this."""
+
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rl3_jax.object_rl import Transition
+from rl3_jax.tasks import Task
+from rl3_jax.trial.env import TrialEnv, TrialState
+
+
+class Behaviour(Protocol):
+    """A way of behaving in a trial: a pytree whose methods are for one task.
+
+    Its memory is any pytree of arrays, made anew for each trial.
+    """
+
+    def init(self, env: TrialEnv, task: Task) -> Any:
+        """Return the memory before the trial. Only a clairvoyant may look at the task."""
+        ...
+
+    def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
+        """Return the memory at an episode's first step: the place to plan. The key is consumed."""
+        ...
+
+    def act(
+        self, env: TrialEnv, memory: Any, state: TrialState, observation: Float[Array, " D"], key: PRNGKeyArray
+    ) -> tuple[Any, Int[Array, ""]]:
+        """Return the memory and an action. The key is consumed."""
+        ...
+
+    def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
+        """Return the memory after a step of the task."""
+        ...
+
+
+def run_trials(
+    env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: PRNGKeyArray
+) -> Float[Array, "B H"]:
+    """Return the rewards of one trial for each of B tasks.
+
+    What a task does by chance depends on its key alone: every behaviour that takes the same actions
+    meets the same outcomes.
+
+    Args:
+      env: the trial.
+      behaviour: who acts.
+      tasks: [B] stacked tasks.
+      keys: [B] one key a trial; consumed.
+    """
+    params = env.default_params
+    key_start, key_steps = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    observations, states = jax.vmap(env.start)(key_start, tasks)
+    memories = jax.vmap(lambda task: behaviour.init(env, task))(tasks)
+
+    def plan(states, memories, keys):
+        planned = jax.vmap(lambda *args: behaviour.begin_episode(env, *args))(memories, states, keys)
+        starts = states.inner.time == 0
+        return jax.tree.map(
+            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old), planned, memories
+        )
+
+    def act_and_learn(memory, state, observation, key_act, key_env):
+        memory, action = behaviour.act(env, memory, state, observation, key_act)
+        observation, state, reward, _, info = env.step_env(key_env, state, action, params)
+        return behaviour.learn(env, memory, info["transition"]), state, observation, reward
+
+    def step(carry, time):
+        memories, states, observations = carry
+        fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+        key_env, key_plan, key_act = jnp.moveaxis(
+            jax.vmap(lambda key: jax.random.split(key, 3))(fold(key_steps, time)), 1, 0
+        )
+        # A condition on the whole batch: under vmap each task would plan at each step.
+        memories = jax.lax.cond(
+            (states.inner.time == 0).any(), plan, lambda _, memories, __: memories, states, memories, key_plan
+        )
+        memories, states, observations, rewards = jax.vmap(act_and_learn)(
+            memories, states, observations, key_act, key_env
+        )
+        return (memories, states, observations), rewards
+
+    _, rewards = jax.lax.scan(step, (memories, states, observations), jnp.arange(env.horizon))
+    return rewards.T
