@@ -61,7 +61,9 @@ class ModelBased:
         if self.tolerance < 0.0:
             found.append(f"learner.tolerance is {self.tolerance}; it must be 0 (fixed sweeps) or above")
         if self.max_sweeps < 0:
-            found.append(f"learner.max_sweeps is {self.max_sweeps}; it must be 0 (the episode length) or above")
+            found.append(
+                f"learner.max_sweeps is {self.max_sweeps}; it must be 0 (the episode length) or above"
+            )
         return found
 
     def init(self, spec: TableSpec) -> ModelBasedState | BanditModel:

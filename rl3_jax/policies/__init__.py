@@ -7,4 +7,15 @@ from rl3_jax.policies.markov import Markov
 from rl3_jax.policies.policy import Params, Policy, PolicyConfig
 from rl3_jax.policies.registry import CORES, make_core
 
-__all__ = ["CORES", "Core", "CoreModule", "Gru", "Markov", "Params", "Policy", "PolicyConfig", "categorical", "make_core"]
+__all__ = [
+    "CORES",
+    "Core",
+    "CoreModule",
+    "Gru",
+    "Markov",
+    "Params",
+    "Policy",
+    "PolicyConfig",
+    "categorical",
+    "make_core",
+]

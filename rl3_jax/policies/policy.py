@@ -39,7 +39,9 @@ class PolicyConfig:
         if self.width < 1:
             found.append(f"policy.width is {self.width}; a layer has at least 1 unit")
         if self.input_layers < 1:
-            found.append(f"policy.input_layers is {self.input_layers}; at least 1 maps the observation to the width")
+            found.append(
+                f"policy.input_layers is {self.input_layers}; at least 1 maps the observation to the width"
+            )
         return found
 
 

@@ -82,8 +82,12 @@ class PPOConfig:
         found += [
             f"ppo.{field} is {getattr(self, field)}; it must be 0 or above"
             for field in (
-                "learning_rate_final", "entropy_bonus", "entropy_bonus_final",
-                "critic_coefficient", "critic_l2", "max_grad_norm",
+                "learning_rate_final",
+                "entropy_bonus",
+                "entropy_bonus_final",
+                "critic_coefficient",
+                "critic_l2",
+                "max_grad_norm",
             )
             if not getattr(self, field) >= 0.0
         ]

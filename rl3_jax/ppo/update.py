@@ -118,9 +118,9 @@ def _minibatch_step(
         return (state.params["actor"], state.opt_state["actor"]), metrics
 
     (actor, actor_opt), metrics = jax.lax.cond(actor_active, actor_step, actor_rests)
-    error, grad = jax.value_and_grad(
-        lambda params: critic_loss(config, policy, params, minibatch)
-    )(state.params["critic"])
+    error, grad = jax.value_and_grad(lambda params: critic_loss(config, policy, params, minibatch))(
+        state.params["critic"]
+    )
     grad = jax.tree.map(lambda g: config.critic_coefficient * g, grad)
     critic, critic_opt = _descend(config, "critic", state, grad, rates)
     state = PPOState(

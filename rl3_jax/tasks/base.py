@@ -121,10 +121,12 @@ class TaskFamily(environment.Environment[TabularState, TTask]):
     def state_space(self, params: TTask | None = None) -> spaces.Dict:
         """The S states and the steps within an episode."""
         del params
-        return spaces.Dict({
-            "time": spaces.Discrete(self.episode_length + 1),
-            "s": spaces.Discrete(self.num_states),
-        })
+        return spaces.Dict(
+            {
+                "time": spaces.Discrete(self.episode_length + 1),
+                "s": spaces.Discrete(self.num_states),
+            }
+        )
 
     def _arrive(
         self, state: TabularState, next_s: Int[Array, ""], reward: Float[Array, ""], params: TTask

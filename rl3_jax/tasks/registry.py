@@ -20,7 +20,11 @@ def make_family(name: str, **options: Any) -> TaskFamily:
     if name not in FAMILIES:
         raise ConfigError(unknown_choice("family", name, list(FAMILIES)))
     fields = [field.name for field in dataclasses.fields(FAMILIES[name])]
-    unknown = [unknown_choice(f"field of family {name}", option, fields) for option in options if option not in fields]
+    unknown = [
+        unknown_choice(f"field of family {name}", option, fields)
+        for option in options
+        if option not in fields
+    ]
     if unknown:
         raise ConfigError(unknown)
     family = FAMILIES[name](**options)

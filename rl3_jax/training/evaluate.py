@@ -48,7 +48,12 @@ class Agent:
         return memory
 
     def act(
-        self, env: TrialEnv, memory: Any, state: TrialState, observation: Float[Array, " D"], key: PRNGKeyArray
+        self,
+        env: TrialEnv,
+        memory: Any,
+        state: TrialState,
+        observation: Float[Array, " D"],
+        key: PRNGKeyArray,
     ) -> tuple[Any, Int[Array, ""]]:
         """Return the memory and an action. The key is consumed."""
         del env, state
@@ -62,7 +67,9 @@ class Agent:
 
 
 @partial(jax.jit, static_argnames=("env", "num_tasks"))
-def held_out_tasks(env: TrialEnv, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int) -> Task:
+def held_out_tasks(
+    env: TrialEnv, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
+) -> Task:
     """Return [num_tasks] stacked held-out tasks, with indices from `start` on."""
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
     return jax.vmap(env.family.sample_task)(keys)
@@ -70,7 +77,11 @@ def held_out_tasks(env: TrialEnv, seed: Int[Array, ""] | int, start: Int[Array, 
 
 @partial(jax.jit, static_argnames=("env", "num_tasks"))
 def held_out_rewards(
-    env: TrialEnv, behaviour: Behaviour, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
+    env: TrialEnv,
+    behaviour: Behaviour,
+    seed: Int[Array, ""] | int,
+    start: Int[Array, ""] | int,
+    num_tasks: int,
 ) -> Float[Array, "B H"]:
     """Return the rewards of one trial for each held-out task, with indices from `start` on."""
     tasks = held_out_tasks(env, seed, start, num_tasks)

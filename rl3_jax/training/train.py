@@ -15,8 +15,16 @@ CHUNK_CAPACITY = 64
 """Iterations that one call can run, the length of the metrics it returns."""
 
 METRICS = (
-    "mean_return", "actor_loss", "critic_loss", "entropy", "kl", "actor_epochs",
-    "explained_variance", "learning_rate", "entropy_bonus", "max_abs_log_ratio",
+    "mean_return",
+    "actor_loss",
+    "critic_loss",
+    "entropy",
+    "kl",
+    "actor_epochs",
+    "explained_variance",
+    "learning_rate",
+    "entropy_bonus",
+    "max_abs_log_ratio",
 )
 """Names of the metrics of an iteration; `max_abs_log_ratio` is that of its first minibatch."""
 
@@ -58,9 +66,7 @@ def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
     )
 
 
-def train_iteration(
-    config: TrainConfig, state: TrainState
-) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+def train_iteration(config: TrainConfig, state: TrainState) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """Run one iteration; returns the new state and its metrics, named in `METRICS`."""
     keys = task_keys(stream(state.key, Purpose.COLLECT, state.iteration), 0, config.ppo.trials)
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)

@@ -26,7 +26,12 @@ class Behaviour(Protocol):
         ...
 
     def act(
-        self, env: TrialEnv, memory: Any, state: TrialState, observation: Float[Array, " D"], key: PRNGKeyArray
+        self,
+        env: TrialEnv,
+        memory: Any,
+        state: TrialState,
+        observation: Float[Array, " D"],
+        key: PRNGKeyArray,
     ) -> tuple[Any, Int[Array, ""]]:
         """Return the memory and an action. The key is consumed."""
         ...
@@ -36,9 +41,7 @@ class Behaviour(Protocol):
         ...
 
 
-def run_trials(
-    env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: PRNGKeyArray
-) -> Float[Array, "B H"]:
+def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: PRNGKeyArray) -> Float[Array, "B H"]:
     """Return the rewards of one trial for each of B tasks.
 
     What a task does by chance depends on its key alone: every behaviour that takes the same actions
@@ -59,7 +62,9 @@ def run_trials(
         planned = jax.vmap(lambda *args: behaviour.begin_episode(env, *args))(memories, states, keys)
         starts = states.inner.time == 0
         return jax.tree.map(
-            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old), planned, memories
+            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
+            planned,
+            memories,
         )
 
     def act_and_learn(memory, state, observation, key_act, key_env):

@@ -190,11 +190,13 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def state_space(self, params: Any = None) -> spaces.Dict:
         """The parts of the state that have a space: the task's own state and the trial's clock."""
         del params
-        return spaces.Dict({
-            "time": spaces.Discrete(self.horizon + 1),
-            "inner": self.family.state_space(),
-            "previous_action": self.action_space(),
-        })
+        return spaces.Dict(
+            {
+                "time": spaces.Discrete(self.horizon + 1),
+                "inner": self.family.state_space(),
+                "previous_action": self.action_space(),
+            }
+        )
 
     def _learn(self, learner_state: Any, transition: Transition) -> Any:
         """Feed object-level RL, if it runs."""
