@@ -1,6 +1,7 @@
 """Value iteration on a dense tabular model (design, section 5.1)."""
 
 import dataclasses
+import functools
 from functools import partial
 
 import jax
@@ -78,25 +79,30 @@ def _sweeps(
     successors = jnp.moveaxis(transition, 2, 0)
     live = discount * (1.0 - absorbing)
 
-    def backup(q):
-        value = live * q.max(axis=1)
-        result = reward
-        for successor in range(successors.shape[0]):
-            result = result + successors[successor] * value[successor]
-        return result
+    def discounted_value(q):
+        # Pairwise maxima, since a reduction here would be fused into each multiply-add that reads it.
+        return live * functools.reduce(jnp.maximum, jnp.moveaxis(q, 1, 0))
+
+    def backup(value):
+        products = (successors[s] * value[s] for s in range(successors.shape[0]))
+        return functools.reduce(jnp.add, products, reward)
 
     if rule.tolerance == 0.0:
-        return jax.lax.fori_loop(0, rule.max_sweeps, lambda _, q: backup(q), q)
+        value = discounted_value(q)
+        value = jax.lax.fori_loop(0, rule.max_sweeps - 1, lambda _, v: discounted_value(backup(v)), value)
+        return backup(value)
 
     def sweep(carry):
-        k, q, active = carry
-        new_q = backup(q)
-        change = jnp.abs(new_q - q).max(axis=(0, 1))
-        return k + 1, jnp.where(active, new_q, q), active & (change >= rule.tolerance)
+        k, q, value, active = carry
+        new_q = backup(value)
+        change = jnp.abs(new_q - q).reshape(-1, q.shape[-1]).max(axis=0)
+        active = active & (change >= rule.tolerance)
+        # A task that is done keeps the value that its last sweep started from, and so repeats that sweep.
+        return k + 1, new_q, jnp.where(active, discounted_value(new_q), value), active
 
     def unfinished(carry):
-        k, _, active = carry
+        k, _, _, active = carry
         return (k < rule.max_sweeps) & active.any()
 
     active = jnp.ones(q.shape[-1], bool)
-    return jax.lax.while_loop(unfinished, sweep, (0, q, active))[1]
+    return jax.lax.while_loop(unfinished, sweep, (0, q, discounted_value(q), active))[1]

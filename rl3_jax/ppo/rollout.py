@@ -16,13 +16,13 @@ class Trajectory:
       observations: [H, D] what it saw before each step.
       actions: [H] what it did.
       rewards: [H] what it was paid.
-      logits: [H, A] of the policy that acted.
+      log_probs: [H, A] log π(·) of the policy that acted.
     """
 
     observations: Float[Array, "H D"]
     actions: Int[Array, " H"]
     rewards: Float[Array, " H"]
-    logits: Float[Array, "H A"]
+    log_probs: Float[Array, "H A"]
 
 
 def rollout(env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArray) -> Trajectory:
@@ -37,7 +37,9 @@ def rollout(env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArr
         memory, logits = policy.step(actor_params, memory, observation)
         action = categorical.sample(key_action, logits)
         next_observation, state, reward, _, _ = env.step_env(key_env, state, action, params)
-        return (memory, next_observation, state), Trajectory(observation, action, reward, logits)
+        return (memory, next_observation, state), Trajectory(
+            observations=observation, actions=action, rewards=reward, log_probs=jax.nn.log_softmax(logits)
+        )
 
     carry = (policy.initial_carry(), observation, state)
     return jax.lax.scan(step, carry, jax.random.split(key_steps, env.horizon))[1]
