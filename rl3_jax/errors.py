@@ -10,6 +10,7 @@ class ConfigError(ValueError):
     """
 
     def __init__(self, problems: str | Sequence[str]):
+        """Take one message or several."""
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 

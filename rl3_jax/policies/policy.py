@@ -1,7 +1,7 @@
 """The meta-policy: separate actor and critic, each input MLP → core → head (design, section 7)."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -114,11 +114,11 @@ class Policy:
 
     def logits(self, actor_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, "H A"]:
         """Return the action logits at each step of a whole trial."""
-        return self.actor.apply({"params": actor_params}, observations)
+        return cast(Array, self.actor.apply({"params": actor_params}, observations))
 
     def values(self, critic_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, " H"]:
         """Return the critic's output at each step of a whole trial."""
-        return self.critic.apply({"params": critic_params}, observations)[..., 0]
+        return cast(Array, self.critic.apply({"params": critic_params}, observations))[..., 0]
 
     def initial_carry(self) -> Any:
         """Return the actor's memory at a trial's first step."""
@@ -128,4 +128,5 @@ class Policy:
         self, actor_params: PyTree, carry: Any, observation: Float[Array, " D"]
     ) -> tuple[Any, Float[Array, " A"]]:
         """Return the actor's memory after one more step, and the action logits."""
-        return self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
+        carry, logits = self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
+        return carry, cast(Array, logits)

@@ -1,12 +1,13 @@
 """The object level: task families as gymnax environments whose params are the task."""
 
 from rl3_jax.tasks.bandit import Bandit, BanditTask
-from rl3_jax.tasks.base import TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import Action, TabularState, Task, TaskFamily
 from rl3_jax.tasks.mdp import MdpTask, RandomMdp
 from rl3_jax.tasks.registry import FAMILIES, make_family
 
 __all__ = [
     "FAMILIES",
+    "Action",
     "Bandit",
     "BanditTask",
     "MdpTask",

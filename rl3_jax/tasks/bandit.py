@@ -6,9 +6,9 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.tasks.base import TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import Action, TabularState, Task, TaskFamily
 
 ARMS_STATE = 0
 END_STATE = 1
@@ -78,7 +78,7 @@ class Bandit(TaskFamily[BanditTask]):
         del params
         return state.s == END_STATE
 
-    def step_env(self, key: PRNGKeyArray, state: TabularState, action: Int[Array, ""], params: BanditTask):
+    def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: BanditTask):
         """Pull an arm: reward ~ Bernoulli(p(a)). The key is consumed."""
         reward = jax.random.bernoulli(key, params.success_probability[action]).astype(jnp.float32)
         return self._arrive(state, jnp.int32(END_STATE), reward, params)

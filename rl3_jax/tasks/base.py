@@ -11,6 +11,9 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.errors import unknown_choice
 
+Action = Int[Array, ""] | int | float
+"""An action as gymnax passes it; here always an integer in [0, A)."""
+
 
 @struct.dataclass
 class Task(environment.EnvParams):

@@ -7,9 +7,9 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.tasks.base import TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import Action, TabularState, Task, TaskFamily
 
 CONCENTRATION = {"default": 1.0, "ood": 0.25}
 """Parameter of the symmetric Dirichlet from which each variation draws T(s,a,·)."""
@@ -93,7 +93,7 @@ class RandomMdp(TaskFamily[MdpTask]):
         mean_reward = REWARD_MEAN + REWARD_SCALE * deviation
         return MdpTask(transition=transition, mean_reward=mean_reward, max_steps_in_episode=self.steps)
 
-    def step_env(self, key: PRNGKeyArray, state: TabularState, action: Int[Array, ""], params: MdpTask):
+    def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: MdpTask):
         """Draw s' ~ T(s,a,·) by inversion of its distribution, and the reward. The key is consumed."""
         key_next, key_noise = jax.random.split(key)
         below = jnp.cumsum(params.transition[state.s, action]) < jax.random.uniform(key_next)

@@ -73,7 +73,7 @@ def train_iteration(config: TrainConfig, state: TrainState) -> tuple[TrainState,
     now = rates(config, state.iteration)
     learnt, metrics = ppo.iterate(config.ppo, config.env, config.network, state.learnt, now, keys, key_update)
     metrics |= {"learning_rate": now.learning_rate, "entropy_bonus": now.entropy_bonus}
-    return state.replace(learnt=learnt, iteration=state.iteration + 1), metrics
+    return TrainState(learnt=learnt, iteration=state.iteration + 1, key=state.key), metrics
 
 
 @partial(jax.jit, static_argnames="config", donate_argnames="state")

@@ -10,7 +10,7 @@ from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.object_rl import ActionValues, Learner, ModelBased, TableSpec, Transition
-from rl3_jax.tasks import TabularState, Task, TaskFamily
+from rl3_jax.tasks import Action, TabularState, Task, TaskFamily
 from rl3_jax.trial import observation
 from rl3_jax.trial.observation import Features
 
@@ -108,7 +108,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         return self.start(key_start, jax.tree.map(lambda x: x[index], params.tasks))
 
     def step_env(
-        self, key: PRNGKeyArray, state: TrialState, action: Int[Array, ""], params: TrialParams
+        self, key: PRNGKeyArray, state: TrialState, action: Action, params: TrialParams
     ) -> tuple[Float[Array, " D"], TrialState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
         """Step the task, feed object-level RL, and start the next episode if this one ended.
 
@@ -116,7 +116,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """
         del params
         key_step, key_reset = jax.random.split(key)
-        task = state.task
+        task, action = state.task, jnp.asarray(action, jnp.int32)
         next_s, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
         truncated = self.family.is_truncated(inner, task) & ~terminated
         transition = Transition(
@@ -129,7 +129,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             task=task,
             inner=jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner),
             learner=self._learn(state.learner, transition),
-            previous_action=jnp.int32(action),
+            previous_action=action,
             previous_reward=reward,
         )
         over = self.is_terminated(state)
@@ -139,11 +139,12 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
         """Return the observation [D] of the meta-policy."""
         del params, key
+        time, episode_time = jnp.asarray(state.time), jnp.asarray(state.inner.time)
         parts = observation.state_parts(
-            self.family, state.inner.s, state.previous_action, state.previous_reward, state.time == 0
+            self.family, state.inner.s, state.previous_action, state.previous_reward, time == 0
         )
-        parts["episode_time"] = (state.inner.time / self.family.episode_length)[None]
-        parts["trial_time"] = (state.time / self.horizon)[None]
+        parts["episode_time"] = (episode_time / self.family.episode_length)[None]
+        parts["trial_time"] = (time / self.horizon)[None]
         if self.features.uses_object_rl:
             parts |= observation.value_parts(self.features, self.action_values(state))
         return observation.assemble(self.layout, parts)
@@ -155,7 +156,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
         del params
-        return state.time >= self.horizon
+        return jnp.asarray(state.time >= self.horizon)
 
     def is_truncated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Never: a trial ends by termination."""
@@ -175,7 +176,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def pool(self, key: PRNGKeyArray, num_tasks: int) -> TrialParams:
         """Return params with a pool of tasks, for trainers that compute a reset at each step."""
         tasks = jax.vmap(self.family.sample_task)(jax.random.split(key, num_tasks))
-        return self.default_params.replace(tasks=tasks)
+        return dataclasses.replace(self.default_params, tasks=tasks)
 
     def action_space(self, params: Any = None) -> spaces.Discrete:
         """The task's actions."""
