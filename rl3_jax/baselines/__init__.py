@@ -1,0 +1,8 @@
+"""Classic bandit and MDP algorithms, and clairvoyant optima, on the same trials."""
+
+from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
+from rl3_jax.baselines.common import Baseline, Random
+from rl3_jax.baselines.mdps import Clairvoyant, Psrl
+from rl3_jax.baselines.registry import make_baselines
+
+__all__ = ["Baseline", "BestArm", "Clairvoyant", "Psrl", "Random", "Thompson", "Ucb1", "make_baselines"]

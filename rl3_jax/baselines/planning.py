@@ -1,0 +1,41 @@
+"""Finite-horizon planning on a tabular model."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rl3_jax.trial import TrialEnv, TrialState
+
+
+def backward_induction(
+    transition: Float[Array, "S A S"], reward: Float[Array, "S A"], num_steps: int
+) -> Float[Array, "L S A"]:
+    """Return the optimal undiscounted values Q_k for k = 1, …, L steps to go, Q_k at index k − 1.
+
+    Q_1 = R and Q_{k+1}(s,a) = R(s,a) + Σ_s' T(s'|s,a) max_a' Q_k(s',a') (Puterman 1994, section 4.5).
+
+    An absorbing state is one that pays 0 and leads to itself.
+
+    Args:
+      transition: T(s'|s,a).
+      reward: mean reward R of each pair.
+      num_steps: L.
+    """
+
+    def earlier(q, _):
+        # A GPU would else multiply in TF32, with three decimal digits.
+        q = reward + jnp.matmul(transition, q.max(axis=-1), precision=jax.lax.Precision.HIGHEST)
+        return q, q
+
+    _, values = jax.lax.scan(earlier, jnp.zeros_like(reward), length=num_steps)
+    return values
+
+
+def steps_to_go(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
+    """Return min(episode length − step within the episode, H − t): H may cut the last episode short."""
+    return jnp.minimum(env.table.episode_length - state.inner.time, env.horizon - state.time)
+
+
+def greedy_action(env: TrialEnv, values: Float[Array, "L S A"], state: TrialState) -> Int[Array, ""]:
+    """Return argmax_a Q_k(s,a) for the k steps that are left, the first among equals."""
+    return values[steps_to_go(env, state) - 1, state.inner.s].argmax()

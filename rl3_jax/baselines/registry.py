@@ -1,0 +1,20 @@
+"""The baselines of each family by name: a new one is one line here."""
+
+from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
+from rl3_jax.baselines.common import Baseline, Random
+from rl3_jax.baselines.mdps import Clairvoyant, Psrl
+from rl3_jax.tasks import Bandit, RandomMdp
+
+EVERYWHERE: dict[str, Baseline] = {"random": Random()}
+"""Baselines for any family with discrete actions."""
+
+BASELINES: dict[str, dict[str, Baseline]] = {
+    Bandit.family: {"ucb1": Ucb1(), "thompson": Thompson(), "clairvoyant": BestArm()},
+    RandomMdp.family: {"psrl": Psrl(), "clairvoyant": Clairvoyant()},
+}
+"""Further baselines, family by family; a family without an entry has none."""
+
+
+def make_baselines(family: str) -> dict[str, Baseline]:
+    """Return name → behaviour for a family's baselines, weakest first."""
+    return EVERYWHERE | BASELINES.get(family, {})
