@@ -1,7 +1,7 @@
 """The interface of the RL inside a trial: learners plug in here."""
 
 import dataclasses
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
@@ -56,6 +56,7 @@ class ActionValues:
     counts: Float[Array, " A"]
 
 
+@runtime_checkable
 class Learner(Protocol):
     """An ordinary RL algorithm that runs inside a trial, for one task; callers `vmap`.
 

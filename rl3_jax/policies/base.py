@@ -1,11 +1,12 @@
 """The interface of a sequence core: new cores plug in here."""
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 
+@runtime_checkable
 class CoreModule(Protocol):
     """The linen module of a core: the same function over a whole sequence and one step at a time."""
 
@@ -18,6 +19,7 @@ class CoreModule(Protocol):
         ...
 
 
+@runtime_checkable
 class Core(Protocol):
     """Configuration of a sequence core, a frozen dataclass.
 

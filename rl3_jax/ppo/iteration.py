@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.advantages import gae
@@ -14,7 +14,7 @@ from rl3_jax.trial import TrialEnv
 
 
 def collect(
-    config: PPOConfig, env: TrialEnv, policy: Policy, params: Params, keys: PRNGKeyArray
+    config: PPOConfig, env: TrialEnv, policy: Policy, params: Params, keys: Key[Array, " B"]
 ) -> tuple[Batch, dict[str, Float[Array, ""]]]:
     """Collect one trial for each key, and estimate advantages.
 
@@ -48,7 +48,7 @@ def iterate(
     policy: Policy,
     state: PPOState,
     rates: Rates,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " B"],
     key_update: PRNGKeyArray,
 ) -> tuple[PPOState, dict[str, Float[Array, ""]]]:
     """Run one iteration: collect with `keys` [B], update with `key_update`; both are consumed."""

@@ -8,7 +8,7 @@ import enum
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key, PRNGKeyArray
 
 
 class Purpose(enum.IntEnum):
@@ -28,6 +28,6 @@ def stream(root: PRNGKeyArray, purpose: Purpose, iteration: Int[Array, ""] | int
     return jax.random.fold_in(jax.random.fold_in(root, purpose), iteration)
 
 
-def task_keys(key: PRNGKeyArray, start: int | Int[Array, ""], num_tasks: int) -> PRNGKeyArray:
+def task_keys(key: PRNGKeyArray, start: int | Int[Array, ""], num_tasks: int) -> Key[Array, " B"]:
     """Return [num_tasks] keys for the task indices from `start` on."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, start + jnp.arange(num_tasks))

@@ -1,16 +1,17 @@
 """Running any way of behaving, learnt or classic, through trials: evaluation is made of this."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Task
 from rl3_jax.trial.env import TrialEnv, TrialState
 
 
+@runtime_checkable
 class Behaviour(Protocol):
     """A way of behaving in a trial: a pytree whose methods are for one task.
 
@@ -41,7 +42,9 @@ class Behaviour(Protocol):
         ...
 
 
-def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: PRNGKeyArray) -> Float[Array, "B H"]:
+def run_trials(
+    env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]
+) -> Float[Array, "B H"]:
     """Return the rewards of one trial for each of B tasks.
 
     What a task does by chance depends on its key alone: every behaviour that takes the same actions
