@@ -1,0 +1,77 @@
+"""Conformance of a sequence core."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rl3_jax.policies import Policy, PolicyConfig, categorical
+from tests.conformance.trees import assert_finite, signature
+
+NUM_TRIALS, NUM_STEPS, NUM_FEATURES, NUM_ACTIONS, WIDTH = 3, 23, 7, 4, 16
+
+
+def check_core(core):
+    """Check one core: acting step by step and training on whole trials are the same function."""
+    assert core.problems() == []
+    assert hash(core) == hash(type(core)())
+    policy = Policy(PolicyConfig(core=core, width=WIDTH), NUM_FEATURES, NUM_ACTIONS)
+    params = opinionated(policy.init(jax.random.key(0)))["actor"]
+    observations = _random_trials()
+    whole = jax.jit(jax.vmap(policy.logits, in_axes=(None, 0)))(params, observations)
+    carries, stepped = _step_through(policy, params, observations)
+    assert whole.shape == stepped.shape == (NUM_TRIALS, NUM_STEPS, NUM_ACTIONS)
+    assert whole.dtype == stepped.dtype == jnp.float32
+    gap = jnp.abs(jax.nn.log_softmax(whole) - jax.nn.log_softmax(stepped)).max()
+    assert gap <= core.log_prob_tolerance
+    assert signature(carries) == signature(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(NUM_TRIALS)))
+    assert_finite((whole, carries))
+    _check_causal(policy, params, observations[0], whole[0])
+    _check_gradient(policy, params, observations)
+
+
+def opinionated(params, scale=0.3):
+    """Return parameters moved at random: fresh ones make every policy nearly uniform."""
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    moved = [
+        leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(structure, moved)
+
+
+def _random_trials():
+    """Return observations [NUM_TRIALS, NUM_STEPS, NUM_FEATURES]; the last feature restarts as episodes do."""
+    observations = jax.random.normal(jax.random.key(2), (NUM_TRIALS, NUM_STEPS, NUM_FEATURES))
+    return observations.at[..., -1].set(jnp.arange(NUM_STEPS) % 5 / 5)
+
+
+def _step_through(policy, params, observations):
+    """Return the memories and logits of acting through whole trials."""
+
+    def act(observations):
+        def step(carry, observation):
+            return policy.step(params, carry, observation)
+
+        return jax.lax.scan(step, policy.initial_carry(), observations)
+
+    return jax.jit(jax.vmap(act))(observations)
+
+
+def _check_causal(policy, params, observations, logits):
+    """What happens at a step changes its output and none before."""
+    middle = NUM_STEPS // 2
+    changed = policy.logits(params, observations.at[middle].add(1.0))
+    np.testing.assert_allclose(changed[:middle], logits[:middle], atol=1e-6)
+    assert jnp.abs(changed[middle] - logits[middle]).max() > 1e-3
+
+
+def _check_gradient(policy, params, observations):
+    """Each parameter is reached by a finite gradient."""
+
+    def loss(params):
+        logits = jax.vmap(policy.logits, in_axes=(None, 0))(params, observations)
+        return categorical.entropy(logits).mean()
+
+    gradient = jax.jit(jax.grad(loss))(params)
+    assert_finite(gradient)
+    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))

@@ -1,0 +1,34 @@
+import pytest
+
+from rl3_jax.object_rl import LEARNERS, TableSpec, make_learner
+from rl3_jax.policies import CORES, make_core
+from rl3_jax.tasks import FAMILIES, make_family
+from tests.conformance import check_core, check_family, check_learner, check_variations_differ
+
+VARIATIONS = [(name, variation) for name, family in FAMILIES.items() for variation in family.variations]
+TABLES = {
+    "short episodes": TableSpec(num_states=4, num_actions=3, episode_length=10),
+    "long episodes": TableSpec(num_states=4, num_actions=3, episode_length=100),
+    "bandit": TableSpec(num_states=2, num_actions=3, episode_length=1),
+}
+
+
+@pytest.mark.parametrize(("name", "variation"), VARIATIONS)
+def test_family(name, variation):
+    check_family(make_family(name, variation=variation))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_variations_differ(name):
+    check_variations_differ(name)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learner(name, table):
+    check_learner(make_learner(name), TABLES[table])
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_core(name):
+    check_core(make_core(name))

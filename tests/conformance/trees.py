@@ -1,0 +1,31 @@
+"""Assertions about pytrees."""
+
+import jax
+import numpy as np
+
+
+def signature(tree):
+    """Structure, shapes and dtypes: what must not change for a tree to be the carry of a scan."""
+    return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+
+def assert_finite(tree):
+    """Every number in the tree is finite."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        assert np.isfinite(np.asarray(leaf)).all(), jax.tree_util.keystr(path)
+
+
+def assert_close(tree, other, **tolerance):
+    """Both trees hold the same numbers."""
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), tree, other)
+
+
+def differs(tree, other):
+    """Whether any leaf differs."""
+    pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True)
+    return any(not np.array_equal(x, y) for x, y in pairs)
+
+
+def at(tree, index):
+    """One element of a stacked tree."""
+    return jax.tree.map(lambda x: x[index], tree)

@@ -1,0 +1,1 @@
+"""Slow NumPy twins, written from the design page and the papers, never from the JAX code."""

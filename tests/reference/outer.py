@@ -1,0 +1,75 @@
+"""The outer RL, in loops over float64 (Schulman et al. 2016 and 2017; design, section 7)."""
+
+import numpy as np
+
+
+def log_softmax(logits):
+    """Log-probabilities along the last axis."""
+    logits = np.asarray(logits, np.float64)
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def entropy(logits):
+    """−Σ π log π."""
+    log_p = log_softmax(logits)
+    return -(np.exp(log_p) * log_p).sum(-1)
+
+
+def kl(logits, other):
+    """Σ π (log π − log π')."""
+    log_p = log_softmax(logits)
+    return (np.exp(log_p) * (log_p - log_softmax(other))).sum(-1)
+
+
+def gae(rewards, values, discount, gae_lambda):
+    """A_t = Σ_k (γλ)^k δ_{t+k}: the sum itself, not the recursion. The end is terminal."""
+    horizon = len(rewards)
+    deltas = [
+        rewards[t] + (discount * values[t + 1] if t + 1 < horizon else 0.0) - values[t]
+        for t in range(horizon)
+    ]
+    return np.array(
+        [
+            sum((discount * gae_lambda) ** (k - t) * deltas[k] for k in range(t, horizon))
+            for t in range(horizon)
+        ]
+    )
+
+
+def ppo_loss(logits, old_logits, actions, advantages, *, clip, entropy_bonus, normalise):
+    """The clipped surrogate with its entropy bonus, term by term; arrays [B, H, …]."""
+    advantages = np.asarray(advantages, np.float64)
+    if normalise:
+        advantages = (advantages - advantages.mean()) / advantages.std()
+    log_p, old_log_p = log_softmax(logits), log_softmax(old_logits)
+    terms, entropies, log_ratios = [], [], []
+    for index in np.ndindex(actions.shape):
+        log_ratio = log_p[index][actions[index]] - old_log_p[index][actions[index]]
+        ratio = np.exp(log_ratio)
+        clipped = min(max(ratio, 1 - clip), 1 + clip)
+        terms.append(min(ratio * advantages[index], clipped * advantages[index]))
+        entropies.append(entropy(logits[index]))
+        log_ratios.append(abs(log_ratio))
+    surrogate, mean_entropy = np.mean(terms), np.mean(entropies)
+    return -surrogate - entropy_bonus * mean_entropy, -surrogate, mean_entropy, max(log_ratios)
+
+
+class Adam:
+    """Kingma and Ba 2015, algorithm 1, for one array; `l2` times the parameter joins the gradient."""
+
+    def __init__(self, parameter, *, epsilon, l2=0.0):
+        self.parameter = np.asarray(parameter, np.float64)
+        self.m = np.zeros_like(self.parameter)
+        self.v = np.zeros_like(self.parameter)
+        self.epsilon, self.l2, self.t = epsilon, l2, 0
+
+    def step(self, gradient, learning_rate):
+        """One step; returns the parameter."""
+        self.t += 1
+        gradient = np.asarray(gradient, np.float64) + self.l2 * self.parameter
+        self.m = 0.9 * self.m + 0.1 * gradient
+        self.v = 0.999 * self.v + 0.001 * gradient**2
+        m_hat, v_hat = self.m / (1 - 0.9**self.t), self.v / (1 - 0.999**self.t)
+        self.parameter = self.parameter - learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        return self.parameter

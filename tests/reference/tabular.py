@@ -1,0 +1,135 @@
+"""The RL inside a trial, in loops over float64 (design, section 5)."""
+
+import numpy as np
+
+
+class Model:
+    """A smoothed maximum-likelihood model of a task with S states and A actions."""
+
+    def __init__(self, num_states, num_actions, smoothing):
+        self.smoothing = smoothing
+        self.n = np.zeros((num_states, num_actions, num_states))
+        self.rewards = {}
+        self.absorbing = np.zeros(num_states, bool)
+
+    def add(self, s, a, r, next_s, terminated):
+        """Count one transition."""
+        self.n[s, a, next_s] += 1
+        self.rewards.setdefault((s, a, next_s), []).append(r)
+        if terminated:
+            self.absorbing[next_s] = True
+
+    def probability(self, s, a, next_s):
+        """T(s'|s,a)."""
+        num_states = self.n.shape[0]
+        pair = self.n[s, a].sum()
+        if pair == 0:
+            return 1 / num_states
+        return (self.n[s, a, next_s] + self.smoothing) / (pair + self.smoothing * num_states)
+
+    def mean_reward(self, s, a, next_s):
+        """r̄(s,a,s')."""
+        seen = self.rewards.get((s, a, next_s))
+        return np.mean(seen) if seen else 0.0
+
+    def tables(self):
+        """T and r̄ as arrays [S, A, S]."""
+        t = np.zeros(self.n.shape)
+        r = np.zeros(self.n.shape)
+        for triple in np.ndindex(self.n.shape):
+            t[triple] = self.probability(*triple)
+            r[triple] = self.mean_reward(*triple)
+        return t, r
+
+
+def value_iteration(model, discount, tolerance, max_sweeps, q):
+    """Return Q, and how near the stop rule came to the other decision (float32 may decide otherwise)."""
+    t, r = model.tables()
+    margin = np.inf
+    for _ in range(max_sweeps):
+        v = q.max(axis=1)
+        v[model.absorbing] = 0.0
+        new_q = (t * (r + discount * v)).sum(axis=2)
+        change = np.abs(new_q - q).max()
+        q = new_q
+        if tolerance:
+            margin = min(margin, abs(change - tolerance))
+            if change < tolerance:
+                break
+    return q, margin
+
+
+class ModelBased:
+    """The model and its plan after each step; `warm` plans from the last values."""
+
+    def __init__(self, num_states, num_actions, *, smoothing, discount, tolerance, max_sweeps, warm=False):
+        self.model = Model(num_states, num_actions, smoothing)
+        self.rule = (discount, tolerance, max_sweeps)
+        self.warm = warm
+        self.q = np.zeros((num_states, num_actions))
+        self.margin = np.inf
+
+    def update(self, s, a, r, next_s, terminated):
+        """Count one transition and plan."""
+        self.model.add(s, a, r, next_s, terminated)
+        start = self.q if self.warm else np.zeros_like(self.q)
+        self.q, margin = value_iteration(self.model, *self.rule, start)
+        self.margin = min(self.margin, margin)
+
+    def values(self, s):
+        """Q(s, ·) and n(s, ·)."""
+        return self.q[s], self.model.n[s].sum(axis=1)
+
+
+class BanditModel:
+    """The closed form for bandits."""
+
+    def __init__(self, num_actions, *, smoothing):
+        self.smoothing = smoothing
+        self.rewards = [[] for _ in range(num_actions)]
+        self.margin = np.inf
+
+    def update(self, s, a, r, next_s, terminated):
+        """Remember the reward of an arm."""
+        self.rewards[a].append(r)
+
+    def values(self, s):
+        """Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest; and n(a)."""
+        n = np.array([len(seen) for seen in self.rewards], float)
+        mean = np.array([np.mean(seen) if seen else 0.0 for seen in self.rewards])
+        return mean * (n + self.smoothing) / (n + 2 * self.smoothing), n
+
+
+class QLearning:
+    """Off-policy tabular Q-learning; step size n(s,a)^−ω unless constant."""
+
+    def __init__(self, num_states, num_actions, *, discount, omega=0.8, constant=None, initial=0.0):
+        self.discount, self.omega, self.constant = discount, omega, constant
+        self.q = np.full((num_states, num_actions), float(initial))
+        self.n = np.zeros((num_states, num_actions))
+        self.margin = np.inf
+
+    def update(self, s, a, r, next_s, terminated):
+        """Update one pair; only termination stops the bootstrap."""
+        self.n[s, a] += 1
+        step_size = self.constant if self.constant is not None else self.n[s, a] ** -self.omega
+        target = r if terminated else r + self.discount * self.q[next_s].max()
+        self.q[s, a] = (1 - step_size) * self.q[s, a] + step_size * target
+
+    def values(self, s):
+        """Q(s, ·) and n(s, ·)."""
+        return self.q[s], self.n[s]
+
+
+def optimal_q(transition, reward, discount):
+    """The fixed point of Q = R + γ T max Q of a known MDP, by policy iteration."""
+    num_states = len(reward)
+    policy = np.zeros(num_states, int)
+    while True:
+        rows = np.arange(num_states), policy
+        value = np.linalg.solve(np.eye(num_states) - discount * transition[rows], reward[rows])
+        q = reward + discount * transition @ value
+        better = q.argmax(axis=1)
+        if (q[np.arange(num_states), better] <= q[rows] + 1e-12).all():
+            return q
+        policy = better
