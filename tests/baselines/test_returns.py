@@ -1,0 +1,94 @@
+"""Mean returns on held-out tasks against known values (k=5 or S=10, A=5; H=100)."""
+
+import numpy as np
+import pytest
+
+from rl3_jax.baselines import Psrl, Ucb1, make_baselines
+from rl3_jax.tasks import make_family
+from rl3_jax.training.evaluate import evaluate, held_out_tasks
+from rl3_jax.trial import TrialEnv, method_features
+
+HORIZON = 100
+
+
+def trial(family):
+    task_family = make_family(family)
+    return TrialEnv(task_family, horizon=HORIZON, features=method_features("rl2", task_family))
+
+
+def returns(family, behaviour, num_tasks):
+    """Return the return of one trial on each held-out task."""
+    return evaluate(trial(family), behaviour, num_tasks=num_tasks).sum(axis=1, dtype=np.float64)
+
+
+def bandit_optimum(num_tasks):
+    """Return the expected return of the best arm of each held-out bandit."""
+    tasks = held_out_tasks(trial("bandit"), 0, 0, num_tasks)
+    return HORIZON * np.asarray(tasks.success_probability.max(axis=1), float)
+
+
+def mean_and_error(values):
+    return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+
+
+KNOWN = [
+    ("bandit", "random", 50.0, 20_000),
+    ("bandit", "thompson", 74.9, 10_000),
+    ("bandit", "clairvoyant", 100.0 * 5 / 6, 20_000),
+    ("mdp", "random", 100.0, 20_000),
+    ("mdp", "clairvoyant", 218.3, 20_000),
+]
+
+
+@pytest.mark.parametrize(("family", "name", "known", "num_tasks"), KNOWN)
+def test_the_mean_return_is_the_known_one(family, name, known, num_tasks):
+    mean, error = mean_and_error(returns(family, make_baselines(family)[name], num_tasks))
+    assert error < 0.2
+    assert abs(mean - known) < 3.0 * error
+
+
+def test_ucb1_is_tuned():
+    # The return is lowered by the optimum of its task, whose mean over tasks is known to be H·k/(k + 1):
+    # the same expectation, with less than half the standard error.
+    num_tasks = 200_000
+    optimum = bandit_optimum(num_tasks)
+    tuned, low, high, textbook = (
+        returns("bandit", Ucb1(exploration), num_tasks) - optimum + HORIZON * 5 / 6
+        for exploration in (Ucb1().exploration, 0.2, 0.4, 2**0.5)
+    )
+    mean, error = mean_and_error(tuned)
+    assert error < 0.02
+    assert mean > 77.5 - 3.0 * error
+    for other in (low, high):
+        gain, error = mean_and_error(tuned - other)
+        assert gain > 3.0 * error
+    mean, error = mean_and_error(textbook)
+    assert abs(mean - 66.0) < 0.1
+
+
+def test_psrl_lies_between_chance_and_the_clairvoyant():
+    num_tasks = 2000
+    mdp = make_baselines("mdp")
+    chance, psrl, clairvoyant = (
+        returns("mdp", mdp[name], num_tasks) for name in ("random", "psrl", "clairvoyant")
+    )
+    assert (psrl - chance).mean() > 30.0
+    assert (clairvoyant - psrl).mean() > 30.0
+
+
+def test_psrl_learns_within_the_trial():
+    rewards = evaluate(trial("mdp"), Psrl(), num_tasks=2000)
+    first, last = rewards[:, :10].sum(axis=1), rewards[:, -10:].sum(axis=1)
+    gain, error = mean_and_error(np.asarray(last - first, float))
+    assert gain > 3.0 * error
+    assert gain > 3.0
+
+
+def test_no_baseline_beats_the_clairvoyant():
+    num_tasks = 2000
+    for family in ("bandit", "mdp"):
+        baselines = make_baselines(family)
+        best = returns(family, baselines.pop("clairvoyant"), num_tasks)
+        for behaviour in baselines.values():
+            gap, error = mean_and_error(best - returns(family, behaviour, num_tasks))
+            assert gap > 3.0 * error
