@@ -1,0 +1,21 @@
+"""The shell: what touches disk, clock and signals around the compiled training."""
+
+from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.compare import compare
+from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run
+from rl3_jax.run.folder import read_config_file
+from rl3_jax.run.signals import Interrupted
+from rl3_jax.run.train import Run, resume, train
+
+__all__ = [
+    "Interrupted",
+    "LoadedAgent",
+    "Run",
+    "compare",
+    "evaluate_baselines",
+    "evaluate_run",
+    "load_agent",
+    "read_config_file",
+    "resume",
+    "train",
+]

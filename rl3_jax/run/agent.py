@@ -1,0 +1,114 @@
+"""The agent on disk: the actor's parameters as safetensors, and as JSON what else acting needs."""
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.policies import Policy
+from rl3_jax.run import serialise
+from rl3_jax.run.files import write_atomically
+from rl3_jax.training import Agent, TrainConfig
+from rl3_jax.trial import TrialEnv
+
+PARAMS_FILE = "actor.safetensors"
+CONFIG_FILE = "agent.json"
+ACTING = ("task", "horizon", "features", "learner", "policy")
+"""The fields of `TrainConfig` that acting needs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedAgent:
+    """A trained agent, ready to act.
+
+    Attributes:
+      env: the trial it was trained on.
+      policy: its meta-policy.
+      params: the actor's parameters.
+      config: the content of `agent.json`: task, horizon, features, learner and policy.
+      iteration: iterations of training behind it.
+    """
+
+    env: TrialEnv
+    policy: Policy
+    params: PyTree
+    config: dict[str, Any]
+    iteration: int
+
+    def init_carry(self) -> Any:
+        """Return the memory at a trial's first step."""
+        return self.policy.initial_carry()
+
+    def act(
+        self, carry: Any, observation: Float[Array, " D"], key: PRNGKeyArray, greedy: bool = False
+    ) -> tuple[Any, Int[Array, ""]]:
+        """Return the memory after one more step, and an action.
+
+        Args:
+          carry: the memory, from `init_carry` or the last call.
+          observation: [D] what the trial shows now.
+          key: consumed.
+          greedy: take the likeliest action instead of a sample.
+        """
+        return _act(self.behaviour(greedy), self.env, carry, observation, key)
+
+    def behaviour(self, greedy: bool = False) -> Agent:
+        """Return the agent as `evaluate` takes it."""
+        return Agent(params=self.params, policy=self.policy, greedy=greedy)
+
+
+@partial(jax.jit, static_argnames="env")
+def _act(behaviour: Agent, env: TrialEnv, carry: Any, observation: Float[Array, " D"], key: PRNGKeyArray):
+    """Act without a trial's state, which an agent does not look at."""
+    return behaviour.act(env, carry, None, observation, key)  # pyright: ignore[reportArgumentType]
+
+
+def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteration: int) -> None:
+    """Write an agent, so that at each moment the folder holds a whole one and nothing else.
+
+    `agent.json` is the same throughout a run, so only the parameters are replaced.
+    """
+    folder.mkdir(exist_ok=True)
+    acting = {name: value for name, value in serialise.to_dict(config).items() if name in ACTING}
+    content = (json.dumps(acting, indent=2) + "\n").encode()
+    write_atomically(folder / CONFIG_FILE, content, temporary_folder=folder.parent)
+    flat: dict[str, Any] = dict(traverse_util.flatten_dict(jax.device_get(actor_params), sep="/"))
+    tensors = safetensors.numpy.save(flat, metadata={"iteration": str(iteration)})
+    write_atomically(folder / PARAMS_FILE, tensors, temporary_folder=folder.parent)
+
+
+def load_agent(path: str | Path) -> LoadedAgent:
+    """Return the agent of a run folder, or of its `agent` folder alone.
+
+    Raises:
+      ConfigError: if there is none, or its two files do not belong together.
+    """
+    folder = Path(path)
+    folder = folder / "agent" if (folder / "agent").is_dir() else folder
+    if not (folder / PARAMS_FILE).is_file() or not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(
+            f"{path} holds no agent, {CONFIG_FILE} and {PARAMS_FILE};"
+            " a run has one from its first checkpoint on"
+        )
+    data = json.loads((folder / CONFIG_FILE).read_text())
+    config = serialise.from_dict(data)
+    with safetensors.safe_open(folder / PARAMS_FILE, framework="flax") as file:
+        iteration = int(file.metadata()["iteration"])
+        flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    params = traverse_util.unflatten_dict(flat, sep="/")
+    expected = jax.eval_shape(config.network.init, jax.random.key(0))["actor"]
+    if jax.tree.map(lambda x: (x.shape, x.dtype), params) != jax.tree.map(
+        lambda x: (x.shape, x.dtype), expected
+    ):
+        raise ConfigError(
+            f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
+        )
+    return LoadedAgent(env=config.env, policy=config.network, params=params, config=data, iteration=iteration)

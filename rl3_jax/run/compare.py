@@ -1,0 +1,85 @@
+"""Setting runs beside each other and beside the baselines, on the same held-out tasks."""
+
+from pathlib import Path
+from typing import Any
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.run import metrics
+from rl3_jax.run.agent import load_agent
+from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run, read_evaluation
+from rl3_jax.run.files import writing_problems
+from rl3_jax.run.folder import RunFolder
+
+TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
+"""Fields of a result file that two results must have in common to be comparable."""
+
+
+def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Path, Path]:
+    """Write a figure and a table of some runs and the baselines; returns their paths.
+
+    A run that has not been evaluated on its own variation and horizon, or has trained since, is
+    evaluated first.
+
+    Args:
+      paths: the run folders.
+      out: folder for the two files.
+      progress: show it.
+
+    Raises:
+      ConfigError: listing each folder that is no run, or if the runs' results are on different tasks.
+    """
+    # Imported here since matplotlib is slow to import, and only this draws.
+    from rl3_jax.report.compare import write_comparison
+
+    problems = writing_problems(out / "figure")
+    for path in paths:
+        problems += _run_problems(path)
+    if problems:
+        raise ConfigError(problems)
+    results = [_trained_result(RunFolder(path), progress=progress) for path in paths]
+    header = {field: results[0][field] for field in TASK_SET}
+    problems = [
+        f"{path} has {field} {result[field]}, {paths[0]} has {header[field]};"
+        " compare runs that were evaluated on the same tasks, see `rl3 evaluate --help`"
+        for path, result in zip(paths, results, strict=True)
+        for field in TASK_SET
+        if result[field] != header[field]
+    ]
+    if problems:
+        raise ConfigError(problems)
+    family = RunFolder(paths[0]).read().config.task
+    baselines = evaluate_baselines(
+        family, header["horizon"], num_tasks=header["num_tasks"], seed=header["eval_seed"], progress=progress
+    )
+    runs = [
+        {
+            "name": path.resolve().name,
+            "dir": path,
+            "result": result["results"][0],
+            "metrics": metrics.read(RunFolder(path).metrics),
+        }
+        for path, result in zip(paths, results, strict=True)
+    ]
+    return write_comparison(runs, baselines["results"], header, out)
+
+
+def _run_problems(path: Path) -> list[str]:
+    """Return a message for each reason why a folder cannot be compared."""
+    try:
+        RunFolder(path).read()
+        load_agent(path)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def _trained_result(folder: RunFolder, *, progress: bool) -> dict[str, Any]:
+    """Return the result of a run on the trials it was trained on, evaluating it if that is missing."""
+    config = folder.read().config
+    iteration = load_agent(folder.path).iteration
+    for entry in read_evaluation(folder):
+        if (entry["variation"], entry["horizon"], entry["iteration"]) == (
+            config.task.variation, config.horizon, iteration,
+        ):  # fmt: skip
+            return entry
+    return evaluate_run(folder.path, progress=progress)

@@ -1,0 +1,127 @@
+"""Evaluating a trained agent, or the baselines, on held-out tasks; the result files."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rl3_jax import training
+from rl3_jax.errors import ConfigError
+from rl3_jax.presets import method_name
+from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.files import write_atomically
+from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.progress import tracker
+from rl3_jax.tasks import TaskFamily
+from rl3_jax.trial import METHODS, TrialEnv
+
+DEFAULT_NUM_TASKS = 2000
+LARGEST_SEED = 2**31 - 1
+"""A seed enters compiled programs as a 32-bit integer."""
+
+
+def evaluate_run(
+    path: str | Path,
+    *,
+    variation: str | None = None,
+    horizon: int | None = None,
+    num_tasks: int = DEFAULT_NUM_TASKS,
+    seed: int = 0,
+    greedy: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Evaluate a run's agent on held-out tasks, and note the result in its `evaluation.json`.
+
+    Args:
+      path: the run folder.
+      variation: of the task family; as trained, if not given.
+      horizon: trial length; as trained, if not given.
+      num_tasks: held-out tasks.
+      seed: names the set of tasks.
+      greedy: take the likeliest action instead of a sample.
+      progress: show it.
+
+    Returns:
+      The content of a result file (design, section 8), and under `iteration` how long the agent had trained.
+
+    Raises:
+      ConfigError: if this is no run with an agent, or listing every argument that is not valid.
+    """
+    folder = RunFolder(Path(path))
+    config = folder.read().config
+    agent = load_agent(folder.path)
+    family = (
+        agent.env.family if variation is None else dataclasses.replace(agent.env.family, variation=variation)
+    )
+    horizon = agent.env.horizon if horizon is None else horizon
+    if problems := family.problems() + task_set_problems(horizon, num_tasks, seed):
+        raise ConfigError(problems)
+    env = dataclasses.replace(agent.env, family=family, horizon=horizon)
+    name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
+    result = _agent_result(agent, env, name, num_tasks=num_tasks, seed=seed, greedy=greedy, progress=progress)
+    _note(folder, result)
+    return result
+
+
+def evaluate_baselines(
+    family: TaskFamily,
+    horizon: int,
+    *,
+    num_tasks: int = DEFAULT_NUM_TASKS,
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Return the result file of every baseline of a family, on the same tasks as an agent's.
+
+    Raises:
+      ConfigError: listing every argument that is not valid.
+    """
+    # Imported here since only this needs them.
+    from rl3_jax.baselines import make_baselines
+
+    if problems := family.problems() + task_set_problems(horizon, num_tasks, seed):
+        raise ConfigError(problems)
+    env = TrialEnv(family, horizon=horizon, features=METHODS["rl2"])  # no object-level RL
+    results = []
+    for name, behaviour in make_baselines(family.family).items():
+        track = tracker(name, visible=progress)
+        rewards = training.evaluate(env, behaviour, num_tasks=num_tasks, seed=seed, track=track)
+        results.append(training.summarise(name, rewards))
+    return training.result_file(env, results, num_tasks=num_tasks, seed=seed)
+
+
+def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the entries of `evaluation.json`, one a variation and horizon; none if there is no file."""
+    return json.loads(folder.evaluation.read_text()) if folder.evaluation.exists() else []
+
+
+def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
+    """Return a message for each number that does not name a set of trials."""
+    found = []
+    if horizon < 1:
+        found.append(f"horizon is {horizon}; a trial has at least 1 step")
+    if num_tasks < 2:
+        found.append(f"num_tasks is {num_tasks}; a standard error needs at least 2")
+    if not 0 <= seed <= LARGEST_SEED:
+        found.append(f"seed is {seed}; it must be between 0 and {LARGEST_SEED}")
+    return found
+
+
+def _agent_result(
+    agent: LoadedAgent, env: TrialEnv, name: str, *, num_tasks: int, seed: int, greedy: bool, progress: bool
+) -> dict[str, Any]:
+    """Return the result file of an agent."""
+    track = tracker("evaluating", visible=progress)
+    rewards = training.evaluate(env, agent.behaviour(greedy), num_tasks=num_tasks, seed=seed, track=track)
+    entry = training.summarise(name, rewards)
+    result = training.result_file(env, [entry], num_tasks=num_tasks, seed=seed)
+    return result | {"iteration": agent.iteration}
+
+
+def _note(folder: RunFolder, result: dict[str, Any]) -> None:
+    """Put a result into `evaluation.json`, in place of one for the same variation and horizon."""
+    what = ("variation", "horizon")
+    others = [
+        entry for entry in read_evaluation(folder) if any(entry[field] != result[field] for field in what)
+    ]
+    write_atomically(folder.evaluation, (json.dumps([*others, result]) + "\n").encode())

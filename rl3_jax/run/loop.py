@@ -1,0 +1,218 @@
+"""The host loop: compiled chunks, and between them what needs a host."""
+
+import contextlib
+import dataclasses
+import functools
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from rl3_jax import training
+from rl3_jax.errors import NonFiniteError
+from rl3_jax.run import metrics
+from rl3_jax.run.agent import save_agent
+from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.loggers import Logger, make_loggers
+from rl3_jax.run.metrics import Row
+from rl3_jax.run.progress import TrainProgress
+from rl3_jax.run.signals import Interrupted, StopSignals
+from rl3_jax.training import Agent, EvaluationConfig, TrainConfig, TrainState
+
+CHUNK_SECONDS = 1.0
+"""How long a chunk should take: between chunks progress is shown and signals are answered."""
+
+
+def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> None:
+    """Go on with a run from its newest checkpoint, or from the start, to its target.
+
+    Args:
+      folder: of the run.
+      record: what is to be run.
+      visible: whether to show progress.
+
+    Raises:
+      ConfigError: if the checkpoint is not of this run.
+      NonFiniteError: if a loss or parameter is no longer finite; that is not saved.
+      Interrupted: on SIGINT or SIGTERM, after saving.
+    """
+    with contextlib.ExitStack() as stack:
+        checkpoints = Checkpoints(folder.checkpoints, record.config)
+        stack.callback(checkpoints.close)
+        done = checkpoints.latest or 0
+        progress = stack.enter_context(TrainProgress(record.target_iterations, done, visible=visible))
+        stop = stack.enter_context(
+            StopSignals(
+                lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
+            )
+        )
+        progress.phase("compiling")
+        state = (
+            checkpoints.restore()
+            if done
+            else training.init(record.config, jax.random.key(record.config.seed))
+        )
+        rows = metrics.truncate(folder.metrics, done)
+        loggers = make_loggers(folder, record, done)
+        for logger in loggers:
+            stack.callback(logger.close)
+        loop = Loop(folder, record, checkpoints, progress, loggers)
+        loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0, stop)
+
+
+@dataclasses.dataclass
+class Loop:
+    """One process's work on a run.
+
+    Attributes:
+      folder: of the run.
+      record: what is to be run.
+      checkpoints: of the run.
+      progress: what the user sees.
+      loggers: beside `metrics.jsonl`.
+    """
+
+    folder: RunFolder
+    record: RunRecord
+    checkpoints: Checkpoints
+    progress: TrainProgress
+    loggers: list[Logger]
+
+    def run(self, state: TrainState, wall_seconds: float, stop: StopSignals) -> None:
+        """Train to the target.
+
+        After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
+        In this order the lines up to a checkpoint are on disk before it is.
+
+        Args:
+          state: to go on from; donated.
+          wall_seconds: that earlier processes spent on the run.
+          stop: asks to stop early.
+        """
+        config, target = self.record.config, self.record.target_iterations
+        started = time.perf_counter() - wall_seconds
+        done = saved = int(state.iteration)
+        if saved:
+            # A kill may have come between checkpoint and agent.
+            save_agent(self.folder.agent, config, state.learnt.params["actor"], saved)
+        program = compile_chunk(config, state)
+        seconds_each = float("inf")
+        while done < target and stop.signum is None:
+            count = chunk_length(config, done, target, seconds_each)
+            chunk_started = time.perf_counter()
+            state, history = program(state, np.int32(count))
+            history = {name: np.asarray(values[:count]) for name, values in history.items()}
+            chunk_ended = time.perf_counter()
+            seconds_each = (chunk_ended - chunk_started) / count
+            ended_at = (chunk_started - started) + seconds_each * np.arange(1, count + 1)
+            history["wall_seconds"] = ended_at.round(3)
+            history["steps_per_second"] = np.full(count, round(config.steps_per_iteration / seconds_each, 1))
+            self._log(state, done, history)
+            done += count
+            if done % config.checkpoint_every == 0 or done == target or stop.signum is not None:
+                self._save(state)
+                saved = done
+        if done < target:
+            self._leave(state, stop, saved)
+
+    def _log(self, state: TrainState, done: int, history: dict[str, np.ndarray]) -> None:
+        """Write the lines of a chunk that began after `done` iterations, if all of it is finite."""
+        config = self.record.config
+        rows: list[Row] = []
+        problem = ""
+        for index in range(len(history["mean_return"])):
+            iteration = done + index + 1
+            values: dict[str, Any] = {name: column[index] for name, column in history.items()}
+            if problem := metrics.non_finite(values):
+                problem += f" in iteration {iteration}"
+                break
+            rows.append(values | {"iteration": iteration, "steps": iteration * config.steps_per_iteration})
+        if not problem and not params_finite(state):
+            problem = f"the parameters after iteration {done + len(rows)} are not finite"
+        if not problem and evaluation_due(config.evaluation, done + len(rows)):
+            self.progress.phase("evaluating")
+            rows[-1]["evaluation_return"] = held_out_return(config, state)
+        rows = [metrics.make_row(row) for row in rows]
+        metrics.append(self.folder.metrics, rows)
+        for logger in self.loggers:
+            for row in rows:
+                logger.log(row)
+        if problem:
+            raise NonFiniteError(f"training stopped: {problem}; {self.checkpoints.describe_latest()}")
+        self.progress.update(done + len(rows), rows[-1])
+
+    def _save(self, state: TrainState) -> None:
+        """Save a checkpoint and the agent."""
+        self.checkpoints.save(state)
+        save_agent(self.folder.agent, self.record.config, state.learnt.params["actor"], int(state.iteration))
+
+    def _leave(self, state: TrainState, stop: StopSignals, saved: int) -> None:
+        """Raise `Interrupted`, with everything saved."""
+        done = int(state.iteration)
+        if done != saved:
+            self._save(state)
+        assert stop.signum is not None
+        raise Interrupted(
+            stop.signum,
+            f"stopped after iteration {done} of {self.record.target_iterations}; everything is saved."
+            f" Go on with: rl3 resume {self.folder.path}",
+        )
+
+
+def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: float) -> int:
+    """Return how many iterations to run next: about `CHUNK_SECONDS`, not across what is due between chunks.
+
+    Args:
+      config: the run.
+      done: iterations done.
+      target: iterations in all.
+      seconds_each: what an iteration took lately; infinite until one was measured.
+    """
+    lengths = [int(CHUNK_SECONDS / seconds_each), training.CHUNK_CAPACITY, target - done]
+    lengths += [every - done % every for every in (config.checkpoint_every, config.evaluation.every) if every]
+    return max(1, min(lengths))
+
+
+def compile_chunk(config: TrainConfig, state: TrainState) -> jax.stages.Compiled:
+    """Return the compiled `train_chunk`, which then takes a state and a number of iterations."""
+    # These fields do not enter the computation; runs that differ in them share one program.
+    same_program = dataclasses.replace(config, seed=0, evaluation=EvaluationConfig(), checkpoint_every=1)
+    return _compile(same_program, jax.tree.structure(state), tuple(map(_abstract, jax.tree.leaves(state))))
+
+
+@functools.lru_cache(maxsize=8)
+def _compile(config: TrainConfig, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]):
+    """Compile for states of this form; kept for further runs in this process."""
+    state = jax.tree.unflatten(structure, leaves)
+    return training.train_chunk.lower(config, state, np.int32(1)).compile()
+
+
+def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    """Return what a compiled program knows of an array."""
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+@jax.jit
+def _all_finite(params: Any) -> jax.Array:
+    """Return whether each number is finite."""
+    return jax.numpy.stack([jax.numpy.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+
+
+def params_finite(state: TrainState) -> bool:
+    """Whether all parameters are finite."""
+    return bool(_all_finite(state.learnt.params))
+
+
+def evaluation_due(config: EvaluationConfig, done: int) -> bool:
+    """Whether held-out evaluation comes after this many iterations."""
+    return config.every > 0 and done % config.every == 0
+
+
+def held_out_return(config: TrainConfig, state: TrainState) -> float:
+    """Return the mean return of the agent on the held-out tasks."""
+    agent = Agent(params=state.learnt.params["actor"], policy=config.network)
+    hyper = config.evaluation
+    rewards = training.evaluate(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
+    return float(rewards.sum(axis=1, dtype=np.float64).mean())

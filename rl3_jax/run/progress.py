@@ -1,0 +1,95 @@
+"""What a user sees while something runs: a bar in a terminal, sparse lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    track,
+)
+
+from rl3_jax.run.metrics import Row
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class TrainProgress:
+    """The progress of one training run, from before its first compilation on."""
+
+    def __init__(self, total: int, done: int, *, visible: bool):
+        """Prepare to show a run of `total` iterations, of which some are done; or nothing, if not visible."""
+        self._console = Console(quiet=not visible)
+        self._total = total
+        self._live = visible and self._console.is_terminal
+        self._last_line = float("-inf")
+        self._evaluation: float | None = None
+        self._phases: set[str] = set()
+        self._start: tuple[float, int] | None = None
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("starting", total=total, completed=done, figures="")
+
+    def __enter__(self) -> "TrainProgress":
+        """Show it."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state standing."""
+        self._bar.stop()
+
+    def phase(self, description: str) -> None:
+        """Say what is being done now; lines say it the first time only."""
+        self._bar.update(self._task, description=description)
+        if not self._live and description not in self._phases:
+            self.note(description)
+        self._phases.add(description)
+
+    def update(self, done: int, row: Row) -> None:
+        """Show how far training is, from the newest metrics line."""
+        self._evaluation = row.get("evaluation_return", self._evaluation)
+        held_out = "" if self._evaluation is None else f" (held-out {self._evaluation:.1f})"
+        figures = f"return {row['mean_return']:.1f}{held_out}, {row['steps_per_second']:,.0f} steps/s"
+        self._bar.update(self._task, description="training", completed=done, figures=figures)
+        now = time.perf_counter()
+        self._start = self._start or (now, done)
+        started, done_then = self._start
+        if self._live or (now - self._last_line < SECONDS_BETWEEN_LINES and done < self._total):
+            return
+        self._last_line = now
+        pace = (done - done_then) / (now - started) if done > done_then else 0.0
+        left = f", {(self._total - done) / pace:.0f} s left" if pace else ""
+        self.note(f"iteration {done}/{self._total}, {figures}{left}")
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def tracker(description: str, *, visible: bool) -> Callable[[Iterable[int]], Iterable[int]]:
+    """Return what shows the progress of a loop, on the error stream: the output may go to a file."""
+
+    def show(items: Iterable[int]) -> Iterable[int]:
+        console = Console(stderr=True)
+        shown = visible and console.is_terminal
+        return track(items, description, console=console, transient=True, disable=not shown)
+
+    return show

@@ -1,0 +1,138 @@
+"""`TrainConfig` as plain data: the content of `config.json`, and back."""
+
+import dataclasses
+import math
+import typing
+from typing import Any, Literal
+
+from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.object_rl import LEARNERS, Learner
+from rl3_jax.policies import CORES, Core
+from rl3_jax.tasks import FAMILIES, TaskFamily
+from rl3_jax.training import TrainConfig
+
+NAMED: dict[type, tuple[str, dict[str, type]]] = {
+    TaskFamily: ("family", FAMILIES),
+    Learner: ("learner", LEARNERS),
+    Core: ("core", CORES),
+}
+"""Interfaces whose implementations are stored by name: under which key, in which registry."""
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration as nested dicts of JSON values; a class goes by its registry name.
+
+    E.g. `{"task": {"family": "mdp", "variation": "default", "states": 10, …}, …}`.
+    """
+    named = {
+        key: getattr(config, key)
+        for key, classes in NAMED.values()
+        if any(isinstance(config, cls) for cls in classes.values())
+    }
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        named[field.name] = to_dict(value) if dataclasses.is_dataclass(value) else value
+    return named
+
+
+def from_dict(data: Any, *, ignore: tuple[str, ...] = ()) -> TrainConfig:
+    """Return the configuration that `to_dict` gave; a field that is missing has its default.
+
+    Args:
+      data: what a JSON file held.
+      ignore: keys at the top that are no concern of the configuration.
+
+    Raises:
+      ConfigError: listing every unknown field, wrong type, unknown name and invalid value.
+    """
+    problems: list[str] = []
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if key not in ignore}
+    config = _read(TrainConfig, data, "", TrainConfig(), problems)
+    problems += config.problems()
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def config_problems(config: TrainConfig) -> list[str]:
+    """Return a message for each problem of a configuration, wrong types included."""
+    try:
+        from_dict(to_dict(config))
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def differences(one: Any, other: Any, name: str = "") -> list[str]:
+    """Return a line for each dotted field in which two results of `to_dict` differ."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return [] if one == other else [f"{name} is {one!r} against {other!r}"]
+    return [
+        line
+        for key in sorted(one.keys() | other.keys())
+        for line in differences(one.get(key), other.get(key), f"{name}.{key}".lstrip("."))
+    ]
+
+
+def _read(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:
+    """Return a value of the annotated kind, or the default with a problem noted."""
+    if kind in NAMED:
+        return _read_named(kind, value, name, default, problems)
+    if dataclasses.is_dataclass(kind):
+        return _read_fields(kind, value, name, default, problems)
+    if typing.get_origin(kind) is Literal:
+        if value in typing.get_args(kind):
+            return value
+        problems.append(unknown_choice(name, str(value), typing.get_args(kind)))
+        return default
+    message = _wrong_scalar(kind, value)
+    if message:
+        problems.append(f"{name} is {value!r}; {message}")
+        return default
+    return kind(value)
+
+
+def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[str]) -> Any:
+    """Return an instance of the class that the value names."""
+    key, classes = NAMED[kind]
+    if not isinstance(value, dict) or key not in value:
+        choices = ", ".join(sorted(classes))
+        problems.append(f"{name} is {value!r}; it must be an object with the key {key!r}, one of: {choices}")
+        return default
+    fields = {field: content for field, content in value.items() if field != key}
+    if value[key] not in classes:
+        problems.append(unknown_choice(f"{name}.{key}", str(value[key]), list(classes)))
+        return default
+    cls = classes[value[key]]
+    return _read_fields(cls, fields, name, cls(), problems)
+
+
+def _read_fields(cls: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:
+    """Return a dataclass read field by field."""
+    if not isinstance(value, dict):
+        problems.append(f"{name or 'the configuration'} is {value!r}; it must be an object")
+        return default
+    prefix = f"{name}." if name else ""
+    hints = typing.get_type_hints(cls)
+    fields = [field.name for field in dataclasses.fields(cls)]
+    problems += [unknown_choice("field", prefix + key, fields) for key in value if key not in fields]
+    content = {
+        field: _read(hints[field], value[field], prefix + field, getattr(default, field), problems)
+        for field in fields
+        if field in value
+    }
+    return dataclasses.replace(default, **content)
+
+
+def _wrong_scalar(kind: type, value: Any) -> str:
+    """Return what is wrong with a bool, int, float or string, or nothing."""
+    if kind is bool:
+        return "" if isinstance(value, bool) else "it must be true or false"
+    if kind is str:
+        return "" if isinstance(value, str) else "it must be a string"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "it must be a number"
+    if kind is int:
+        return "" if isinstance(value, int) else "it must be a whole number"
+    return "" if math.isfinite(value) else "it must be a finite number"

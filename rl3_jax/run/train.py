@@ -1,0 +1,142 @@
+"""Training from Python: start a run, go on with one, look at one."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.run import folder as run_folder
+from rl3_jax.run import metrics
+from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
+from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.loggers import logger_problems
+from rl3_jax.run.loop import train_to_target
+from rl3_jax.run.serialise import config_problems
+from rl3_jax.training import TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run on disk.
+
+    Attributes:
+      path: its folder.
+      temporary: keeps a folder that nobody named alive as long as this object.
+    """
+
+    path: Path
+    temporary: tempfile.TemporaryDirectory | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration."""
+        return RunFolder(self.path).read().config
+
+    @property
+    def metrics(self) -> list[metrics.Row]:
+        """The lines of `metrics.jsonl`."""
+        return metrics.read(RunFolder(self.path).metrics)
+
+    def load_agent(self) -> LoadedAgent:
+        """Return the agent, as of the newest checkpoint."""
+        return load_agent(self.path)
+
+    def evaluate(
+        self,
+        *,
+        variation: str | None = None,
+        horizon: int | None = None,
+        num_tasks: int = DEFAULT_NUM_TASKS,
+        seed: int = 0,
+        greedy: bool = False,
+    ) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks; see `evaluate_run`."""
+        return evaluate_run(
+            self.path, variation=variation, horizon=horizon, num_tasks=num_tasks, seed=seed, greedy=greedy
+        )
+
+
+def train(
+    config: TrainConfig,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    log: str | None = None,
+    progress: bool = True,
+) -> Run:
+    """Start a run and train it to its end.
+
+    Args:
+      config: the run.
+      out: its folder, new or empty; without one, a temporary folder that goes when the `Run` does.
+      overwrite: replace a run that is already there.
+      log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
+      progress: show it.
+
+    Raises:
+      ConfigError: listing every problem of the configuration, the folder and the logger; nothing is written.
+      NonFiniteError: if training stopped at a loss that is not finite.
+      Interrupted: on SIGINT or SIGTERM, after saving.
+    """
+    problems = config_problems(config) + logger_problems(log)
+    if out is not None:
+        problems += run_folder.creation_problems(Path(out), overwrite=overwrite)
+    if problems:
+        raise ConfigError(problems)
+    temporary = tempfile.TemporaryDirectory(prefix="rl3-") if out is None else None
+    path = Path(temporary.name if temporary else out)  # pyright: ignore[reportArgumentType]
+    folder = run_folder.create(path, config, log=log)
+    with folder.lock():
+        train_to_target(folder, folder.read(), visible=progress)
+    return Run(path, temporary)
+
+
+def resume(path: str | Path, iterations: int | None = None, *, progress: bool = True) -> Run:
+    """Go on with a run from its newest checkpoint; a run that is complete is left as it is.
+
+    Args:
+      path: the run folder.
+      iterations: in all; more than first configured extends the run, with the schedules at their end.
+      progress: show it.
+
+    Raises:
+      ConfigError: if this is no run folder, its checkpoint is of another configuration, its logger is
+        not installed, or it has more iterations already.
+      NonFiniteError: if training stopped at a loss that is not finite.
+      Interrupted: on SIGINT or SIGTERM, after saving.
+    """
+    folder = RunFolder(Path(path))
+    record = folder.read()
+    if problems := logger_problems(record.log):
+        raise ConfigError(problems)
+    with folder.lock():
+        if iterations is not None:
+            record = _extend(folder, record, iterations)
+        train_to_target(folder, record, visible=progress)
+    return Run(folder.path)
+
+
+def iterations_done(path: Path) -> tuple[int, int]:
+    """Return the iterations at a run's newest checkpoint, and in all.
+
+    Raises:
+      ConfigError: if this is no run folder.
+    """
+    folder = RunFolder(path)
+    record = folder.read()
+    return Checkpoints(folder.checkpoints, record.config).latest or 0, record.target_iterations
+
+
+def _extend(folder: RunFolder, record: RunRecord, iterations: int) -> RunRecord:
+    """Return the record with another target, written to disk."""
+    done, _ = iterations_done(folder.path)
+    if iterations < max(done, 1):
+        raise ConfigError(
+            f"iterations is {iterations}, but {done} are done; give the number in all, at least 1 more"
+        )
+    record = dataclasses.replace(record, target_iterations=iterations)
+    folder.write(record)
+    return record
