@@ -1,0 +1,147 @@
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+
+from rl3_jax.object_rl import ModelBased, TableSpec, Transition
+from tests.object_rl.experience import ACTIONS, STATES, learn, learn_slowly, random_stream, streams
+from tests.object_rl.known_mdp import MDP, learnt_q
+from tests.reference import tabular
+
+CASES = {
+    "stop rule": (ModelBased(), 10),
+    "fixed sweeps": (ModelBased(tolerance=0.0), 10),
+    "more smoothing": (ModelBased(tolerance=0.0, smoothing=0.7, discount=0.8), 5),
+    "expected reward": (ModelBased(tolerance=0.0, max_sweeps=1), 10),
+    "tight stop rule": (ModelBased(tolerance=1e-3, discount=0.6, max_sweeps=40), 20),
+    "from the last values": (ModelBased(tolerance=0.0, max_sweeps=2), 100),
+    "stop rule, from the last values": (ModelBased(tolerance=0.1, max_sweeps=5), 120),
+}
+
+
+@cache
+def compiled(case):
+    learner, episode_length = CASES[case]
+    return jax.jit(partial(learn, learner, TableSpec(STATES, ACTIONS, episode_length)))
+
+
+def make_twin(learner, episode_length):
+    return tabular.ModelBased(
+        STATES,
+        ACTIONS,
+        smoothing=learner.smoothing,
+        discount=learner.discount,
+        tolerance=learner.tolerance,
+        max_sweeps=learner.max_sweeps or episode_length,
+        warm=episode_length >= 100,
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+@settings(max_examples=15)
+@given(stream=streams())
+def test_equals_its_twin_on_any_experience(case, stream):
+    twin = make_twin(*CASES[case])
+    q, counts = learn_slowly(twin, STATES, stream)
+    assume(twin.margin > 2e-5)  # nearer than that, rounding may decide whether one more sweep is made
+    values = compiled(case)(stream)
+    np.testing.assert_array_equal(values.counts, counts)
+    np.testing.assert_allclose(values.q, q, rtol=2e-5, atol=2e-5)
+
+
+def test_golden_values_of_one_transition():
+    learner = ModelBased(tolerance=0.0, max_sweeps=2)
+    transition = Transition(
+        jnp.int32(0), jnp.int32(0), jnp.float32(3.0), jnp.int32(1), jnp.bool_(False), jnp.bool_(False)
+    )
+    values = learn(learner, TableSpec(2, 1, 10), jax.tree.map(lambda x: x[None], transition))
+    stay, go = 0.1 / 1.2, 1.1 / 1.2
+    first = go * 3.0  # after one sweep, Q(0) = Σ T r̄ and Q(1) = 0
+    np.testing.assert_allclose(
+        values.q[0, :, 0], [first + 0.95 * stay * first, 0.95 * 0.5 * first], rtol=1e-6
+    )
+
+
+def test_an_absorbing_state_is_worth_nothing_at_once_and_for_good():
+    spec, learner = TableSpec(3, 1, 10), ModelBased(tolerance=0.0)
+
+    def stream(terminated):
+        # State 2 pays 5 when left; state 0 leads to it.
+        return Transition(
+            s=jnp.array([2, 2, 0, 2]),
+            a=jnp.zeros(4, jnp.int32),
+            r=jnp.array([5.0, 5.0, 0.0, 5.0]),
+            next_s=jnp.array([1, 1, 2, 1]),
+            terminated=jnp.array([False, False, terminated, False]),
+            truncated=jnp.zeros(4, bool),
+        )
+
+    absorbing, ordinary = learn(learner, spec, stream(True)), learn(learner, spec, stream(False))
+    assert ordinary.q[2, 0, 0] > 4.0
+    # Only by its smoothed other successors, 0 and 1, does state 0 get any value.
+    assert (absorbing.q[2:, 0, 0] < 0.5).all()
+
+
+def test_each_task_of_a_batch_stops_on_its_own():
+    """Batches (seeds × tasks) equal single tasks, though some converge sooner than others."""
+    scale = jnp.array([[0.001, 1.0, 5.0], [30.0, 0.1, 0.01]])
+    stream = random_stream(jax.random.key(0), (2, 3, 20))
+    stream = stream.replace(r=stream.r * scale[..., None])
+    run = partial(learn, ModelBased(max_sweeps=200), TableSpec(STATES, ACTIONS, 10))
+    nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
+    single = jax.jit(run)
+    for index in np.ndindex(2, 3):
+        alone = single(jax.tree.map(lambda x, index=index: x[index], stream))
+        np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-5 * scale[index])
+        np.testing.assert_array_equal(nested.counts[index], alone.counts)
+
+
+def test_fixed_sweeps_of_a_batch_equal_single_tasks():
+    stream = random_stream(jax.random.key(1), (2, 3, 20))
+    run = partial(learn, ModelBased(tolerance=0.0), TableSpec(STATES, ACTIONS, 10))
+    nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
+    single = jax.jit(run)
+    for index in np.ndindex(2, 3):
+        alone = single(jax.tree.map(lambda x, index=index: x[index], stream))
+        np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=15)
+@given(stream=streams(num_states=1))
+def test_the_bandit_form_is_one_sweep_over_two_states(stream):
+    """The dense planner, given pulls that lead to an absorbing end, agrees with the closed form."""
+    pulls = stream.replace(next_s=jnp.ones_like(stream.s), terminated=jnp.ones_like(stream.terminated))
+    closed = bandit_form(1)(pulls)
+    dense = bandit_form(2)(pulls)
+    q, counts = learn_slowly(tabular.BanditModel(ACTIONS, smoothing=0.1), 1, pulls)
+    np.testing.assert_allclose(closed.q[:, 0], dense.q[:, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(closed.q[:, :1], q, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(closed.counts[:, :1], counts)
+    np.testing.assert_array_equal(dense.counts[:, :1], counts)
+
+
+@cache
+def bandit_form(episode_length):
+    """Episodes of one step make it a bandit; of two, the same experience goes through the planner."""
+    spec = TableSpec(2, ACTIONS, episode_length)
+    return jax.jit(partial(learn, ModelBased(tolerance=0.0, max_sweeps=1), spec))
+
+
+def test_finds_the_optimum_of_a_known_mdp():
+    """One sweep a step from the last values is enough, as the model settles."""
+    learner = ModelBased(discount=MDP.discount, tolerance=0.0, max_sweeps=1)
+    spec = TableSpec(MDP.num_states, MDP.num_actions, 100)
+    np.testing.assert_allclose(learnt_q(learner, spec), MDP.optimal_q, atol=0.05)
+
+
+def test_bad_fields_are_all_listed():
+    problems = ModelBased(smoothing=0.0, discount=1.5, tolerance=-1.0, max_sweeps=-1).problems()
+    assert [problem.split()[0] for problem in problems] == [
+        "learner.smoothing",
+        "learner.discount",
+        "learner.tolerance",
+        "learner.max_sweeps",
+    ]
