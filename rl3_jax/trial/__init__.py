@@ -2,7 +2,7 @@
 
 from rl3_jax.trial.behaviour import Behaviour, run_trials
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
-from rl3_jax.trial.make import METHODS, make, method_features
+from rl3_jax.trial.make import METHODS, make, method_features, with_method
 from rl3_jax.trial.observation import Features
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "make",
     "method_features",
     "run_trials",
+    "with_method",
 ]

@@ -21,15 +21,26 @@ POOL_SIZE = 1024
 """Tasks in the pool of `make`, on which trainers that reset at each step draw."""
 
 
-def method_features(method: str, family: TaskFamily) -> Features:
-    """Return what the meta-policy sees under a method, with the family's scale of values.
+def with_method(features: Features, method: str) -> Features:
+    """Return the parts that a method shows, with the scales of the given features.
 
     Raises:
       ConfigError: if there is no such method.
     """
     if method not in METHODS:
         raise ConfigError(unknown_choice("method", method, list(METHODS)))
-    return dataclasses.replace(METHODS[method], value_scale=family.value_scale)
+    return dataclasses.replace(
+        METHODS[method], value_scale=features.value_scale, count_scale=features.count_scale
+    )
+
+
+def method_features(method: str, family: TaskFamily) -> Features:
+    """Return what the meta-policy sees under a method, with the family's scale of values.
+
+    Raises:
+      ConfigError: if there is no such method.
+    """
+    return with_method(Features(value_scale=family.value_scale), method)
 
 
 def make(
