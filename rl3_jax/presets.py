@@ -8,7 +8,7 @@ from rl3_jax.object_rl import LEARNERS, make_learner
 from rl3_jax.policies import CORES, PolicyConfig, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp, TaskFamily
-from rl3_jax.training import TrainConfig
+from rl3_jax.training import TrainConfig, serialise
 from rl3_jax.trial import METHODS, method_features
 
 DEFAULT_METHOD = "rl3"
@@ -89,35 +89,43 @@ def make_config(
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
-    named = {
-        "preset": (preset, PRESETS),
-        "method": (method, METHODS),
-        "policy": (policy, CORES),
-        "learner": (learner, LEARNERS),
-    }
-    found = [
-        unknown_choice(what, name, list(choices))
-        for what, (name, choices) in named.items()
-        if name is not None and name not in choices
-    ]
-    found += _unknown_fields(TrainConfig(), overrides, "")
+    found = name_problems(preset=preset, method=method, policy=policy, learner=learner)
+    base = PRESETS.get(preset, TrainConfig())
+    if not found:
+        base = choose(base, method=method, policy=policy, learner=learner)
+    try:
+        config = serialise.from_dict(_merge(serialise.to_dict(base), overrides))
+    except ConfigError as error:
+        raise ConfigError([*found, *error.problems]) from None
     if found:
         raise ConfigError(found)
-    config = PRESETS[preset]
-    # A learner or core that the preset already has keeps the preset's settings of it.
+    return config
+
+
+def name_problems(**names: str | None) -> list[str]:
+    """Return a message for each unknown name of a preset, method, policy or learner."""
+    choices = {"preset": PRESETS, "method": METHODS, "policy": CORES, "learner": LEARNERS}
+    return [
+        unknown_choice(what, name, list(choices[what]))
+        for what, name in names.items()
+        if name is not None and name not in choices[what]
+    ]
+
+
+def choose(
+    config: TrainConfig, *, method: str | None, policy: str | None, learner: str | None
+) -> TrainConfig:
+    """Return a configuration with another method, policy or learner, given by valid names.
+
+    A policy or learner that it already has keeps its settings.
+    """
     if learner is not None and config.learner.learner != learner:
         config = dataclasses.replace(config, learner=make_learner(learner))
     if policy is not None and config.policy.core.core != policy:
-        config = dataclasses.replace(
-            config, policy=dataclasses.replace(config.policy, core=make_core(policy))
-        )
+        network = dataclasses.replace(config.policy, core=make_core(policy))
+        config = dataclasses.replace(config, policy=network)
     if method is not None:
         config = dataclasses.replace(config, features=method_features(method, config.task))
-    found = _unknown_fields(config, overrides, "")
-    if found:
-        raise ConfigError(found)
-    config = _vary(config, overrides)
-    config.validate()
     return config
 
 
@@ -127,20 +135,14 @@ def method_name(config: TrainConfig) -> str:
     return matches[0] if matches else "custom"
 
 
-def _unknown_fields(part: Any, overrides: dict[str, Any], prefix: str) -> list[str]:
-    """Return a message for each override that names no field of a part, at any depth."""
-    fields = [field.name for field in dataclasses.fields(part)]
-    found = [unknown_choice("field", prefix + name, fields) for name in overrides if name not in fields]
-    for name, value in overrides.items():
-        if isinstance(value, dict) and name in fields:
-            found += _unknown_fields(getattr(part, name), value, f"{prefix}{name}.")
-    return found
-
-
-def _vary(part: Any, overrides: dict[str, Any]) -> Any:
-    """Return a frozen dataclass with some fields replaced, those given as dicts field by field."""
-    changes = {
-        name: _vary(getattr(part, name), value) if isinstance(value, dict) else value
-        for name, value in overrides.items()
-    }
-    return dataclasses.replace(part, **changes)
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration's dict with changes: a dict is merged, a dataclass takes the old one's place."""
+    merged = dict(base)
+    for name, value in changes.items():
+        if dataclasses.is_dataclass(value):
+            merged[name] = serialise.to_dict(value)
+        elif isinstance(value, dict) and isinstance(base.get(name), dict):
+            merged[name] = _merge(base[name], value)
+        else:
+            merged[name] = value
+    return merged

@@ -14,9 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
-from rl3_jax.run import serialise
 from rl3_jax.run.files import write_atomically
-from rl3_jax.training import Agent, TrainConfig
+from rl3_jax.training import Agent, TrainConfig, serialise
 from rl3_jax.trial import TrialEnv
 
 PARAMS_FILE = "actor.safetensors"

@@ -6,8 +6,7 @@ from typing import Any
 import jax
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import serialise
-from rl3_jax.training import TrainConfig, TrainState, init
+from rl3_jax.training import TrainConfig, TrainState, init, serialise
 
 KEPT = 3
 """Checkpoints that are kept, the newest ones."""

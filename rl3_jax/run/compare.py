@@ -32,6 +32,8 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
     from rl3_jax.report.compare import write_comparison
 
     problems = writing_problems(out / "figure")
+    if not paths:
+        problems.append("name at least one run folder")
     for path in paths:
         problems += _run_problems(path)
     if problems:

@@ -47,16 +47,14 @@ def evaluate_run(
     Raises:
       ConfigError: if this is no run with an agent, or listing every argument that is not valid.
     """
+    if problems := evaluation_problems(
+        path, variation=variation, horizon=horizon, num_tasks=num_tasks, seed=seed
+    ):
+        raise ConfigError(problems)
     folder = RunFolder(Path(path))
     config = folder.read().config
     agent = load_agent(folder.path)
-    family = (
-        agent.env.family if variation is None else dataclasses.replace(agent.env.family, variation=variation)
-    )
-    horizon = agent.env.horizon if horizon is None else horizon
-    if problems := family.problems() + task_set_problems(horizon, num_tasks, seed):
-        raise ConfigError(problems)
-    env = dataclasses.replace(agent.env, family=family, horizon=horizon)
+    env = _asked_env(agent.env, variation, horizon)
     name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
     result = _agent_result(agent, env, name, num_tasks=num_tasks, seed=seed, greedy=greedy, progress=progress)
     _note(folder, result)
@@ -95,6 +93,19 @@ def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
     return json.loads(folder.evaluation.read_text()) if folder.evaluation.exists() else []
 
 
+def evaluation_problems(
+    path: str | Path, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
+) -> list[str]:
+    """Return a message for each reason why `evaluate_run` cannot start."""
+    try:
+        RunFolder(Path(path)).read()
+        trained = load_agent(path).env
+    except ConfigError as error:
+        return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
+    env = _asked_env(trained, variation, horizon)
+    return env.family.problems() + task_set_problems(env.horizon, num_tasks, seed)
+
+
 def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
     """Return a message for each number that does not name a set of trials."""
     found = []
@@ -105,6 +116,16 @@ def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
     if not 0 <= seed <= LARGEST_SEED:
         found.append(f"seed is {seed}; it must be between 0 and {LARGEST_SEED}")
     return found
+
+
+def _asked_env(trained: TrialEnv, variation: str | None, horizon: int | None) -> TrialEnv:
+    """Return the trial that was trained on, with another variation or horizon if that is asked for."""
+    family = trained.family
+    if variation is not None:
+        family = dataclasses.replace(family, variation=variation)
+    return dataclasses.replace(
+        trained, family=family, horizon=trained.horizon if horizon is None else horizon
+    )
 
 
 def _agent_result(

@@ -16,9 +16,8 @@ from typing import Any
 import jax
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import serialise
 from rl3_jax.run.files import write_atomically, writing_problems
-from rl3_jax.training import TrainConfig
+from rl3_jax.training import TrainConfig, serialise
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 CONTENT = (

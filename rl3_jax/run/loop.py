@@ -48,13 +48,19 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
                 lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
             )
         )
-        progress.phase("compiling")
+        progress.phase("compiling" if done < record.target_iterations else "restoring")
         state = (
             checkpoints.restore()
             if done
             else training.init(record.config, jax.random.key(record.config.seed))
         )
         rows = metrics.truncate(folder.metrics, done)
+        if done:
+            # A kill may have come between checkpoint and agent.
+            save_agent(folder.agent, record.config, state.learnt.params["actor"], done)
+        if done >= record.target_iterations:
+            progress.note(f"{folder.path} is complete: {done} iterations; --iterations N extends it")
+            return
         loggers = make_loggers(folder, record, done)
         for logger in loggers:
             stack.callback(logger.close)
@@ -94,9 +100,6 @@ class Loop:
         config, target = self.record.config, self.record.target_iterations
         started = time.perf_counter() - wall_seconds
         done = saved = int(state.iteration)
-        if saved:
-            # A kill may have come between checkpoint and agent.
-            save_agent(self.folder.agent, config, state.learnt.params["actor"], saved)
         program = compile_chunk(config, state)
         seconds_each = float("inf")
         while done < target and stop.signum is None:

@@ -14,8 +14,8 @@ from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.loggers import logger_problems
 from rl3_jax.run.loop import train_to_target
-from rl3_jax.run.serialise import config_problems
 from rl3_jax.training import TrainConfig
+from rl3_jax.training.serialise import config_problems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +81,7 @@ def train(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
-    problems = config_problems(config) + logger_problems(log)
-    if out is not None:
-        problems += run_folder.creation_problems(Path(out), overwrite=overwrite)
-    if problems:
+    if problems := train_problems(config, out, overwrite=overwrite, log=log):
         raise ConfigError(problems)
     temporary = tempfile.TemporaryDirectory(prefix="rl3-") if out is None else None
     path = Path(temporary.name if temporary else out)  # pyright: ignore[reportArgumentType]
@@ -92,6 +89,16 @@ def train(
     with folder.lock():
         train_to_target(folder, folder.read(), visible=progress)
     return Run(path, temporary)
+
+
+def train_problems(
+    config: TrainConfig, out: str | Path | None, *, overwrite: bool, log: str | None
+) -> list[str]:
+    """Return a message for each reason why `train` cannot start."""
+    found = config_problems(config) + logger_problems(log)
+    if out is not None:
+        found += run_folder.creation_problems(Path(out), overwrite=overwrite)
+    return found
 
 
 def resume(path: str | Path, iterations: int | None = None, *, progress: bool = True) -> Run:

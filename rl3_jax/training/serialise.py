@@ -9,7 +9,7 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, Learner
 from rl3_jax.policies import CORES, Core
 from rl3_jax.tasks import FAMILIES, TaskFamily
-from rl3_jax.training import TrainConfig
+from rl3_jax.training.config import TrainConfig
 
 NAMED: dict[type, tuple[str, dict[str, type]]] = {
     TaskFamily: ("family", FAMILIES),

@@ -1,0 +1,207 @@
+"""The commands of `rl3`, as dataclasses whose fields are the arguments."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.object_rl import LEARNERS
+from rl3_jax.policies import CORES
+from rl3_jax.presets import PRESETS, method_name
+from rl3_jax.run.compare import compare
+from rl3_jax.run.evaluation import (
+    DEFAULT_NUM_TASKS,
+    evaluate_baselines,
+    evaluate_run,
+    evaluation_problems,
+    task_set_problems,
+)
+from rl3_jax.run.files import write_atomically, writing_problems
+from rl3_jax.run.loggers import LOGGERS
+from rl3_jax.run.tables import print_lists, print_result
+from rl3_jax.run.train import resume, train, train_problems
+from rl3_jax.tasks import FAMILIES, make_family
+from rl3_jax.training import TrainConfig
+from rl3_jax.trial import METHODS
+
+
+def _one_of(choices: Any) -> str:
+    """Return the help text of an argument with these choices."""
+    return "one of: " + ", ".join(choices)
+
+
+def _optional(metavar: str, text: str) -> Any:
+    """Return the description of an argument that may be left out, for a reason the text gives."""
+    return arg(metavar=metavar, help=text, help_behavior_hint="")
+
+
+RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
+JsonFile = Annotated[Path | None, _optional("FILE", "write the result to this file, too")]
+NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]
+Seed = Annotated[int, arg(metavar="S", help="names the held-out tasks, the same for agents and baselines")]
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """List families, variations, presets, methods, policies and learners."""
+
+    def run(self) -> None:
+        """Print them."""
+        print_lists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
+
+    The preset comes first. Every field of the configuration is an argument whose default is the preset's:
+    see `rl3 train PRESET --help`. `rl3 list` describes the presets. Ctrl-C stops; `rl3 resume` goes on.
+    """
+
+    preset: Annotated[Positional[str], arg(metavar="PRESET", help=_one_of(PRESETS))]
+    settings: Annotated[TrainConfig, arg(name="")]
+    method: Annotated[str, arg(metavar="M", help=_one_of(METHODS))] = ""
+    policy: Annotated[str, arg(metavar="P", help=_one_of(CORES))] = ""
+    learner: Annotated[str, arg(metavar="L", help=_one_of(LEARNERS))] = ""
+    config: Annotated[Path | None, _optional("FILE", "a run's config.json, in place of PRESET")] = None
+    out: Annotated[Path | None, _optional("DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedN")] = (
+        None
+    )
+    overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
+    log: Annotated[str | None, _optional("LOGGER", _one_of(LOGGERS) + "; beside metrics.jsonl")] = None
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        preset = self.preset or self.settings.env.name
+        policy = self.settings.policy.core.core
+        name = f"{preset}-{method_name(self.settings)}-{policy}-seed{self.settings.seed}"
+        return self.out or Path("runs") / name
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        return train_problems(self.settings, self.folder, overwrite=self.overwrite, log=self.log)
+
+    def run(self) -> None:
+        """Train."""
+        train(self.settings, self.folder, overwrite=self.overwrite, log=self.log)
+        print(f"the agent is in {self.folder}; next: rl3 evaluate {self.folder}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was stopped, or extend one."""
+
+    dir: RunDir
+    iterations: Annotated[int | None, _optional("N", "in all; as first configured, if not given")] = None
+
+    def run(self) -> None:
+        """Train on."""
+        resume(self.dir, self.iterations)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a run's agent on held-out tasks, and note the result in its evaluation.json."""
+
+    dir: RunDir
+    variation: Annotated[str | None, _optional("V", "of the task family; as trained, if not given")] = None
+    horizon: Annotated[int | None, _optional("H", "trial length; as trained, if not given")] = None
+    num_tasks: NumTasks = DEFAULT_NUM_TASKS
+    seed: Seed = 0
+    greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
+    json: JsonFile = None
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """The trials to evaluate on."""
+        return {name: getattr(self, name) for name in ("variation", "horizon", "num_tasks", "seed")}
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        return evaluation_problems(self.dir, **self._asked) + _json_problems(self.json)
+
+    def run(self) -> None:
+        """Evaluate."""
+        _show(evaluate_run(self.dir, **self._asked, greedy=self.greedy, progress=True), self.json)
+
+
+@dataclasses.dataclass(frozen=True)
+class Baselines:
+    """Evaluate the baselines of a task family on held-out tasks."""
+
+    family: Annotated[Positional[str], arg(metavar="FAMILY", help=_one_of(FAMILIES))]
+    variation: Annotated[str | None, _optional("V", "of the task family; its base, if not given")] = None
+    horizon: Annotated[int, arg(metavar="H", help="trial length")] = 100
+    num_arms: Annotated[int | None, _optional("K", "of a bandit; 5 if not given")] = None
+    num_tasks: NumTasks = DEFAULT_NUM_TASKS
+    seed: Seed = 0
+    json: JsonFile = None
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The fields of the family that were given."""
+        options = {"variation": self.variation, "num_arms": self.num_arms}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        found = task_set_problems(self.horizon, self.num_tasks, self.seed) + _json_problems(self.json)
+        try:
+            make_family(self.family, **self._options)
+        except ConfigError as error:
+            found = [*error.problems, *found]
+        return found
+
+    def run(self) -> None:
+        """Evaluate."""
+        family = make_family(self.family, **self._options)
+        result = evaluate_baselines(
+            family, self.horizon, num_tasks=self.num_tasks, seed=self.seed, progress=True
+        )
+        _show(result, self.json)
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Set runs beside each other and beside the baselines: one figure and one table."""
+
+    dirs: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR", help="run folders")]
+    out: Annotated[Path, arg(metavar="DIR", help="folder for the figure and the table")] = Path("comparison")
+
+    def run(self) -> None:
+        """Compare."""
+        figure, table = compare(list(self.dirs), self.out, progress=True)
+        print(table.read_text())
+        print(f"written: {figure} and {table}")
+
+
+COMMANDS = {
+    "list": List,
+    "train": Train,
+    "resume": Resume,
+    "evaluate": Evaluate,
+    "baselines": Baselines,
+    "compare": Compare,
+}
+
+
+Command = List | Train | Resume | Evaluate | Baselines | Compare
+
+
+def _json_problems(path: Path | None) -> list[str]:
+    """Return a message if a result file cannot be written."""
+    if path is None:
+        return []
+    return [f"cannot write {path}: it is a folder"] if path.is_dir() else writing_problems(path)
+
+
+def _show(result: dict[str, Any], path: Path | None) -> None:
+    """Print a result file's content as a table, and write it if asked to."""
+    print_result(result)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(result) + "\n").encode())

@@ -1,0 +1,60 @@
+"""What `rl3 list`, `rl3 evaluate` and `rl3 baselines` print."""
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rl3_jax.object_rl import LEARNERS
+from rl3_jax.policies import CORES
+from rl3_jax.presets import PRESETS
+from rl3_jax.tasks import FAMILIES
+from rl3_jax.trial import METHODS
+
+
+def print_lists() -> None:
+    """Print families, variations, presets, methods, policies and learners as tables."""
+    families = _table("Task families", "family", "variations", "description")
+    for name, family in FAMILIES.items():
+        families.add_row(name, ", ".join(family.variations), _first_sentence(family))
+    presets = _table("Presets: rl3 train PRESET", "preset", "family", "H", "trials", "iterations", "policy")
+    for name, config in PRESETS.items():
+        policy = f"{config.policy.core.core} {config.policy.width}"
+        numbers = (str(config.horizon), str(config.ppo.trials), str(config.iterations))
+        presets.add_row(name, config.task.family, *numbers, policy)
+    methods = _table("Methods: --method", "method", "sees of object-level RL")
+    for name, features in METHODS.items():
+        shown = [part for part in ("advantages", "value", "counts") if getattr(features, part)]
+        methods.add_row(name, ", ".join(shown) or "nothing")
+    policies = _table("Policies: --policy", "policy", "description")
+    for name, core in CORES.items():
+        policies.add_row(name, _first_sentence(core))
+    learners = _table("Object-level learners: --learner", "learner", "description")
+    for name, learner in LEARNERS.items():
+        learners.add_row(name, _first_sentence(learner))
+    console = Console()
+    for table in (families, presets, methods, policies, learners):
+        console.print(table, end="\n\n")
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print the content of a result file as a table."""
+    title = (
+        f"{result['family']}, variation {result['variation']}, H={result['horizon']},"
+        f" {result['num_tasks']} held-out tasks (seed {result['eval_seed']})"
+    )
+    table = _table(title, "name", "mean return", "standard error")
+    for entry in result["results"]:
+        table.add_row(entry["name"], f"{entry['mean_return']:.2f}", f"{entry['standard_error']:.2f}")
+    Console().print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Return an empty table."""
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+
+
+def _first_sentence(cls: type) -> str:
+    """Return the first line of a class's docstring."""
+    return (cls.__doc__ or "").partition("\n")[0]
