@@ -1,0 +1,67 @@
+"""Task families whose optimum is obvious, defined as a user would define one."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from rl3_jax.tasks import Bandit, BanditTask, Task, TaskFamily
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstArmPays(Bandit):
+    """Arm 0 always pays 1, the others nothing."""
+
+    def sample_task(self, key):
+        del key
+        return BanditTask(success_probability=jnp.eye(self.num_arms)[0], max_steps_in_episode=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneArmPays(Bandit):
+    """One arm, uniformly drawn for each task, always pays 1, the others nothing."""
+
+    def sample_task(self, key):
+        arm = jax.random.randint(key, (), 0, self.num_arms)
+        return BanditTask(success_probability=jax.nn.one_hot(arm, self.num_arms), max_steps_in_episode=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain(TaskFamily[Task]):
+    """States 0, 1, 2, … in turn, whatever is done; the reward is the action's number.
+
+    Attributes:
+      steps: episode length.
+      actions: number of actions.
+      last_pays: instead, the last step of an episode pays 1 and the others nothing.
+    """
+
+    family: ClassVar[str] = "chain"
+    variations: ClassVar[tuple[str, ...]] = ("default",)
+
+    steps: int = 4
+    actions: int = 12
+    last_pays: bool = False
+
+    @property
+    def num_states(self):
+        return self.steps + 1
+
+    @property
+    def num_actions(self):
+        return self.actions
+
+    @property
+    def episode_length(self):
+        return self.steps
+
+    def sample_task(self, key):
+        del key
+        return Task(max_steps_in_episode=self.steps)
+
+    def step_env(self, key, state, action, params):
+        del key
+        last = state.time == self.steps - 1
+        reward = last if self.last_pays else action
+        return self._arrive(state, state.s + 1, jnp.float32(reward), params)

@@ -1,0 +1,153 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.tasks import Bandit, RandomMdp
+from rl3_jax.trial import METHODS, TrialEnv, make, method_features
+from tests.conformance.trees import at, differs, signature
+from tests.trial.walk import transitions, walk
+
+MDP = RandomMdp(states=6, actions=3, steps=5)
+
+
+def make_env(family, horizon, method="rl2"):
+    return TrialEnv(family, horizon=horizon, features=method_features(method, family))
+
+
+@pytest.fixture(scope="module")
+def long_trial():
+    return walk(make_env(RandomMdp(), 512), jax.random.key(0))
+
+
+def test_a_trial_of_512_steps_ends_with_an_episode_of_2(long_trial):
+    _, _, (_, states, _, _, _, info) = long_trial
+    truncated = np.flatnonzero(info["transition"].truncated)
+    np.testing.assert_array_equal(truncated, np.arange(9, 510, 10))
+    assert states.inner.time[-1] == 2
+
+
+def test_a_trial_is_terminal_after_exactly_its_steps(long_trial):
+    _, _, (_, states, _, _, terminated, info) = long_trial
+    np.testing.assert_array_equal(np.flatnonzero(terminated), [511])
+    np.testing.assert_array_equal(states.time, np.arange(1, 513))
+    np.testing.assert_array_equal(info["discount"], 1.0 - terminated)
+
+
+def test_the_task_stays_the_same(long_trial):
+    _, first, (_, states, _, _, _, _) = long_trial
+    for time in (0, 10, 511):
+        assert not differs(at(states.task, time), first.task)
+
+
+@pytest.mark.parametrize("family", [MDP, Bandit(num_arms=3)], ids=lambda family: family.family)
+def test_object_rl_sees_where_an_episode_ended(family):
+    """The transition names the final state; the next one starts from the start state."""
+    recorded = walk(make_env(family, 23), jax.random.key(1))
+    seen = transitions(recorded)
+    _, first, (_, states, actions, rewards, _, _) = recorded
+    s = int(first.inner.s)
+    for time, (old_s, action, reward, next_s, terminated, truncated) in enumerate(seen):
+        assert (old_s, action) == (s, int(actions[time]))
+        assert reward == float(rewards[time])
+        ended = terminated or truncated
+        s = family.start_state if ended else next_s
+        assert states.inner.s[time] == s
+        assert not (terminated and truncated)
+        assert (states.inner.time[time] == 0) == ended
+    ends = [transition for transition in seen if transition[4] or transition[5]]
+    if family.family == "bandit":
+        assert [end[3:] for end in ends] == [(1, True, False)] * 23
+    else:
+        assert len(ends) == 4
+        assert all(end[5] for end in ends)
+        assert {end[3] for end in ends} != {family.start_state}
+
+
+def test_each_trial_draws_its_own_task_and_forgets_the_last():
+    env = make_env(MDP, 5, "rl3")
+    trials = [walk(env, jax.random.key(seed)) for seed in (0, 1)]
+    assert differs(trials[0][1].task, trials[1][1].task)
+    assert differs(at(trials[0][2][1].learner, -1), trials[0][1].learner)
+    assert not differs(trials[0][1].learner, trials[1][1].learner)
+
+
+@pytest.mark.parametrize("pooled", [True, False], ids=["pool", "fresh tasks"])
+@pytest.mark.parametrize("family", [MDP, Bandit(num_arms=3)], ids=lambda family: family.family)
+def test_gymnax_step_starts_a_new_trial_by_itself(family, pooled):
+    horizon = 7
+    env = make_env(family, horizon, "rl3")
+    params = env.pool(jax.random.key(0), 50) if pooled else env.default_params
+    observation, state = env.reset(jax.random.key(1), params)
+
+    @jax.jit
+    def run(state, keys):
+        def step(state, key):
+            action = env.action_space(params).sample(key)
+            observation, state, _, terminated, truncated, info = env.step(key, state, action, params)
+            return state, (observation, state, terminated, truncated, info["final_observation"])
+
+        return jax.lax.scan(step, state, keys)
+
+    final, (observations, states, terminated, truncated, last_seen) = run(
+        state, jax.random.split(jax.random.key(2), 2 * horizon + 1)
+    )
+    assert signature(final) == signature(state)
+    np.testing.assert_array_equal(np.flatnonzero(terminated), [horizon - 1, 2 * horizon - 1])
+    assert not truncated.any()
+    np.testing.assert_array_equal(states.time, [*range(1, 7), 0, *range(1, 7), 0, 1])
+    # The step that ends a trial shows the next one's first observation, and the old one's last apart.
+    np.testing.assert_array_equal(observations[horizon - 1], observation)
+    start, clock = env.layout["trial_start"], env.layout["trial_time"]
+    assert observations[horizon - 1, start] == 1.0
+    assert last_seen[horizon - 1, clock] == 1.0
+    tasks = [at(states.task, time) for time in (0, horizon, 2 * horizon)]
+    assert differs(tasks[0], tasks[1])
+    assert differs(tasks[1], tasks[2])
+    assert not differs(at(states.learner, horizon - 1), state.learner)
+    space = env.observation_space(params)
+    assert observations.shape[1:] == space.shape
+    assert jax.vmap(space.contains)(observations).all()
+    assert jax.vmap(env.state_space(params).contains)(states).all()
+
+
+def test_a_pool_is_drawn_on_uniformly():
+    env = make_env(MDP, 5)
+    params = env.pool(jax.random.key(0), 4)
+    reset = jax.jit(jax.vmap(env.reset_env, (0, None)))
+    tasks = reset(jax.random.split(jax.random.key(1), 400), params)[1].task.mean_reward[:, 0, 0]
+    counts = [(tasks == pooled).sum() for pooled in params.tasks.mean_reward[:, 0, 0]]
+    assert sum(counts) == 400
+    assert min(counts) > 60
+
+
+def test_equal_trials_share_compiled_programs():
+    assert make_env(MDP, 5) == make_env(RandomMdp(states=6, actions=3, steps=5), 5)
+    assert hash(make_env(MDP, 5)) == hash(make_env(RandomMdp(states=6, actions=3, steps=5), 5))
+    assert make_env(MDP, 5) != make_env(MDP, 6)
+
+
+def test_make():
+    env, params = make("bandit", method="rl2", horizon=20, num_arms=3, variation="ood")
+    assert (env.horizon, env.num_actions, env.name) == (20, 3, "bandit-ood-h20")
+    assert env.features == METHODS["rl2"].__class__(
+        advantages=False, value=False, counts=False, value_scale=1.0
+    )
+    assert params.tasks.success_probability.shape[1:] == (3,)
+    assert len(params.tasks.success_probability) > 100
+    assert jnp.isfinite(env.reset(jax.random.key(0), params)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"family": "x"}, "unknown family 'x'"),
+        ({"family": "mdp", "method": "rl4"}, "unknown method 'rl4'; choose from: rl2, rl3"),
+        ({"family": "mdp", "learner": "x"}, "unknown learner 'x'; choose from: model-based, q-learning"),
+        ({"family": "mdp", "horizon": 0}, "horizon is 0"),
+    ],
+)
+def test_make_names_what_is_wrong(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        make(**arguments)

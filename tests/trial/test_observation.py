@@ -1,0 +1,108 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax.object_rl import ModelBased, QLearning
+from rl3_jax.tasks import Bandit, RandomMdp
+from rl3_jax.trial import METHODS, Features, TrialEnv, method_features
+from tests.reference import tabular
+from tests.reference import trial as reference
+from tests.trial.walk import transitions, walk
+
+HORIZON = 23
+MDP = RandomMdp(states=6, actions=3, steps=5)
+BANDIT = Bandit(num_arms=4)
+
+TWINS = {
+    ("mdp", "model-based"): lambda: tabular.ModelBased(
+        6, 3, smoothing=0.1, discount=0.95, tolerance=0.01, max_sweeps=5
+    ),
+    ("mdp", "q-learning"): lambda: tabular.QLearning(6, 3, discount=0.95),
+    ("bandit", "model-based"): lambda: tabular.BanditModel(4, smoothing=0.1),
+    ("bandit", "q-learning"): lambda: tabular.QLearning(2, 4, discount=0.95),
+}
+FAMILIES = {"mdp": MDP, "bandit": BANDIT}
+LEARNERS = {"model-based": ModelBased(), "q-learning": QLearning()}
+SCALES = {"mdp": (10.0, 10.0), "bandit": (1.0, 10.0)}
+
+
+def make_env(family, method="rl3", learner="model-based"):
+    features = method_features(method, FAMILIES[family])
+    return TrialEnv(FAMILIES[family], horizon=HORIZON, features=features, learner=LEARNERS[learner])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equals_a_replay_of_the_transitions(family, learner, method):
+    env = make_env(family, method, learner)
+    recorded = walk(env, jax.random.key(4))
+    first, _, (later, *_) = recorded
+    twin = TWINS[family, learner]()
+    sizes = (env.family.num_states, env.num_actions, env.family.episode_length, HORIZON)
+    expected = reference.parts(
+        transitions(recorded), twin, sizes, SCALES[family], shows_state=family == "mdp"
+    )
+    assert twin.margin > 1e-5  # else rounding could decide how many sweeps are made
+    names = reference.PARTS if method == "rl3" else reference.PARTS[:6]
+    names = [name for name in names if name in expected[0]]
+    seen = jnp.concatenate([first[None], later])
+    assert seen.dtype == jnp.float32
+    np.testing.assert_allclose(
+        seen, [reference.assemble(parts, names) for parts in expected], rtol=1e-5, atol=1e-5
+    )
+    assert list(env.layout) == names
+    for time in (0, 1, HORIZON):
+        for name, part in env.layout.items():
+            np.testing.assert_allclose(seen[time, part], expected[time][name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", reference.PARTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_part_can_be_switched_off(family, part):
+    env = make_env(family)
+    state = jax.tree.map(lambda x: x[7], walk(env, jax.random.key(4))[2][1])
+    full = env.get_obs(state)
+    without = dataclasses.replace(env, features=dataclasses.replace(env.features, **{part: False}))
+    kept = [name for name in env.layout if name != part]
+    assert list(without.layout) == kept
+    reduced = without.get_obs(state)
+    assert reduced.shape == (without.observation_size,)
+    np.testing.assert_array_equal(reduced, jnp.concatenate([full[env.layout[name]] for name in kept]))
+    # The slices tile the vector.
+    edges = [0, *(piece.stop for piece in without.layout.values())]
+    assert [piece.start for piece in without.layout.values()] == edges[:-1]
+    assert edges[-1] == without.observation_size
+
+
+def test_object_rl_runs_only_where_a_part_needs_it():
+    state = make_env("mdp", "rl2").reset_env(jax.random.key(0), make_env("mdp").default_params)[1]
+    assert state.learner is None
+    for part in ("advantages", "value", "counts"):
+        features = dataclasses.replace(METHODS["rl2"], **{part: True})
+        env = dataclasses.replace(make_env("mdp"), features=features)
+        assert env.reset_env(jax.random.key(0), env.default_params)[1].learner is not None
+
+
+def test_scales_divide():
+    env = make_env("mdp")
+    features = dataclasses.replace(env.features, value_scale=2.0, count_scale=5.0)
+    scaled = dataclasses.replace(env, features=features)
+    state = jax.tree.map(lambda x: x[7], walk(env, jax.random.key(4))[2][1])
+    one, other = env.get_obs(state), scaled.get_obs(state)
+    for part, factor in {"advantages": 5.0, "value": 5.0, "counts": 2.0}.items():
+        piece = env.layout[part]
+        assert jnp.abs(one[piece]).max() > 0.0
+        np.testing.assert_allclose(other[piece], one[piece] * factor, rtol=1e-6)
+
+
+def test_scales_of_the_families():
+    assert method_features("rl3", MDP).value_scale == 10.0
+    assert method_features("rl3", BANDIT).value_scale == 1.0
+    assert Features(value_scale=0.0, count_scale=-1.0).problems() == [
+        "features.value_scale is 0.0; a divisor must be above 0",
+        "features.count_scale is -1.0; a divisor must be above 0",
+    ]
