@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl3_jax.policies import Policy, PolicyConfig, categorical
-from tests.conformance.trees import assert_finite, signature
+from rl3_jax.policies import Policy, PolicyConfig
+from tests.conformance.trees import assert_close, assert_finite, signature
 
 NUM_TRIALS, NUM_STEPS, NUM_FEATURES, NUM_ACTIONS, WIDTH = 3, 23, 7, 4, 16
 
@@ -66,12 +66,15 @@ def _check_causal(policy, params, observations, logits):
 
 
 def _check_gradient(policy, params, observations):
-    """Each parameter is reached by a finite gradient."""
+    """The gradient of a whole trial is that of the steps it is made of, and reaches each parameter."""
+    weights = jax.random.normal(jax.random.key(3), (NUM_TRIALS, NUM_STEPS, NUM_ACTIONS))
 
-    def loss(params):
-        logits = jax.vmap(policy.logits, in_axes=(None, 0))(params, observations)
-        return categorical.entropy(logits).mean()
+    def whole(params):
+        return (weights * jax.vmap(policy.logits, in_axes=(None, 0))(params, observations)).mean()
 
-    gradient = jax.jit(jax.grad(loss))(params)
-    assert_finite(gradient)
-    assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
+    def stepped(params):
+        return (weights * _step_through(policy, params, observations)[1]).mean()
+
+    gradient, expected = (jax.jit(jax.grad(loss))(params) for loss in (whole, stepped))
+    assert all(jnp.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(expected))
+    assert_close(gradient, expected, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,68 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.policies import CORES, Policy, PolicyConfig, make_core
+from tests.conformance.cores import opinionated
+
+WIDTH, FEATURES, ACTIONS, STEPS = 16, 6, 3, 12
+
+
+def make_policy(core, **options):
+    return Policy(PolicyConfig(core=make_core(core), width=WIDTH, **options), FEATURES, ACTIONS)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_fresh_policy_is_nearly_uniform_and_a_fresh_critic_is_not_flat(core):
+    policy = make_policy(core)
+    params = policy.init(jax.random.key(0))
+    observations = jax.random.normal(jax.random.key(1), (STEPS, FEATURES))
+    assert jnp.abs(policy.logits(params["actor"], observations)).max() < 0.1
+    values = policy.values(params["critic"], observations)
+    assert values.shape == (STEPS,)
+    assert values.std() > 0.05
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_actor_and_critic_share_nothing(core):
+    policy = make_policy(core)
+    one, other = (policy.init(jax.random.key(seed)) for seed in (0, 1))
+    leaves = [jax.tree.leaves(params) for params in (one["actor"], one["critic"], other["actor"])]
+    kernels = [next(leaf for leaf in tree if leaf.ndim == 2) for tree in leaves]
+    assert (kernels[0] != kernels[1]).any()
+    assert (kernels[0] != kernels[2]).any()
+    # Acting needs the actor's parameters only: there is nowhere else to take anything from.
+    logits = policy.step(one["actor"], policy.initial_carry(), jnp.ones(FEATURES))[1]
+    assert logits.shape == (ACTIONS,)
+
+
+def test_only_a_memory_tells_the_past():
+    """An early observation changes the last output of a gru and not that of a markov policy."""
+    observations = jax.random.normal(jax.random.key(1), (STEPS, FEATURES))
+    changed = observations.at[2].add(1.0)
+    gaps = {}
+    for core in ("markov", "gru"):
+        policy = make_policy(core)
+        params = opinionated(policy.init(jax.random.key(0)))["actor"]
+        last, other = (policy.logits(params, seen)[-1] for seen in (observations, changed))
+        gaps[core] = jnp.abs(last - other).max()
+    assert gaps["markov"] <= 1e-6
+    assert gaps["gru"] > 1e-4
+
+
+def test_input_layers_are_added():
+    counts = [
+        len(jax.tree.leaves(make_policy("markov", input_layers=n).init(jax.random.key(0))["actor"]))
+        for n in (1, 2, 3)
+    ]
+    assert np.diff(counts).tolist() == [2, 2]
+
+
+def test_bad_fields_and_names_are_reported():
+    problems = PolicyConfig(width=0, input_layers=0).problems()
+    assert [problem.split()[0] for problem in problems] == ["policy.width", "policy.input_layers"]
+    with pytest.raises(ConfigError) as error:
+        make_core("lstm")
+    assert all(name in str(error.value) for name in ("'lstm'", *CORES))

@@ -1,0 +1,65 @@
+"""One small setting in which the parts of PPO are tested."""
+
+import dataclasses
+from functools import cache, partial
+
+import jax
+
+from rl3_jax import ppo
+from rl3_jax.policies import Policy, PolicyConfig, make_core
+from rl3_jax.tasks import RandomMdp
+from rl3_jax.trial import TrialEnv, method_features
+from tests.conformance.cores import opinionated
+
+TRIALS, HORIZON = 8, 10
+MDP = RandomMdp(states=3, actions=2, steps=4)
+CONFIG = ppo.PPOConfig(
+    trials=TRIALS,
+    minibatch_trials=TRIALS,
+    epochs=1,
+    discount=0.9,
+    gae_lambda=0.8,
+    kl_limit=1e9,
+    critic_l2=0.0,
+)
+
+
+def make_env(method="rl3"):
+    return TrialEnv(MDP, horizon=HORIZON, features=method_features(method, MDP))
+
+
+def make_policy(core="markov", method="rl3"):
+    return Policy(PolicyConfig(core=make_core(core), width=8), make_env(method).observation_size, 2)
+
+
+def make_state(policy, config=CONFIG):
+    """Parameters far from uniform, so that errors in log-probabilities show."""
+    state = ppo.init(config, policy, jax.random.key(0))
+    return state.replace(params=opinionated(state.params))
+
+
+@cache
+def collected(core="markov", method="rl3"):
+    """Return a policy, its parameters and a batch collected with them."""
+    policy = make_policy(core, method)
+    params = make_state(policy).params
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    batch, metrics = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(
+        CONFIG, make_env(method), policy, params, keys
+    )
+    return policy, params, batch, metrics
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def update(config, policy, state, batch, rates, key):
+    return ppo.update(config, policy, state, batch, rates, key)
+
+
+def rates(learning_rate, entropy_bonus=0.0):
+    return ppo.Rates(
+        learning_rate=jax.numpy.float32(learning_rate), entropy_bonus=jax.numpy.float32(entropy_bonus)
+    )
+
+
+def configure(**fields):
+    return dataclasses.replace(CONFIG, **fields)

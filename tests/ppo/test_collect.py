@@ -1,0 +1,94 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax import ppo
+from rl3_jax.policies import CORES
+from rl3_jax.trial import METHODS
+from tests.ppo.setting import CONFIG, HORIZON, TRIALS, collected, make_env
+from tests.reference import outer
+
+LAYOUT = make_env().layout
+
+
+def training_log_probs(policy, params, observations):
+    logits = jax.jit(jax.vmap(policy.logits, in_axes=(None, 0)))(params["actor"], observations)
+    return jax.nn.log_softmax(logits)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("core", CORES)
+def test_training_and_rollout_log_probabilities_agree(core, method):
+    policy, params, batch, _ = collected(core, method)
+    seen = batch.trajectory
+    gap = jnp.abs(training_log_probs(policy, params, seen.observations) - seen.log_probs)
+    assert gap.shape == (TRIALS, HORIZON, 2)
+    assert gap.max() <= policy.config.core.log_prob_tolerance
+    # They would not agree by chance: the policy has opinions, and they depend on what it sees.
+    assert seen.log_probs.std(axis=(0, 1)).min() > 0.01
+
+
+def test_a_wrong_memory_would_be_noticed():
+    """Replaying from a stale or shared memory, as some programs do, misses by far more than the tolerance."""
+    policy, params, batch, _ = collected("gru", "rl2")
+    seen = batch.trajectory
+    replay = jax.jit(jax.vmap(partial(jax.lax.scan, partial(policy.step, params["actor"]))))
+    fresh = jnp.zeros_like(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(TRIALS)))
+    carry, logits = replay(fresh, seen.observations)
+    np.testing.assert_allclose(jax.nn.log_softmax(logits), seen.log_probs, atol=1e-5)
+    stale = jax.nn.log_softmax(replay(carry, seen.observations)[1])
+    assert jnp.abs(stale - seen.log_probs).max() > 1e-3
+    # Time and batch mixed up by a reshape.
+    mixed = seen.observations.reshape(HORIZON, TRIALS, -1).swapaxes(0, 1)
+    assert jnp.abs(training_log_probs(policy, params, mixed) - seen.log_probs).max() > 1e-3
+
+
+def test_actions_follow_the_policy():
+    """Each action is drawn with the probability that its logits give; in sum, as the batch is small."""
+    policy, params, _, _ = collected()
+    keys = jax.random.split(jax.random.key(9), 400)
+    seen = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
+        make_env(), policy, params["actor"], keys
+    )
+    probability = np.exp(seen.log_probs)[..., 1]
+    surprise = seen.actions - probability
+    error = np.sqrt((probability * (1 - probability)).sum())
+    assert abs(surprise.sum()) <= 4 * error
+    assert abs((surprise * (probability - 0.5)).sum()) <= 4 * error * np.abs(probability - 0.5).max()
+    assert probability.std() > 0.05
+
+
+def test_a_batch_records_whole_trials():
+    _, _, batch, metrics = collected()
+    seen = batch.trajectory
+    clock = seen.observations[..., LAYOUT["trial_time"]][..., 0]
+    np.testing.assert_allclose(clock, np.tile(np.arange(HORIZON) / HORIZON, (TRIALS, 1)), atol=1e-6)
+    action = seen.observations[:, 1:, LAYOUT["previous_action"]].argmax(-1)
+    np.testing.assert_array_equal(action, seen.actions[:, :-1])
+    reward = seen.observations[:, 1:, LAYOUT["previous_reward"]][..., 0]
+    np.testing.assert_array_equal(reward, seen.rewards[:, :-1])
+    np.testing.assert_allclose(metrics["mean_return"], seen.rewards.sum(1).mean(), rtol=1e-5)
+
+
+def test_advantages_and_their_metrics_equal_the_twins():
+    policy, params, batch, metrics = collected()
+    seen = batch.trajectory
+    values = np.asarray(ppo.critic_values(CONFIG, policy, params["critic"], seen.observations), float)
+    expected = [
+        outer.gae(r, v, 0.9, 0.8) for r, v in zip(np.asarray(seen.rewards, float), values, strict=True)
+    ]
+    np.testing.assert_allclose(batch.advantages, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(batch.returns, expected + values, rtol=1e-4, atol=1e-4)
+    explained = 1 - np.var(expected) / np.var(expected + values)
+    np.testing.assert_allclose(metrics["explained_variance"], explained, rtol=1e-4)
+
+
+def test_a_trial_does_not_depend_on_the_others_of_its_batch():
+    policy, params, batch, _ = collected()
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    part = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(CONFIG, make_env(), policy, params, keys[3:6])[0]
+    for cut, whole in zip(jax.tree.leaves(part), jax.tree.leaves(batch), strict=True):
+        np.testing.assert_allclose(cut, whole[3:6], rtol=1e-5, atol=1e-5)

@@ -1,0 +1,146 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax import ppo
+from tests.conformance.trees import assert_close, differs
+from tests.ppo.setting import TRIALS, collected, configure, make_state, rates, update
+from tests.reference.outer import Adam
+
+KEY = jax.random.key(3)
+STEP = 0.02
+SMALL_STEP = 0.003
+"""So small that each epoch takes the policy further away."""
+
+
+def run(config, learning_rate=STEP, batch=None):
+    policy, _, own_batch, _ = collected()
+    state = make_state(policy, config)
+    return update(config, policy, state, own_batch if batch is None else batch, rates(learning_rate), KEY)
+
+
+@pytest.mark.parametrize(("l2", "max_norm"), [(0.01, 0.0), (1.0, 0.0), (1.0, 0.05)])
+def test_steps_are_adam_with_the_critics_l2_in_its_gradient(l2, max_norm):
+    """Three epochs of one minibatch each, against Adam made by hand on the public losses' gradients."""
+    config = configure(epochs=3, critic_l2=l2, max_grad_norm=max_norm)
+    policy, _, batch, _ = collected()
+    learnt, _ = run(config)
+    gradients = {
+        "actor": jax.jit(jax.grad(lambda p: ppo.actor_loss(config, policy, p, batch, jnp.float32(0.0))[0])),
+        "critic": jax.jit(
+            jax.grad(lambda p: config.critic_coefficient * ppo.critic_loss(config, policy, p, batch))
+        ),
+    }
+    start = make_state(policy, config).params
+    for name, gradient in gradients.items():
+        leaves, structure = jax.tree.flatten(start[name])
+        adams = [
+            Adam(leaf, epsilon=config.adam_epsilon, l2=l2 if name == "critic" else 0.0) for leaf in leaves
+        ]
+        for _ in range(3):
+            now = [jnp.asarray(adam.parameter, jnp.float32) for adam in adams]
+            grads = jax.tree.leaves(gradient(jax.tree.unflatten(structure, now)))
+            norm = np.sqrt(sum(np.sum(np.square(g, dtype=float)) for g in grads))
+            factor = min(1.0, max_norm / norm) if max_norm else 1.0
+            for adam, grad in zip(adams, grads, strict=True):
+                adam.step(factor * np.asarray(grad, float), STEP)
+        for leaf, adam in zip(jax.tree.leaves(learnt.params[name]), adams, strict=True):
+            np.testing.assert_allclose(leaf, adam.parameter, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def by_epochs():
+    """States and metrics after one to four epochs without a KL stop."""
+    return [run(configure(epochs=epochs), SMALL_STEP) for epochs in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_the_actor_stops_at_the_kl_limit_and_the_critic_goes_on(by_epochs, stop):
+    kl = [float(metrics["kl"]) for _, metrics in by_epochs]
+    assert kl[0] < kl[1] < kl[2] < kl[3]
+    limit = kl[stop - 1] * 0.999  # reached by this epoch and none before
+    state, metrics = run(configure(epochs=4, kl_limit=limit), SMALL_STEP)
+    assert metrics["actor_epochs"] == stop
+    np.testing.assert_allclose(metrics["kl"], kl[stop - 1], rtol=1e-3)
+    assert_close(state.params["actor"], by_epochs[stop - 1][0].params["actor"], rtol=1e-4, atol=1e-5)
+    assert differs(state.params["actor"], by_epochs[3][0].params["actor"])
+    assert_close(state.params["critic"], by_epochs[3][0].params["critic"], rtol=1e-4, atol=1e-5)
+    # The actor's Adam rests too.
+    assert_close(state.opt_state["actor"], by_epochs[stop - 1][0].opt_state["actor"], rtol=1e-3, atol=1e-5)
+    # Means are over what was learnt from.
+    np.testing.assert_allclose(
+        metrics["actor_loss"], by_epochs[stop - 1][1]["actor_loss"], rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(metrics["entropy"], by_epochs[stop - 1][1]["entropy"], rtol=1e-4)
+    np.testing.assert_allclose(metrics["critic_loss"], by_epochs[3][1]["critic_loss"], rtol=1e-4)
+
+
+def test_without_a_stop_all_epochs_count(by_epochs):
+    assert [int(metrics["actor_epochs"]) for _, metrics in by_epochs] == [1, 2, 3, 4]
+    losses = [float(metrics["critic_loss"]) for _, metrics in by_epochs]
+    assert losses[3] < losses[0]
+
+
+def test_a_step_of_zero_changes_nothing():
+    config = configure(minibatch_trials=4, epochs=2, critic_l2=0.01)
+    policy, params, batch, _ = collected()
+    state, metrics = run(config, learning_rate=0.0)
+    assert not differs(state.params, params)
+    assert metrics["kl"] < 1e-6
+    assert metrics["max_abs_log_ratio"] <= 1e-5
+    np.testing.assert_allclose(
+        metrics["critic_loss"], ppo.critic_loss(config, policy, params["critic"], batch), rtol=1e-4
+    )
+
+
+def test_advantages_are_normalised_in_each_minibatch():
+    """With single trials as minibatches, the scale and offset of each trial's advantages are of no effect."""
+    config = configure(minibatch_trials=1)
+    _, _, batch, _ = collected()
+    size = jnp.arange(1.0, TRIALS + 1)[:, None]
+    shifted = batch.replace(advantages=batch.advantages * size + 10.0 * size)
+    params, other = (run(config, batch=b)[0].params["actor"] for b in (batch, shifted))
+    assert_close(params, other, rtol=1e-3, atol=1e-4)
+    params, other = (run(configure(), batch=b)[0].params["actor"] for b in (batch, shifted))
+    assert (
+        max(jnp.abs(x - y).max() for x, y in zip(*map(jax.tree.leaves, (params, other)), strict=True)) > 1e-2
+    )
+
+
+def test_the_reported_log_ratio_is_that_of_the_first_minibatch():
+    """Seen on a batch whose rollout logits are another policy's, so that each trial has its own figure."""
+    policy, params, batch, _ = collected()
+    seen = batch.trajectory
+    noise = jax.random.normal(jax.random.key(8), seen.log_probs.shape)
+    batch = batch.replace(trajectory=seen.replace(log_probs=jax.nn.log_softmax(seen.log_probs + noise)))
+
+    def of_trials(batch):
+        return float(
+            ppo.actor_loss(configure(), policy, params["actor"], batch, jnp.float32(0))[1][
+                "max_abs_log_ratio"
+            ]
+        )
+
+    whole = run(configure(epochs=3), batch=batch)[1]["max_abs_log_ratio"]
+    np.testing.assert_allclose(whole, of_trials(batch), rtol=1e-4)
+    single = run(configure(minibatch_trials=1, epochs=2), batch=batch)[1]["max_abs_log_ratio"]
+    each = [of_trials(jax.tree.map(lambda x, i=i: x[i : i + 1], batch)) for i in range(TRIALS)]
+    assert min(abs(single - one) for one in each) <= 1e-4
+    assert np.ptp(each) > 0.1
+
+
+def test_an_epoch_sees_each_trial_once():
+    """A single trial with advantages, the others at zero, moves the actor, whichever it is."""
+    config = configure(minibatch_trials=2, epochs=1, normalise_advantages=False)
+    _, params, batch, _ = collected()
+    for trial in (0, TRIALS - 1):
+        only = jnp.zeros_like(batch.advantages).at[trial].set(batch.advantages[trial])
+        state, _ = run(config, batch=batch.replace(advantages=only))
+        assert differs(state.params["actor"], params["actor"])
+
+
+def test_schedules_are_linear_and_then_constant():
+    progress = jnp.array([0.0, 0.25, 0.5, 1.0, 1.5, 100.0])
+    rates = jax.vmap(ppo.linear, (None, None, 0))(3.0, 1.0, progress)
+    np.testing.assert_allclose(rates, [3.0, 2.5, 2.0, 1.0, 1.0, 1.0], rtol=1e-6)
