@@ -9,7 +9,7 @@ from rl3_jax.policies import CORES, PolicyConfig, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp, TaskFamily
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
-from rl3_jax.trial import METHODS, method_features, with_method, with_method
+from rl3_jax.trial import METHODS, method_features, with_method
 
 DEFAULT_METHOD = "rl3"
 

@@ -13,7 +13,7 @@ from flax import traverse_util
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.policies import Policy
+from rl3_jax.policies import Policy, categorical
 from rl3_jax.run.files import write_atomically
 from rl3_jax.training import Agent, TrainConfig, serialise
 from rl3_jax.trial import TrialEnv
@@ -57,17 +57,18 @@ class LoadedAgent:
           key: consumed.
           greedy: take the likeliest action instead of a sample.
         """
-        return _act(self.behaviour(greedy), self.env, carry, observation, key)
+        return _act(self.policy, self.params, carry, observation, key, greedy)
 
     def behaviour(self, greedy: bool = False) -> Agent:
         """Return the agent as `evaluate` takes it."""
         return Agent(params=self.params, policy=self.policy, greedy=greedy)
 
 
-@partial(jax.jit, static_argnames="env")
-def _act(behaviour: Agent, env: TrialEnv, carry: Any, observation: Float[Array, " D"], key: PRNGKeyArray):
-    """Act without a trial's state, which an agent does not look at."""
-    return behaviour.act(env, carry, None, observation, key)  # pyright: ignore[reportArgumentType]
+@partial(jax.jit, static_argnames=("policy", "greedy"))
+def _act(policy: Policy, params: PyTree, carry: Any, observation: Array, key: PRNGKeyArray, greedy: bool):
+    """Take one step of the policy."""
+    carry, logits = policy.step(params, carry, observation)
+    return carry, logits.argmax(-1) if greedy else categorical.sample(key, logits)
 
 
 def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteration: int) -> None:

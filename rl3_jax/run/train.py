@@ -142,7 +142,7 @@ def _extend(folder: RunFolder, record: RunRecord, iterations: int) -> RunRecord:
     done, _ = iterations_done(folder.path)
     if iterations < max(done, 1):
         raise ConfigError(
-            f"iterations is {iterations}, but {done} are done; give the number in all, at least 1 more"
+            f"iterations is {iterations}, but {done} are done; give a larger number, of all iterations"
         )
     record = dataclasses.replace(record, target_iterations=iterations)
     folder.write(record)

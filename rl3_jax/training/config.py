@@ -31,6 +31,8 @@ class EvaluationConfig:
             found.append(f"evaluation.every is {self.every}; it must be 0 (never) or above")
         if self.num_tasks < 2:
             found.append(f"evaluation.num_tasks is {self.num_tasks}; a standard error needs at least 2")
+        if not 0 <= self.seed < 2**31:  # it is an argument of compiled programs, a 32-bit integer
+            found.append(f"evaluation.seed is {self.seed}; it must be between 0 and 2^31 − 1")
         return found
 
 

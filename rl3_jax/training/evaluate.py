@@ -135,10 +135,12 @@ def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
     """Return the SHA-256 of the held-out tasks' arrays: equal for results that saw the same tasks."""
     digest = hashlib.sha256(env.family.name.encode())
     batch = min(BATCH, num_tasks)
-    for start in range(0, num_tasks, batch):
-        kept = min(batch, num_tasks - start)
-        for leaf in jax.tree.leaves(held_out_tasks(env, seed, start, batch)):
-            digest.update(np.asarray(leaf[:kept]).tobytes())
+    parts = [
+        jax.tree.leaves(jax.device_get(held_out_tasks(env, seed, start, batch)))
+        for start in range(0, num_tasks, batch)
+    ]
+    for leaf in zip(*parts, strict=True):
+        digest.update(np.concatenate(leaf)[:num_tasks].tobytes())
     return digest.hexdigest()
 
 
