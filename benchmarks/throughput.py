@@ -1,6 +1,6 @@
 """Training throughput of each preset, with compile and run time apart, as JSON.
 
-    python benchmarks/throughput.py --cores 1 > throughput.json
+    taskset -c 0 python benchmarks/throughput.py > throughput.json     # on one core
 
 For each preset: seconds to trace and compile, environment steps per second of whole iterations
 (rollout, object-level RL, update), and the part of an iteration that object-level RL takes. That part
@@ -17,7 +17,13 @@ import sys
 import time
 from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
 import tyro
+
+from rl3_jax import PRESETS, TrainConfig, make_config
+from rl3_jax.object_rl import ActionValues, TableSpec, Transition
+from rl3_jax.training import init, train_chunk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +34,6 @@ class Options:
       presets: names of presets; all of them if none is given.
       method: `rl2` or `rl3`.
       policy: sequence core instead of the preset's own, e.g. `markov`.
-      cores: processor cores to run on; 0 for all.
       repeats: timed runs of each program.
       seconds: length that a timed run aims at.
     """
@@ -36,20 +41,13 @@ class Options:
     presets: tyro.conf.Positional[tuple[str, ...]] = ()
     method: str = "rl3"
     policy: str | None = None
-    cores: int = 0
     repeats: int = 5
     seconds: float = 2.0
 
 
 def main() -> None:
+    """Measure, and print JSON."""
     options = tyro.cli(Options, description=__doc__)
-    if options.cores:
-        # Before JAX starts, since it counts the cores then.
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    import jax
-
-    from rl3_jax.presets import PRESETS, make_config
-
     results = []
     for preset in options.presets or tuple(PRESETS):
         config = make_config(preset, method=options.method, policy=options.policy)
@@ -67,11 +65,11 @@ def main() -> None:
     print(json.dumps(report, indent=2))
 
 
-def measure(config, options: Options) -> dict[str, Any]:
+def measure(config: TrainConfig, options: Options) -> dict[str, Any]:
     """Return the figures of one configuration."""
-    programs = [compile_training(config)]
+    programs = [Program(config)]
     if config.features.uses_object_rl:
-        programs.append(compile_training(dataclasses.replace(config, learner=FrozenAtZero())))
+        programs.append(Program(dataclasses.replace(config, learner=FrozenAtZero())))
     full = programs[0]
     iterations = max(1, round(options.seconds / full.run(1)))
     for program in programs:
@@ -94,12 +92,8 @@ def measure(config, options: Options) -> dict[str, Any]:
 class Program:
     """Compiled training of one configuration, and its state."""
 
-    def __init__(self, config):
-        import jax
-        import jax.numpy as jnp
-
-        from rl3_jax.training import init, train_chunk
-
+    def __init__(self, config: TrainConfig):
+        """Trace and compile, with the seconds of each."""
         self.state = init(config, jax.random.key(config.seed))
         start = time.perf_counter()
         lowered = train_chunk.lower(config, self.state, jnp.int32(1))
@@ -110,18 +104,10 @@ class Program:
 
     def run(self, iterations: int) -> float:
         """Return the seconds that some iterations take."""
-        import jax
-        import jax.numpy as jnp
-
         start = time.perf_counter()
         self.state, metrics = self.compiled(self.state, jnp.int32(iterations))
         jax.block_until_ready(metrics)
         return time.perf_counter() - start
-
-
-def compile_training(config) -> Program:
-    """Return the compiled training of a configuration."""
-    return Program(config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,20 +120,19 @@ class FrozenAtZero:
         """Return no problems."""
         return []
 
-    def init(self, spec) -> tuple[()]:
+    def init(self, spec: TableSpec) -> tuple[()]:
         """Return the empty state."""
+        del spec
         return ()
 
-    def update(self, spec, state, transition) -> tuple[()]:
+    def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
         """Return the empty state."""
+        del spec, transition
         return state
 
-    def values(self, spec, state, s):
+    def values(self, spec: TableSpec, state: tuple[()], s: jax.Array) -> ActionValues:
         """Return zeros."""
-        import jax.numpy as jnp
-
-        from rl3_jax.object_rl import ActionValues
-
+        del state, s
         return ActionValues(q=jnp.zeros(spec.num_actions), counts=jnp.zeros(spec.num_actions))
 
 
