@@ -23,7 +23,7 @@ import tyro
 
 from rl3_jax import PRESETS, TrainConfig, make_config
 from rl3_jax.object_rl import ActionValues, TableSpec, Transition
-from rl3_jax.training import init, train_chunk
+from rl3_jax.training import CHUNK_CAPACITY, init, train_chunk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ def measure(config: TrainConfig, options: Options) -> dict[str, Any]:
     if config.features.uses_object_rl:
         programs.append(Program(dataclasses.replace(config, learner=FrozenAtZero())))
     full = programs[0]
-    iterations = max(1, round(options.seconds / full.run(1)))
+    iterations = min(max(1, round(options.seconds / full.run(1))), CHUNK_CAPACITY)
     for program in programs:
         program.run(iterations)
     times = [[program.run(iterations) for program in programs] for _ in range(options.repeats)]

@@ -126,20 +126,13 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
     return Run(folder.path)
 
 
-def iterations_done(path: Path) -> tuple[int, int]:
-    """Return the iterations at a run's newest checkpoint, and in all.
-
-    Raises:
-      ConfigError: if this is no run folder.
-    """
-    folder = RunFolder(path)
-    record = folder.read()
-    return Checkpoints(folder.checkpoints, record.config).latest or 0, record.target_iterations
-
-
 def _extend(folder: RunFolder, record: RunRecord, iterations: int) -> RunRecord:
     """Return the record with another target, written to disk."""
-    done, _ = iterations_done(folder.path)
+    done = 0
+    if folder.checkpoints.exists():
+        checkpoints = Checkpoints(folder.checkpoints, record.config)
+        done = checkpoints.latest or 0
+        checkpoints.close()
     if iterations < max(done, 1):
         raise ConfigError(
             f"iterations is {iterations}, but {done} are done; give a larger number, of all iterations"

@@ -101,7 +101,7 @@ def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[
         problems.append(f"{name} is {value!r}; it must be an object with the key {key!r}, one of: {choices}")
         return default
     fields = {field: content for field, content in value.items() if field != key}
-    if value[key] not in classes:
+    if not isinstance(value[key], str) or value[key] not in classes:
         problems.append(unknown_choice(f"{name}.{key}", str(value[key]), list(classes)))
         return default
     cls = classes[value[key]]
