@@ -1,0 +1,80 @@
+import dataclasses
+
+import jax
+import pytest
+
+from rl3_jax.errors import ConfigError
+from rl3_jax.object_rl import ModelBased
+from rl3_jax.policies import PolicyConfig
+from rl3_jax.tasks import RandomMdp
+from rl3_jax.training import EvaluationConfig, TrainConfig, task_set_hash
+from rl3_jax.trial import METHODS, Features
+from tests.training.setting import CONFIG, configure
+
+
+def test_a_good_config_has_no_problems():
+    CONFIG.validate()
+    TrainConfig().validate()
+
+
+def test_every_problem_of_every_part_is_listed_at_once():
+    config = TrainConfig(
+        task=RandomMdp(variation="odd"),
+        horizon=0,
+        features=Features(value_scale=0.0),
+        learner=ModelBased(smoothing=-1.0),
+        policy=PolicyConfig(width=0),
+        ppo=dataclasses.replace(CONFIG.ppo, minibatch_trials=5),
+        iterations=0,
+        seed=-1,
+        evaluation=EvaluationConfig(every=-1, num_tasks=1),
+        checkpoint_every=0,
+    )
+    with pytest.raises(ConfigError) as error:
+        config.validate()
+    named = (
+        "'odd'",
+        "horizon",
+        "value_scale",
+        "smoothing",
+        "width",
+        "minibatch_trials is 5",
+        "iterations",
+        "seed is -1",
+        "evaluation.every",
+        "evaluation.num_tasks",
+        "checkpoint_every",
+    )
+    assert len(error.value.problems) == len(named)
+    assert all(any(word in problem for problem in error.value.problems) for word in named)
+
+
+def test_a_policy_must_see_something():
+    blind = {field.name: False for field in dataclasses.fields(Features) if field.type in ("bool", bool)}
+    with pytest.raises(ConfigError, match="nothing to see"):
+        configure(features=Features(**blind)).validate()
+
+
+def test_equal_configs_are_equal_static_arguments():
+    assert hash(configure()) == hash(CONFIG)
+    assert configure(features=METHODS["rl2"]) != CONFIG
+
+
+def test_derived_sizes():
+    assert CONFIG.steps_per_iteration == 80
+    assert CONFIG.network.observation_size == CONFIG.env.observation_size
+    assert CONFIG.network.num_actions == 2
+
+
+@pytest.mark.parametrize(("seed", "evaluation_seed"), [(0, 0), (2**32 - 1, 2**31 - 1)])
+def test_the_largest_seeds_work(seed, evaluation_seed):
+    config = configure(seed=seed, evaluation=EvaluationConfig(seed=evaluation_seed))
+    config.validate()
+    jax.random.key(config.seed)
+    assert len(task_set_hash(config.env, num_tasks=2, seed=config.evaluation.seed)) == 64
+
+
+@pytest.mark.parametrize(("seed", "evaluation_seed"), [(-1, -1), (2**32, 2**31)])
+def test_other_seeds_are_refused(seed, evaluation_seed):
+    problems = configure(seed=seed, evaluation=EvaluationConfig(seed=evaluation_seed)).problems()
+    assert [problem.split()[0] for problem in problems] == ["evaluation.seed", "seed"]

@@ -1,0 +1,109 @@
+import dataclasses
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from rl3_jax.training import Agent, evaluate, init, result_file, summarise, task_set_hash
+from rl3_jax.training.evaluate import held_out_tasks
+from tests.conformance.cores import opinionated
+from tests.training.setting import CONFIG, run
+
+ENV = CONFIG.env
+
+
+@pytest.fixture(scope="module")
+def agent():
+    params = opinionated(init(CONFIG, jax.random.key(0)).learnt.params)
+    return Agent(params["actor"], CONFIG.network)
+
+
+@pytest.fixture(scope="module")
+def rewards(agent):
+    return evaluate(ENV, agent, num_tasks=20)
+
+
+@pytest.mark.parametrize("batch", [7, 20])
+def test_the_size_of_a_batch_is_of_no_effect(agent, rewards, monkeypatch, batch):
+    whole_hash = task_set_hash(ENV, num_tasks=20, seed=0)
+    monkeypatch.setattr(sys.modules["rl3_jax.training.evaluate"], "BATCH", batch)
+    cut = evaluate(ENV, agent, num_tasks=20)
+    assert cut.shape == (20, ENV.horizon)
+    np.testing.assert_allclose(cut, rewards, rtol=1e-5, atol=1e-5)
+    assert task_set_hash(ENV, num_tasks=20, seed=0) == whole_hash
+
+
+def test_a_larger_set_of_tasks_begins_with_the_smaller(agent, rewards):
+    np.testing.assert_allclose(evaluate(ENV, agent, num_tasks=7), rewards[:7], rtol=1e-5, atol=1e-5)
+
+
+def test_another_seed_names_other_tasks(agent, rewards):
+    assert (evaluate(ENV, agent, num_tasks=20, seed=1) != rewards).all(axis=1).any()
+    hashes = {task_set_hash(ENV, num_tasks=n, seed=seed) for n, seed in ((20, 0), (20, 1), (19, 0))}
+    assert len(hashes) == 3
+    ood = dataclasses.replace(ENV, family=dataclasses.replace(ENV.family, variation="ood"))
+    assert task_set_hash(ood, num_tasks=20, seed=0) not in hashes
+
+
+def test_held_out_tasks_are_none_of_training(monkeypatch):
+    """Even with equal seeds, the tasks of the first iterations are not among those held out."""
+    seen = []
+    family = type(CONFIG.task)
+    sample_task = family.sample_task
+
+    def remember(self, key):
+        task = sample_task(self, key)
+        jax.debug.callback(lambda reward: seen.append(np.asarray(reward)), task.mean_reward)
+        return task
+
+    monkeypatch.setattr(family, "sample_task", remember)
+    run([2], dataclasses.replace(CONFIG, iterations=3), seed=0)  # a config of its own: compiled anew
+    jax.effects_barrier()
+    assert len(seen) == 2 * CONFIG.ppo.trials
+    monkeypatch.undo()
+    held_out = held_out_tasks(ENV, 0, 0, 20).mean_reward
+    distance = np.abs(np.array(seen)[:, None] - np.asarray(held_out)[None]).max(axis=(2, 3))
+    assert distance.min() > 1e-3
+
+
+def test_greedy_takes_the_likeliest_action(agent):
+    greedy = dataclasses.replace(agent, greedy=True)
+    _, state = ENV.start(jax.random.key(0), held_out_tasks(ENV, 0, 0, 1))
+    observation = jax.random.normal(jax.random.key(1), (ENV.observation_size,))
+    logits = agent.policy.step(agent.params, agent.policy.initial_carry(), observation)[1]
+    keys = jax.random.split(jax.random.key(2), 200)
+    actions = {
+        behaviour.greedy: jax.vmap(
+            lambda key, b=behaviour: b.act(ENV, b.policy.initial_carry(), state, observation, key)[1]
+        )(keys)
+        for behaviour in (agent, greedy)
+    }
+    assert (actions[True] == logits.argmax()).all()
+    frequency = np.bincount(actions[False], minlength=2) / 200
+    np.testing.assert_allclose(frequency, jax.nn.softmax(logits), atol=0.15)
+    assert frequency.min() > 0
+
+
+def test_summary_and_result_file():
+    rewards = np.random.default_rng(0).normal(size=(30, 45)).astype(np.float32)
+    entry = summarise("x", rewards)
+    returns = rewards.astype(float).sum(axis=1)
+    assert entry["name"] == "x"
+    np.testing.assert_allclose(entry["mean_return"], returns.mean(), rtol=1e-9)
+    np.testing.assert_allclose(entry["standard_error"], returns.std(ddof=1) / np.sqrt(30), rtol=1e-9)
+    np.testing.assert_allclose(entry["returns"], returns, atol=1e-4)
+    assert len(entry["reward_curve"]) == 20
+    np.testing.assert_allclose(entry["reward_curve"][0], rewards[:, :3].mean(), rtol=1e-5)
+    np.testing.assert_allclose(entry["reward_curve"][-1], rewards[:, -2:].mean(), rtol=1e-5)
+    assert len(summarise("x", rewards[:, :7])["reward_curve"]) == 7
+    result = result_file(ENV, [entry], num_tasks=30, seed=4)
+    assert {key: result[key] for key in ("family", "variation", "horizon", "num_tasks", "eval_seed")} == {
+        "family": "mdp",
+        "variation": "default",
+        "horizon": 10,
+        "num_tasks": 30,
+        "eval_seed": 4,
+    }
+    assert result["results"] == [entry]
+    assert len(result["task_set_sha256"]) == 64

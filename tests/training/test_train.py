@@ -1,0 +1,71 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax.training import METRICS, init, train_chunk
+from tests.conformance.trees import assert_close, assert_finite, at, differs
+from tests.training.setting import CONFIG, run
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run([6])
+
+
+@pytest.mark.parametrize("chunks", [[3, 3], [1, 5], [2, 1, 3]], ids=str)
+def test_a_run_does_not_depend_on_how_it_is_cut(whole, chunks):
+    """Bit for bit, metrics too."""
+    state, rows = run(chunks)
+    assert jax.tree.structure(state) == jax.tree.structure(whole[0])
+    assert not differs(_plain(state), _plain(whole[0]))
+    assert rows == whole[1]
+
+
+def test_metrics_are_finite_and_named(whole):
+    state, rows = whole
+    assert all(set(row) == set(METRICS) for row in rows)
+    assert_finite(rows)
+    assert_finite(state.learnt)
+    assert state.iteration == 6
+    assert len({row["mean_return"] for row in rows}) == 6
+    assert all(row["max_abs_log_ratio"] <= 1e-5 for row in rows)
+    assert all(row["actor_epochs"] in (1, 2) for row in rows)
+
+
+def test_schedules_end_with_the_run_as_first_configured(whole):
+    progress = np.array([0, 1, 2, 3, 4, 4]) / 4
+    for name, first, last in (("learning_rate", 1e-2, 2e-3), ("entropy_bonus", 0.1, 0.02)):
+        seen = [row[name] for row in whole[1]]
+        np.testing.assert_allclose(seen, first + (last - first) * progress, rtol=1e-5)
+
+
+def test_the_seed_decides_all(whole):
+    assert not differs(_plain(run([6])[0]), _plain(whole[0]))
+    other, rows = run([6], seed=1)
+    assert differs(other.learnt.params, whole[0].learnt.params)
+    assert rows[0]["mean_return"] != whole[1][0]["mean_return"]
+
+
+def test_the_old_state_is_given_away():
+    state = init(CONFIG, jax.random.key(0))
+    train_chunk(CONFIG, state, 1)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.learnt.params))
+
+
+def test_seeds_as_an_axis_equal_separate_runs():
+    keys = jax.vmap(jax.random.key)(jnp.arange(2))
+    states = jax.vmap(lambda key: init(CONFIG, key))(keys)
+    states, metrics = jax.vmap(lambda state: train_chunk(CONFIG, state, 2))(states)
+    for seed in range(2):
+        alone, rows = run([2], seed=seed)
+        assert_close(at(states.learnt.params, seed), alone.learnt.params, rtol=1e-4, atol=1e-4)
+        for name in METRICS:
+            np.testing.assert_allclose(
+                metrics[name][seed, :2], [row[name] for row in rows], rtol=1e-3, atol=1e-4
+            )
+
+
+def _plain(state):
+    """The state with its key as numbers."""
+    return state.replace(key=jax.random.key_data(state.key))
