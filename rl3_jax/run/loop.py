@@ -38,32 +38,28 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
       NonFiniteError: if a loss or parameter is no longer finite; that is not saved.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
+    config, target = record.config, record.target_iterations
     with contextlib.ExitStack() as stack:
-        checkpoints = Checkpoints(folder.checkpoints, record.config)
-        stack.callback(checkpoints.close)
-        done = checkpoints.latest or 0
-        progress = stack.enter_context(TrainProgress(record.target_iterations, done, visible=visible))
+        progress = stack.enter_context(TrainProgress(target, visible=visible))
         stop = stack.enter_context(
             StopSignals(
                 lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
             )
         )
-        progress.phase("compiling" if done < record.target_iterations else "restoring")
-        state = (
-            checkpoints.restore()
-            if done
-            else training.init(record.config, jax.random.key(record.config.seed))
-        )
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, config)))
+        done = checkpoints.latest or 0
+        progress.phase("compiling" if done < target else "restoring", done)
+        state = checkpoints.restore() if done else training.init(config, jax.random.key(config.seed))
         rows = metrics.truncate(folder.metrics, done)
         if done:
             # A kill may have come between checkpoint and agent.
-            save_agent(folder.agent, record.config, state.learnt.params["actor"], done)
-        if done >= record.target_iterations:
+            save_agent(folder.agent, config, state.learnt.params["actor"], done)
+        if done >= target:
             progress.note(f"{folder.path} is complete: {done} iterations; --iterations N extends it")
             return
-        loggers = make_loggers(folder, record, done)
-        for logger in loggers:
-            stack.callback(logger.close)
+        loggers = [
+            stack.enter_context(contextlib.closing(logger)) for logger in make_loggers(folder, record, done)
+        ]
         loop = Loop(folder, record, checkpoints, progress, loggers)
         loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0, stop)
 

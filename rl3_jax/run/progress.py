@@ -23,8 +23,8 @@ SECONDS_BETWEEN_LINES = 10.0
 class TrainProgress:
     """The progress of one training run, from before its first compilation on."""
 
-    def __init__(self, total: int, done: int, *, visible: bool):
-        """Prepare to show a run of `total` iterations, of which some are done; or nothing, if not visible."""
+    def __init__(self, total: int, *, visible: bool):
+        """Prepare to show a run of `total` iterations; or nothing, if not visible."""
         self._console = Console(quiet=not visible)
         self._total = total
         self._live = visible and self._console.is_terminal
@@ -43,7 +43,7 @@ class TrainProgress:
             console=self._console,
             disable=not self._live,
         )
-        self._task = self._bar.add_task("starting", total=total, completed=done, figures="")
+        self._task = self._bar.add_task("starting", total=total, figures="")
 
     def __enter__(self) -> "TrainProgress":
         """Show it."""
@@ -56,9 +56,9 @@ class TrainProgress:
         """Leave the last state standing."""
         self._bar.stop()
 
-    def phase(self, description: str) -> None:
-        """Say what is being done now; lines say it the first time only."""
-        self._bar.update(self._task, description=description)
+    def phase(self, description: str, done: int | None = None) -> None:
+        """Say what is being done now, and how far the run is; lines say it the first time only."""
+        self._bar.update(self._task, description=description, completed=done)
         if not self._live and description not in self._phases:
             self.note(description)
         self._phases.add(description)

@@ -1,0 +1,86 @@
+"""The agent on disk."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from rl3_jax import ConfigError, load_agent, make_config, training
+from rl3_jax.run.agent import save_agent
+from rl3_jax.training.evaluate import held_out_rewards, held_out_tasks
+from rl3_jax.training.streams import Purpose, stream, task_keys
+from tests.run import tiny
+
+
+def test_a_loaded_agent_is_the_trained_one(finished):
+    agent = load_agent(finished.path)
+    trained = tiny.final_state(finished.path).learnt.params["actor"]
+    jax.tree.map(np.testing.assert_array_equal, agent.params, trained)
+    assert agent.env == tiny.CONFIG.env
+    assert agent.policy == tiny.CONFIG.network
+    assert agent.iteration == 12
+    assert set(agent.config) == {"task", "horizon", "features", "learner", "policy"}
+
+
+def test_it_evaluates_as_in_training(finished, tmp_path):
+    """Its evaluation at iteration 10 gives what the training run noted there."""
+    agent = load_agent(finished.path)
+    run_to_10 = training.init(tiny.CONFIG, jax.random.key(tiny.CONFIG.seed))
+    run_to_10, _ = training.train_chunk(tiny.CONFIG, run_to_10, np.int32(10))
+    save_agent(tmp_path / "agent", tiny.CONFIG, run_to_10.learnt.params["actor"], 10)
+    loaded = load_agent(tmp_path)
+    hyper = tiny.CONFIG.evaluation
+    rewards = training.evaluate(agent.env, loaded.behaviour(), num_tasks=hyper.num_tasks, seed=hyper.seed)
+    assert rewards.sum(1).mean() == finished.metrics[9]["evaluation_return"]
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_acting_step_by_step_is_what_evaluation_does(finished, greedy):
+    agent = load_agent(finished.path / "agent")
+    expected = held_out_rewards(agent.env, agent.behaviour(greedy), 0, 0, 3)
+    tasks = held_out_tasks(agent.env, 0, 0, 3)
+    keys = task_keys(stream(jax.random.key(0), Purpose.EVALUATION_TRIAL), 0, 3)
+    for index in range(3):
+        task = jax.tree.map(lambda x, index=index: x[index], tasks)
+        rewards = walk(agent, task, keys[index], greedy)
+        np.testing.assert_allclose(rewards, expected[index], atol=1e-6)
+
+
+def walk(agent, task, key, greedy):
+    """The rewards of one trial, with the keys that `run_trials` uses."""
+    key_start, key_steps = jax.random.split(key)
+    observation, state = agent.env.start(key_start, task)
+    carry = agent.init_carry()
+    rewards = []
+    for time in range(agent.env.horizon):
+        key_env, _, key_act = jax.random.split(jax.random.fold_in(key_steps, time), 3)
+        carry, action = agent.act(carry, observation, key_act, greedy=greedy)
+        observation, state, reward, _, _ = agent.env.step_env(
+            key_env, state, action, agent.env.default_params
+        )
+        rewards.append(reward)
+    return np.stack(rewards)
+
+
+@pytest.mark.parametrize("preset", ["bandit-h100-quick", "mdp-h100-quick"])
+@pytest.mark.parametrize("policy", ["gru", "markov"])
+def test_every_policy_survives_the_disk(tmp_path, preset, policy):
+    config = make_config(preset, policy=policy)
+    params = config.network.init(jax.random.key(3))["actor"]
+    save_agent(tmp_path / "agent", config, params, 7)
+    agent = load_agent(tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, agent.params, params)
+    assert (agent.env, agent.policy, agent.iteration) == (config.env, config.network, 7)
+
+
+def test_what_is_no_agent_is_refused(finished, tmp_path):
+    with pytest.raises(ConfigError, match="holds no agent"):
+        load_agent(tmp_path)
+    copy = tmp_path / "agent"
+    shutil.copytree(finished.path / "agent", copy)
+    (copy / "agent.json").write_text(
+        (copy / "agent.json").read_text().replace('"num_arms": 5', '"num_arms": 4')
+    )
+    with pytest.raises(ConfigError, match="does not fit the policy"):
+        load_agent(copy)

@@ -1,0 +1,86 @@
+"""Runs that are stopped or killed end as if they had not been.
+
+`RL3_KILLS=20 pytest tests/run/test_kill.py` kills more often than the test suite does.
+"""
+
+import json
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from rl3_jax.run import Run
+from rl3_jax.run.folder import RunFolder
+from rl3_jax.training import EvaluationConfig
+from rl3_jax.training.serialise import to_dict
+from tests.run import tiny
+from tests.run.processes import Process, resume_and_look
+
+KILLS = int(os.environ.get("RL3_KILLS", "3"))
+CONFIG = tiny.vary(iterations=60, checkpoint_every=3, evaluation=EvaluationConfig(every=7, num_tasks=4))
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory):
+    """A folder with a configuration and a cache, and the run that nobody disturbs."""
+    path = tmp_path_factory.mktemp("kill")
+    (path / "config.json").write_text(json.dumps(to_dict(CONFIG)))
+    process = start(path, "undisturbed")
+    process.wait_until(RunFolder(path / "undisturbed").config.exists)
+    began = time.monotonic()
+    code, output = process.finish()
+    assert code == 0, output
+    return path, Run(path / "undisturbed"), time.monotonic() - began
+
+
+def start(path, name):
+    return Process("train", "--config", path / "config.json", "--out", path / name, cache=path / "cache")
+
+
+def being_written(folder, after):
+    """Whether a checkpoint is being written, with at least `after` there already."""
+
+    def condition():
+        names = [entry.name for entry in folder.checkpoints.glob("*")]
+        written = [name for name in names if name.isdigit()]
+        return len(names) > len(written) and max(map(int, written), default=0) >= after
+
+    return condition
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", range(KILLS))
+def test_a_killed_run_ends_as_if_it_had_not_been_killed(arena, kill):
+    path, undisturbed, seconds = arena
+    chance = random.Random(kill)
+    folder = RunFolder(path / f"killed-{kill}")
+    process = start(path, folder.path.name)
+    process.wait_until(folder.config.exists)
+    if kill % 2:
+        process.wait_until(being_written(folder, after=chance.randrange(0, CONFIG.iterations - 3)))
+        time.sleep(chance.uniform(0.0, 0.02))
+    else:
+        time.sleep(chance.uniform(0.0, seconds))
+    process.stop()
+    process.finish()
+    tiny.assert_same_outcome(undisturbed, resume_and_look(folder.path, path / "cache"))
+    assert tiny.tree(folder.agent) == ["actor.safetensors", "agent.json"]
+
+
+@pytest.mark.slow
+def test_a_stopped_run_saves_and_says_how_to_go_on(arena):
+    path, undisturbed, _ = arena
+    folder = RunFolder(path / "stopped")
+    process = start(path, folder.path.name)
+    process.wait_until(lambda: folder.metrics.exists() and folder.metrics.stat().st_size > 0)
+    process.stop(signal.SIGTERM)
+    code, output = process.finish()
+    assert code == 128 + signal.SIGTERM
+    assert "SIGTERM: stopping after this chunk" in output
+    assert f"Go on with: rl3 resume {folder.path}" in output
+    done = len(Run(folder.path).metrics)
+    assert 0 < done < CONFIG.iterations
+    assert Run(folder.path).load_agent().iteration == done
+    tiny.assert_same_outcome(undisturbed, resume_and_look(folder.path, path / "cache"))

@@ -1,0 +1,155 @@
+"""Runs: what they write, and that how they are cut into chunks and processes does not matter."""
+
+import dataclasses
+import json
+
+import pytest
+
+from rl3_jax import ConfigError, NonFiniteError, resume, train
+from rl3_jax.run import folder as run_folder
+from rl3_jax.run import loop
+from rl3_jax.run.metrics import FIELDS
+from rl3_jax.training import EvaluationConfig
+from tests.run import tiny
+
+
+def test_metrics_have_exactly_the_fields_of_the_design(finished):
+    lines = (finished.path / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    assert [row["iteration"] for row in rows] == list(range(1, 13))
+    for row in rows:
+        evaluated = row["iteration"] in (5, 10)
+        assert list(row) == [name for name in FIELDS if evaluated or name != "evaluation_return"]
+        assert row["steps"] == row["iteration"] * 8 * 10
+    times = [row["wall_seconds"] for row in rows]
+    assert times == sorted(times)
+
+
+def test_the_folder_holds_what_the_design_says(finished):
+    assert {path.name for path in finished.path.iterdir()} >= {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "agent",
+    }
+    assert tiny.tree(finished.path / "agent") == ["actor.safetensors", "agent.json"]
+    config = json.loads((finished.path / "config.json").read_text())
+    assert set(config["versions"]) == {"rl3_jax", "python", "jax", "jaxlib", "flax", "optax", "orbax"}
+    assert config["device"]["platform"]
+    assert run_folder.read_config_file(finished.path / "config.json") == tiny.CONFIG == finished.config
+
+
+def test_chunks_do_not_change_the_result(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "chunk_length", lambda config, done, target, seconds: 1)
+    single_steps = train(tiny.CONFIG, tmp_path / "run", progress=False)
+    tiny.assert_same_outcome(finished, single_steps)
+
+
+def test_n_and_n_iterations_are_2n(finished, tmp_path):
+    folder = run_folder.create(tmp_path / "run", tiny.CONFIG, log=None)
+    record = folder.read()
+    loop.train_to_target(folder, dataclasses.replace(record, target_iterations=6), visible=False)
+    tiny.assert_same_outcome(finished, resume(folder.path, progress=False))
+
+
+def test_a_run_can_be_extended_with_schedules_at_their_end(finished, tmp_path):
+    run = train(tiny.CONFIG, tmp_path / "run", progress=False)
+    run = resume(run.path, 15, progress=False)
+    rows = run.metrics
+    assert len(rows) == 15
+    assert [row["learning_rate"] for row in rows[12:]] == [0.0] * 3
+    assert tiny.timeless(rows[:12]) == tiny.timeless(finished.metrics)
+    assert run.config == tiny.CONFIG
+    assert len(resume(run.path, progress=False).metrics) == 15
+    with pytest.raises(ConfigError, match="iterations is 14, but 15 are done"):
+        resume(run.path, 14, progress=False)
+
+
+def test_training_without_a_folder_leaves_none():
+    run = train(tiny.CONFIG, progress=False)
+    path = run.path
+    assert run.load_agent().iteration == 12
+    del run
+    assert not path.exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
+    # The step size is harmless in the first iteration and beyond float32's range of products in the second.
+    ppo = dataclasses.replace(tiny.CONFIG.ppo, learning_rate=1e-30, learning_rate_final=1e38)
+    config = tiny.vary(ppo=ppo, checkpoint_every=1, evaluation=EvaluationConfig(every=0))
+    with pytest.raises(NonFiniteError, match=r"iteration 2; the last good checkpoint is .*checkpoints/1$"):
+        train(config, tmp_path / "run", progress=False)
+    assert [json.loads(line)["iteration"] for line in (tmp_path / "run" / "metrics.jsonl").open()] == [1]
+    assert tiny.final_state(tmp_path / "run").iteration == 1
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "params_finite", lambda state: False)
+    with pytest.raises(NonFiniteError, match="no checkpoint had been saved"):
+        train(tiny.CONFIG, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "agent").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_folders_are_never_replaced(tmp_path, overwrite):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="not empty and not a run folder"):
+        train(tiny.CONFIG, tmp_path, overwrite=overwrite)
+    assert tiny.tree(tmp_path) == ["config.json"]
+
+
+def test_a_run_is_replaced_only_when_asked(tmp_path):
+    path = tmp_path / "run"
+    run_folder.create(path, tiny.CONFIG, log=None)
+    (path / "notes.txt").write_text("mine")
+    other = tiny.vary(seed=1)
+    with pytest.raises(ConfigError, match=r"already holds a run; go on with `rl3 resume .*--overwrite"):
+        train(other, path)
+    assert train(other, path, overwrite=True, progress=False).config == other
+    assert (path / "notes.txt").read_text() == "mine"
+
+
+def test_all_problems_of_a_call_are_listed(tmp_path):
+    (tmp_path / "file").write_text("")
+    config = tiny.vary(horizon=0, iterations="many")
+    with pytest.raises(ConfigError) as caught:
+        train(config, tmp_path / "file" / "run", log="paper")
+    assert [
+        text in str(caught.value) for text in ("horizon is 0", "iterations is 'many'", "is a file", "'paper'")
+    ] == [True] * 4
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(finished, tmp_path):
+    other = run_folder.create(tmp_path / "run", tiny.vary(seed=3), log=None)
+    (finished.path / "checkpoints").rename(other.checkpoints)
+    try:
+        before = tiny.tree(other.path)
+        with pytest.raises(ConfigError, match=r"another configuration than config.json: seed is 0 against 3"):
+            resume(other.path, progress=False)
+        assert tiny.tree(other.path) == before
+    finally:
+        other.checkpoints.rename(finished.path / "checkpoints")
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    folder = run_folder.create(tmp_path / "run", tiny.CONFIG, log=None)
+    with folder.lock(), pytest.raises(ConfigError, match="another process is training"):
+        resume(folder.path, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "expected"),
+    [
+        (0, float("inf"), 1),
+        (0, 0.001, 20),
+        (15, 0.001, 5),
+        (20, 0.001, 10),
+        (0, 0.1, 10),
+        (0, 5.0, 1),
+        (98, 0.001, 1),
+    ],
+)
+def test_chunks_take_a_second_and_end_where_something_is_due(done, seconds, expected):
+    config = tiny.vary(checkpoint_every=30, evaluation=EvaluationConfig(every=20))
+    assert loop.chunk_length(config, done, 99, seconds) == expected

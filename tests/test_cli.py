@@ -1,0 +1,165 @@
+"""The command line: what it prints, and each mistake a user can make."""
+
+import json
+import re
+
+import pytest
+
+from rl3_jax import PRESETS
+from rl3_jax.cli import main
+from rl3_jax.run import folder as run_folder
+from rl3_jax.run import loop
+from rl3_jax.training.serialise import to_dict
+from tests.run import tiny
+
+TINY = ["--policy", "markov", "--horizon", "10", "--iterations", "3", "--ppo.trials", "8"]
+TINY += ["--ppo.minibatch-trials", "4", "--ppo.epochs", "2", "--evaluation.every", "0"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder to run in: with a file, a folder that is no run, and one that is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"lr": 1}')
+    run_folder.create(tmp_path / "run", tiny.CONFIG, log=None)
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "wrong.json").write_text('{"horizn": 1, "horizon": 0}')
+    return tmp_path
+
+
+BAD_INPUT = [
+    ("trian", ["unknown command 'trian'", "baselines, compare, evaluate, list, resume, train"]),
+    ("train", ["name a preset", *PRESETS]),
+    ("train maze-h100", ["unknown preset 'maze-h100'", *PRESETS]),
+    ("train mdp-h100 --policy lstm", ["unknown policy 'lstm'", "gru, markov"]),
+    ("train mdp-h100 --policy=lstm", ["unknown policy 'lstm'", "gru, markov"]),
+    ("train mdp-h100 --method rl4", ["unknown method 'rl4'", "rl2, rl3"]),
+    ("train mdp-h100 --learner sarsa", ["unknown learner 'sarsa'", "model-based, q-learning"]),
+    ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, wandb"]),
+    ("train mdp-h100 --ppo.lr 1", ["unknown argument '--ppo.lr'", "--ppo.learning-rate,"]),
+    ("train mdp-h100 --horizn=1", ["unknown argument '--horizn'", "--horizon,"]),
+    ("train mdp-h100 --task.num-arms 1", ["unknown argument '--task.num-arms'", "--task.states,"]),
+    ("train mdp-h100 stray", ["unexpected argument 'stray'"]),
+    ("train mdp-h100 --task.variation odd", ["unknown variation of mdp 'odd'", "default, ood"]),
+    ("train mdp-h100 --horizon 0", ["horizon is 0", "at least 1"]),
+    ("train mdp-h100 --ppo.minibatch-trials 40", ["minibatch_trials is 40", "divisors are 1, 2, 4, 8, 41"]),
+    ("train mdp-h100 --ppo.learning-rate nan", ["ppo.learning_rate is nan"]),
+    ("train mdp-h100 --seed -1", ["seed is -1", "between 0 and"]),
+    ("train mdp-h100 --out run", ["run already holds a run", "rl3 resume run", "--overwrite"]),
+    ("train mdp-h100 --out other", ["other is not empty and not a run folder"]),
+    ("train mdp-h100 --out other --overwrite", ["other is not empty and not a run folder"]),
+    ("train mdp-h100 --out file", ["file is a file"]),
+    ("train mdp-h100 --out file/sub/run", ["cannot write file/sub/run", "is a file"]),
+    ("train --config missing.json", ["cannot read missing.json", "No such file"]),
+    ("train --config broken.json", ["broken.json is not valid JSON"]),
+    ("train --config wrong.json", ["unknown field 'horizn'", "horizon is 0"]),
+    ("train mdp-h100 --config run/config.json", ["either the preset mdp-h100 or --config run/config.json"]),
+    (
+        "train maze --policy lstm --horizon 0 --ppo.epochs 0 --out file",
+        ["'maze'", "'lstm'", "horizon is 0", "ppo.epochs is 0", "file is a file"],
+    ),
+    ("resume missing", ["missing is not a run folder"]),
+    ("resume other", ["other is not a run folder"]),
+    ("resume run --iterations 0", ["iterations is 0"]),
+    ("resume run --out x", ["unknown argument '--out'", "--iterations"]),
+    ("evaluate other --num-tasks 1", ["other is not a run folder", "num_tasks is 1"]),
+    ("evaluate run", ["run holds no agent"]),
+    ("baselines maze --horizon 0", ["unknown family 'maze'", "bandit, mdp", "horizon is 0"]),
+    ("baselines bandit --variation odd --seed -1", ["unknown variation of bandit 'odd'", "seed is -1"]),
+    ("baselines bandit --num-arms 0", ["num_arms is 0"]),
+    ("baselines mdp --num-arms 3", ["unknown field of family mdp 'num_arms'"]),
+    ("baselines bandit --json file/x.json", ["cannot write file/x.json", "file is a file"]),
+    ("compare", ["at least one run folder"]),
+    ("compare other missing", ["other is not a run folder", "missing is not a run folder"]),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), BAD_INPUT, ids=[line for line, _ in BAD_INPUT])
+def test_bad_input_is_named_and_nothing_is_written(here, capsys, line, expected):
+    before = tiny.tree(here)
+    assert main(line.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert all(problem.startswith("error: ") for problem in printed.err.splitlines())
+    for text in expected:
+        assert text in printed.err
+    assert tiny.tree(here) == before
+
+
+@pytest.mark.parametrize("line", ["train mdp-h100 --horizon ten", "resume", "evaluate"])
+def test_values_of_the_wrong_type_and_missing_ones_exit_with_2(here, capsys, line):
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    assert stop.value.code == 2
+    assert capsys.readouterr().err
+
+
+def test_names_are_reported_beside_a_value_of_the_wrong_type(here, capsys):
+    assert main(["train", "maze", "--horizon", "ten"]) == 2
+    printed = capsys.readouterr().err
+    assert "'ten'" in printed
+    assert "'maze'" in printed
+
+
+@pytest.mark.parametrize("line", ["", "--help", "train --help", "train bandit-h100 --help", "compare --help"])
+def test_help_is_there_for_each_step(here, capsys, line):
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    assert stop.value.code == 0
+    assert "usage: rl3" in capsys.readouterr().out
+
+
+def test_help_shows_the_values_of_the_preset(here, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "bandit-h512", "--learner", "q-learning", "--help"])
+    printed = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
+    assert "trial length H, steps. (default: 512)" in printed
+    assert "--task.num-arms" in printed
+    assert "--learner.step-exponent" in printed
+
+
+def test_list_names_everything(capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in (*PRESETS, "bandit", "ood", "rl2", "rl3", "markov", "gru", "model-based", "q-learning"):
+        assert name in printed
+
+
+def test_train_evaluate_and_resume(here, capsys):
+    assert main(["train", "bandit-h100-quick", *TINY, "--seed", "4"]) == 0
+    path = "runs/bandit-h100-quick-rl3-markov-seed4"
+    assert f"rl3 evaluate {path}" in capsys.readouterr().out
+    config = run_folder.RunFolder(here / path).read().config
+    assert (config.seed, config.horizon, config.ppo.trials) == (4, 10, 8)
+    assert main(["evaluate", path, "--num-tasks", "4", "--json", "results/x.json"]) == 0
+    assert "rl3-markov" in capsys.readouterr().out
+    assert json.loads((here / "results/x.json").read_text())["num_tasks"] == 4
+    assert main(["resume", path]) == 0
+    assert "is complete: 3 iterations" in capsys.readouterr().out
+    assert main(["resume", path, "--iterations", "2"]) == 2
+    assert "iterations is 2, but 3 are done" in capsys.readouterr().err
+
+
+def test_a_config_file_trains_the_same_run(here):
+    data = to_dict(tiny.vary(iterations=2))
+    (here / "mine.json").write_text(json.dumps(data))
+    assert main(["train", "--config", "mine.json", "--out", "a"]) == 0
+    assert main(["train", "--config", "a/config.json", "--out", "b"]) == 0
+    agents = [(here / name / "agent" / "actor.safetensors").read_bytes() for name in "ab"]
+    assert agents[0] == agents[1]
+
+
+def test_baselines_are_tabulated_and_written(here, capsys):
+    line = "baselines bandit --num-arms 2 --horizon 10 --num-tasks 8 --json b.json"
+    assert main(line.split()) == 0
+    assert "clairvoyant" in capsys.readouterr().out
+    names = [entry["name"] for entry in json.loads((here / "b.json").read_text())["results"]]
+    assert {"random", "thompson", "ucb1", "clairvoyant"} <= set(names)
+
+
+def test_a_run_that_breaks_exits_with_1(here, capsys, monkeypatch):
+    monkeypatch.setattr(loop, "params_finite", lambda state: False)
+    assert main(["train", "bandit-h100-quick", *TINY]) == 1
+    assert "not finite; no checkpoint had been saved" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+"""Presets, and their variation."""
+
+import pytest
+
+from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
+from rl3_jax.presets import method_name
+from rl3_jax.tasks import Bandit
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_valid(preset):
+    config = PRESETS[preset]
+    config.validate()
+    assert preset.startswith(f"{config.task.family}-h{config.horizon}")
+    assert make_config(preset) == config
+
+
+@pytest.mark.parametrize(
+    ("preset", "trials", "horizon", "minibatch_trials", "iterations", "value_scale"),
+    [
+        ("bandit-h100", 328, 100, 41, 5000, 1.0),
+        ("bandit-h512", 64, 512, 8, 5000, 1.0),
+        ("mdp-h100", 328, 100, 41, 10000, 10.0),
+        ("mdp-h512", 64, 512, 8, 10000, 10.0),
+    ],
+)
+def test_paper_presets_are_those_of_the_design(
+    preset, trials, horizon, minibatch_trials, iterations, value_scale
+):
+    config = PRESETS[preset]
+    assert (config.horizon, config.iterations, config.policy.width) == (horizon, iterations, 256)
+    assert config.ppo == PPOConfig(
+        trials=trials,
+        minibatch_trials=minibatch_trials,
+        epochs=8,
+        discount=0.99,
+        gae_lambda=0.3,
+        clip=0.2,
+        kl_limit=0.01,
+        learning_rate=3e-4,
+        learning_rate_final=3e-4,
+        entropy_bonus=0.1,
+        entropy_bonus_final=0.0,
+        critic_coefficient=0.5,
+        critic_l2=0.01,
+        adam_epsilon=1e-7,
+        max_grad_norm=0.0,
+        normalise_advantages=True,
+        critic_scale="none",
+    )
+    assert config.features.value_scale == value_scale
+
+
+def test_a_preset_is_varied_by_name_and_field():
+    config = make_config(
+        "bandit-h100", method="rl2", policy="markov", learner="q-learning", seed=3, task={"num_arms": 7}
+    )
+    assert method_name(config) == "rl2"
+    assert config.policy.core == make_core("markov")
+    assert config.policy.width == 256
+    assert config.learner == make_learner("q-learning")
+    assert (config.seed, config.task) == (3, Bandit(num_arms=7))
+
+
+def test_a_dataclass_takes_the_place_of_a_part_and_a_dict_is_merged():
+    assert make_config("bandit-h100-quick", ppo=PPOConfig()).ppo == PPOConfig()
+    merged = make_config("bandit-h100-quick", ppo={"clip": 0.5}).ppo
+    assert merged.clip == 0.5
+    assert merged.critic_scale == "remaining-steps"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_method_is_recognised(preset, method):
+    config = make_config(preset, method=method)
+    assert method_name(config) == method
+    assert config.features.value_scale == PRESETS[preset].features.value_scale
+    assert method_name(make_config(preset, features={"state": False})) == "custom"
+
+
+def test_all_mistakes_are_listed():
+    with pytest.raises(ConfigError) as caught:
+        make_config("maze", method="rl4", policy="lstm", learner="sarsa", horizn=3, horizon=0)
+    message = str(caught.value)
+    assert len(caught.value.problems) == 6
+    for name in ("'maze'", "'rl4'", "'lstm'", "'sarsa'", "'horizn'", "horizon is 0", "mdp-h100-quick", "gru"):
+        assert name in message
