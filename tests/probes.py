@@ -35,6 +35,7 @@ class Chain(TaskFamily[Task]):
       steps: episode length.
       actions: number of actions.
       last_pays: instead, the last step of an episode pays 1 and the others nothing.
+      uneven: each task has an episode length of its own, from 1 to `steps`.
     """
 
     family: ClassVar[str] = "chain"
@@ -43,6 +44,7 @@ class Chain(TaskFamily[Task]):
     steps: int = 4
     actions: int = 12
     last_pays: bool = False
+    uneven: bool = False
 
     @property
     def num_states(self):
@@ -57,8 +59,8 @@ class Chain(TaskFamily[Task]):
         return self.steps
 
     def sample_task(self, key):
-        del key
-        return Task(max_steps_in_episode=self.steps)
+        length = jax.random.randint(key, (), 1, self.steps + 1) if self.uneven else self.steps
+        return Task(max_steps_in_episode=length)
 
     def step_env(self, key, state, action, params):
         del key

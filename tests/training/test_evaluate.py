@@ -7,8 +7,10 @@ import pytest
 
 from rl3_jax.training import Agent, evaluate, init, result_file, summarise, task_set_hash
 from rl3_jax.training.evaluate import held_out_tasks
+from rl3_jax.training.streams import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
-from tests.training.setting import CONFIG, run
+from tests.conformance.trees import assert_close
+from tests.training.setting import CONFIG
 
 ENV = CONFIG.env
 
@@ -46,25 +48,11 @@ def test_another_seed_names_other_tasks(agent, rewards):
     assert task_set_hash(ood, num_tasks=20, seed=0) not in hashes
 
 
-def test_held_out_tasks_are_none_of_training(monkeypatch):
-    """Even with equal seeds, the tasks of the first iterations are not among those held out."""
-    seen = []
-    family = type(CONFIG.task)
-    sample_task = family.sample_task
-
-    def remember(self, key):
-        task = sample_task(self, key)
-        jax.debug.callback(lambda reward: seen.append(np.asarray(reward)), task.mean_reward)
-        return task
-
-    monkeypatch.setattr(family, "sample_task", remember)
-    run([2], dataclasses.replace(CONFIG, iterations=3), seed=0)  # a config of its own: compiled anew
-    jax.effects_barrier()
-    assert len(seen) == 2 * CONFIG.ppo.trials
-    monkeypatch.undo()
-    held_out = held_out_tasks(ENV, 0, 0, 20).mean_reward
-    distance = np.abs(np.array(seen)[:, None] - np.asarray(held_out)[None]).max(axis=(2, 3))
-    assert distance.min() > 1e-3
+def test_held_out_tasks_come_from_a_stream_of_their_own():
+    """No training stream shares a key with it, whatever its seed (test_streams)."""
+    keys = task_keys(stream(jax.random.key(3), Purpose.EVALUATION_TASK), 0, 20)
+    expected = jax.vmap(ENV.family.sample_task)(keys)
+    assert_close(held_out_tasks(ENV, 3, 0, 20), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_greedy_takes_the_likeliest_action(agent):

@@ -56,12 +56,18 @@ def run(behaviour, family, num_tasks=3, seed=0):
     return jax.jit(run_trials, static_argnums=0)(env, behaviour, tasks, keys)
 
 
-def test_plans_once_an_episode_and_learns_once_a_step():
-    """Three episodes: of 4, 4 and 3 steps."""
-    begun = run(Counting("begin_episode"), Chain(steps=4))
-    np.testing.assert_array_equal(begun, [[1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3]] * 3)
+def test_learns_and_acts_once_a_step():
     for method in ("learn", "act"):
         np.testing.assert_array_equal(run(Counting(method), Chain(steps=4)), [range(HORIZON)] * 3)
+
+
+def test_plans_once_an_episode_though_tasks_start_theirs_at_different_times():
+    family = Chain(steps=4, uneven=True)
+    keys = jax.random.split(jax.random.key(0), 8)
+    lengths = jax.vmap(family.sample_task)(keys).max_steps_in_episode
+    assert len(set(lengths.tolist())) > 2
+    begun = run(Counting("begin_episode"), family, num_tasks=8)
+    np.testing.assert_array_equal(begun, 1 + np.arange(HORIZON) // lengths[:, None])
 
 
 def test_equal_actions_meet_equal_outcomes():
