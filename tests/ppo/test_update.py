@@ -20,7 +20,7 @@ def run(config, learning_rate=STEP, batch=None):
     return update(config, policy, state, own_batch if batch is None else batch, rates(learning_rate), KEY)
 
 
-@pytest.mark.parametrize(("l2", "max_norm"), [(0.01, 0.0), (1.0, 0.0), (1.0, 0.05)])
+@pytest.mark.parametrize(("l2", "max_norm"), [(0.01, 0.0), (1.0, 0.05)])
 def test_steps_are_adam_with_the_critics_l2_in_its_gradient(l2, max_norm):
     """Three epochs of one minibatch each, against Adam made by hand on the public losses' gradients."""
     config = configure(epochs=3, critic_l2=l2, max_grad_norm=max_norm)
@@ -55,7 +55,7 @@ def by_epochs():
     return [run(configure(epochs=epochs), SMALL_STEP) for epochs in (1, 2, 3, 4)]
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize("stop", [1, 3])
 def test_the_actor_stops_at_the_kl_limit_and_the_critic_goes_on(by_epochs, stop):
     kl = [float(metrics["kl"]) for _, metrics in by_epochs]
     assert kl[0] < kl[1] < kl[2] < kl[3]
