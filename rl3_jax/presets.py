@@ -76,7 +76,7 @@ PRESETS: dict[str, TrainConfig] = {
     "mdp-h100": _paper(RandomMdp(), 100, trials=328, minibatch_trials=41, iterations=10000),
     "mdp-h512": _paper(RandomMdp(), 512, trials=64, minibatch_trials=8, iterations=10000),
     "bandit-h100-quick": _quick(
-        Bandit(), "gru", iterations=300, learning_rate=3e-3, value_scale=1.0, count_scale=50.0
+        Bandit(), "gru", iterations=400, learning_rate=3e-3, value_scale=1.0, count_scale=50.0
     ),
     "mdp-h100-quick": _quick(
         RandomMdp(), "markov", iterations=400, learning_rate=6e-3, value_scale=1.0, count_scale=1.0
