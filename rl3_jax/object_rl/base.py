@@ -15,11 +15,13 @@ class TableSpec:
       num_states: number of states S, absorbing ones included.
       num_actions: number of actions A.
       episode_length: steps after which an episode is truncated.
+      one_shot: whether each step leads from state 0 to the absorbing state 1, as in a bandit.
     """
 
     num_states: int
     num_actions: int
     episode_length: int
+    one_shot: bool = False
 
 
 @struct.dataclass

@@ -13,9 +13,6 @@ from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
 from rl3_jax.object_rl.planner import SweepRule, value_iteration
 from rl3_jax.object_rl.tabular_model import TabularModel
 
-WARM_START_LENGTH = 100
-"""Episodes at least this long plan from the last values, shorter ones from zero (reference)."""
-
 
 @struct.dataclass
 class ModelBasedState:
@@ -42,6 +39,8 @@ class ModelBased:
       tolerance: ε, planning stops once the largest change of Q is below it; 0 makes the number of
         sweeps fixed.
       max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
+      warm_start_length: where episodes have at least this many steps, planning starts from the last
+        values, else from zero; 100 is the reference's.
     """
 
     learner: ClassVar[str] = "model-based"
@@ -50,6 +49,7 @@ class ModelBased:
     discount: float = 0.95
     tolerance: float = 0.01
     max_sweeps: int = 0
+    warm_start_length: int = 100
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
@@ -68,7 +68,7 @@ class ModelBased:
 
     def init(self, spec: TableSpec) -> ModelBasedState | BanditModel:
         """Return the state of a learner that has seen nothing."""
-        if _is_bandit(spec):
+        if spec.one_shot:
             return bandit_model.init(spec)
         q = jnp.zeros((spec.num_states, spec.num_actions))
         return ModelBasedState(model=tabular_model.init(spec), q=q)
@@ -81,7 +81,7 @@ class ModelBased:
             return bandit_model.update(state, transition)
         model = tabular_model.update(state.model, transition, self.smoothing)
         rule = SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
-        start = state.q if spec.episode_length >= WARM_START_LENGTH else jnp.zeros_like(state.q)
+        start = state.q if spec.episode_length >= self.warm_start_length else jnp.zeros_like(state.q)
         q = value_iteration(rule, self.discount, model.transition, model.reward, model.absorbing, start)
         return ModelBasedState(model=model, q=q)
 
@@ -93,8 +93,3 @@ class ModelBased:
         if isinstance(state, BanditModel):
             return bandit_model.values(state, self.smoothing)
         return ActionValues(q=state.q[s], counts=state.model.counts[s].sum(-1))
-
-
-def _is_bandit(spec: TableSpec) -> bool:
-    """Whether every step leads from one state to an absorbing end."""
-    return spec.num_states == 2 and spec.episode_length == 1

@@ -39,6 +39,7 @@ class Bandit(TaskFamily[BanditTask]):
     family: ClassVar[str] = "bandit"
     variations: ClassVar[tuple[str, ...]] = ("default", "ood")
     shows_state: ClassVar[bool] = False
+    one_shot: ClassVar[bool] = True
     value_scale: ClassVar[float] = 1.0
 
     num_arms: int = 5

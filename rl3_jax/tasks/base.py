@@ -58,6 +58,8 @@ class TaskFamily(environment.Environment[TabularState, TTask]):
     """State in which each episode starts."""
     shows_state: ClassVar[bool] = True
     """Whether the state carries information that the meta-policy should see."""
+    one_shot: ClassVar[bool] = False
+    """Whether each step leads from state 0 to the absorbing state 1."""
     value_scale: ClassVar[float] = 10.0
     """Divisor that brings action values of this family near 1 (design, section 6)."""
 

@@ -96,7 +96,7 @@ class RandomMdp(TaskFamily[MdpTask]):
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: MdpTask):
         """Draw s' ~ T(s,a,·) by inversion of its distribution, and the reward. The key is consumed."""
         key_next, key_noise = jax.random.split(key)
-        below = jnp.cumsum(params.transition[state.s, action]) < jax.random.uniform(key_next)
+        below = jnp.cumsum(params.transition[state.s, action]) <= jax.random.uniform(key_next)
         # The last row sum can round to less than the uniform draw, hence the bound.
         next_s = jnp.minimum(below.sum(dtype=jnp.int32), self.states - 1)
         reward = params.mean_reward[state.s, action] + REWARD_NOISE * jax.random.normal(key_noise)

@@ -83,7 +83,8 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     @property
     def table(self) -> TableSpec:
         """The sizes that object-level RL sees."""
-        return TableSpec(self.family.num_states, self.family.num_actions, self.family.episode_length)
+        family = self.family
+        return TableSpec(family.num_states, family.num_actions, family.episode_length, family.one_shot)
 
     def start(self, key: PRNGKeyArray, task: Task) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""

@@ -9,7 +9,7 @@ VARIATIONS = [(name, variation) for name, family in FAMILIES.items() for variati
 TABLES = {
     "short episodes": TableSpec(num_states=4, num_actions=3, episode_length=10),
     "long episodes": TableSpec(num_states=4, num_actions=3, episode_length=100),
-    "bandit": TableSpec(num_states=2, num_actions=3, episode_length=1),
+    "bandit": TableSpec(num_states=2, num_actions=3, episode_length=1, one_shot=True),
 }
 
 

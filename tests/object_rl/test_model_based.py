@@ -114,8 +114,7 @@ def test_fixed_sweeps_of_a_batch_equal_single_tasks():
 def test_the_bandit_form_is_one_sweep_over_two_states(stream):
     """The dense planner, given pulls that lead to an absorbing end, agrees with the closed form."""
     pulls = stream.replace(next_s=jnp.ones_like(stream.s), terminated=jnp.ones_like(stream.terminated))
-    closed = bandit_form(1)(pulls)
-    dense = bandit_form(2)(pulls)
+    closed, dense = (bandit_form(one_shot)(pulls) for one_shot in (True, False))
     q, counts = learn_slowly(tabular.BanditModel(ACTIONS, smoothing=0.1), 1, pulls)
     np.testing.assert_allclose(closed.q[:, 0], dense.q[:, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(closed.q[:, :1], q, rtol=1e-5, atol=1e-6)
@@ -124,9 +123,9 @@ def test_the_bandit_form_is_one_sweep_over_two_states(stream):
 
 
 @cache
-def bandit_form(episode_length):
-    """Episodes of one step make it a bandit; of two, the same experience goes through the planner."""
-    spec = TableSpec(2, ACTIONS, episode_length)
+def bandit_form(one_shot):
+    """The same experience in closed form, or through the planner."""
+    spec = TableSpec(2, ACTIONS, 1, one_shot)
     return jax.jit(partial(learn, ModelBased(tolerance=0.0, max_sweeps=1), spec))
 
 
