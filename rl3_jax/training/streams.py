@@ -19,8 +19,6 @@ class Purpose(enum.IntEnum):
     UPDATE = 2
     EVALUATION_TASK = 3
     EVALUATION_TRIAL = 4
-    TUNING_TASK = 5
-    TUNING_TRIAL = 6
 
 
 def stream(root: PRNGKeyArray, purpose: Purpose, iteration: Int[Array, ""] | int = 0) -> PRNGKeyArray:

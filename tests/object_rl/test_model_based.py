@@ -144,3 +144,13 @@ def test_bad_fields_are_all_listed():
         "learner.tolerance",
         "learner.max_sweeps",
     ]
+
+
+def test_two_states_and_one_step_do_not_make_a_bandit():
+    """T(0) = 1.1/3.2 and T(1) = 2.1/3.2 after rewards 1 to state 0 and twice 3 to state 1."""
+    next_s, r = jnp.array([0, 1, 1]), jnp.array([1.0, 3.0, 3.0])
+    zero, no = jnp.zeros(3, int), jnp.zeros(3, bool)
+    seen = Transition(s=zero, a=zero, r=r, next_s=next_s, terminated=no, truncated=~no)
+    values = learn(ModelBased(), TableSpec(2, 1, 1), seen)
+    np.testing.assert_allclose(values.q[-1, 0, 0], (1.1 * 1.0 + 2.1 * 3.0) / 3.2, rtol=1e-6)
+    np.testing.assert_array_equal(values.counts[-1, :, 0], [3.0, 0.0])

@@ -1,6 +1,6 @@
 """Runs that are stopped or killed end as if they had not been.
 
-`RL3_KILLS=20 pytest tests/run/test_kill.py` kills more often than the test suite does.
+`RL3_KILLS=20 pytest tests/run/test_kill.py` disturbs more runs than the test suite does.
 """
 
 import json
@@ -29,10 +29,9 @@ def arena(tmp_path_factory):
     (path / "config.json").write_text(json.dumps(to_dict(CONFIG)))
     process = start(path, "undisturbed")
     process.wait_until(RunFolder(path / "undisturbed").config.exists)
-    began = time.monotonic()
     code, output = process.finish()
     assert code == 0, output
-    return path, Run(path / "undisturbed"), time.monotonic() - began
+    return path, Run(path / "undisturbed")
 
 
 def start(path, name):
@@ -50,28 +49,43 @@ def being_written(folder, after):
     return condition
 
 
+def lines_written(folder, number):
+    """Whether at least so many iterations are in `metrics.jsonl`."""
+    return lambda: (
+        number == 0 or (folder.metrics.exists() and folder.metrics.read_bytes().count(b"\n") >= number)
+    )
+
+
+def kill_soon(process, chance):
+    """Kill a process within 20 ms, long before its end."""
+    time.sleep(chance.uniform(0.0, 0.02))
+    process.stop()
+    code, output = process.finish()
+    assert code == -signal.SIGKILL, output
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", range(KILLS))
 def test_a_killed_run_ends_as_if_it_had_not_been_killed(arena, kill):
-    path, undisturbed, seconds = arena
+    """Killed twice: once at any moment, or in a checkpoint's write; and once while it goes on."""
+    path, undisturbed = arena
     chance = random.Random(kill)
     folder = RunFolder(path / f"killed-{kill}")
     process = start(path, folder.path.name)
     process.wait_until(folder.config.exists)
-    if kill % 2:
-        process.wait_until(being_written(folder, after=chance.randrange(0, CONFIG.iterations - 3)))
-        time.sleep(chance.uniform(0.0, 0.02))
-    else:
-        time.sleep(chance.uniform(0.0, seconds))
-    process.stop()
-    process.finish()
+    first = chance.randrange(CONFIG.iterations // 2)
+    process.wait_until(being_written(folder, after=first) if kill % 2 else lines_written(folder, first))
+    kill_soon(process, chance)
+    process = Process("resume", folder.path, cache=path / "cache")
+    process.wait_until(lines_written(folder, first + chance.randrange(CONFIG.iterations // 3)))
+    kill_soon(process, chance)
     tiny.assert_same_outcome(undisturbed, resume_and_look(folder.path, path / "cache"))
     assert tiny.tree(folder.agent) == ["actor.safetensors", "agent.json"]
 
 
 @pytest.mark.slow
 def test_a_stopped_run_saves_and_says_how_to_go_on(arena):
-    path, undisturbed, _ = arena
+    path, undisturbed = arena
     folder = RunFolder(path / "stopped")
     process = start(path, folder.path.name)
     process.wait_until(lambda: folder.metrics.exists() and folder.metrics.stat().st_size > 0)
