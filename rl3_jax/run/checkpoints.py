@@ -12,6 +12,12 @@ KEPT = 3
 """Checkpoints that are kept, the newest ones."""
 
 
+def newest_iteration(path: Path) -> int:
+    """Return the iterations done at the newest checkpoint in a folder, 0 if none; it is only looked at."""
+    names = [entry.name for entry in path.glob("*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
+
+
 class Checkpoints:
     """The checkpoints of one run, each with the configuration that it belongs to.
 

@@ -31,12 +31,7 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
     # Imported here since matplotlib is slow to import, and only this draws.
     from rl3_jax.report.compare import write_comparison
 
-    problems = writing_problems(out / "figure")
-    if not paths:
-        problems.append("name at least one run folder")
-    for path in paths:
-        problems += _run_problems(path)
-    if problems:
+    if problems := compare_problems(paths, out):
         raise ConfigError(problems)
     results = [_trained_result(RunFolder(path), progress=progress) for path in paths]
     header = {field: results[0][field] for field in TASK_SET}
@@ -63,6 +58,16 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
         for path, result in zip(paths, results, strict=True)
     ]
     return write_comparison(runs, baselines["results"], header, out)
+
+
+def compare_problems(paths: list[Path], out: Path) -> list[str]:
+    """Return a message for each reason why `compare` cannot start."""
+    found = writing_problems(out / "figure")
+    if not paths:
+        found.append("name at least one run folder")
+    for path in paths:
+        found += _run_problems(path)
+    return found
 
 
 def _run_problems(path: Path) -> list[str]:

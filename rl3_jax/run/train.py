@@ -9,9 +9,10 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, load_agent
-from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
-from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.files import writing_problems
+from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.loggers import logger_problems
 from rl3_jax.run.loop import train_to_target
 from rl3_jax.training import TrainConfig
@@ -115,28 +116,31 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
-    folder = RunFolder(Path(path))
-    record = folder.read()
-    if problems := logger_problems(record.log):
+    if problems := resume_problems(path, iterations):
         raise ConfigError(problems)
+    folder = RunFolder(Path(path))
     with folder.lock():
+        record = folder.read()
         if iterations is not None:
-            record = _extend(folder, record, iterations)
+            record = dataclasses.replace(record, target_iterations=iterations)
+            folder.write(record)
         train_to_target(folder, record, visible=progress)
     return Run(folder.path)
 
 
-def _extend(folder: RunFolder, record: RunRecord, iterations: int) -> RunRecord:
-    """Return the record with another target, written to disk."""
-    done = 0
-    if folder.checkpoints.exists():
-        checkpoints = Checkpoints(folder.checkpoints, record.config)
-        done = checkpoints.latest or 0
-        checkpoints.close()
-    if iterations < max(done, 1):
-        raise ConfigError(
+def resume_problems(path: str | Path, iterations: int | None) -> list[str]:
+    """Return a message for each reason why `resume` cannot start."""
+    folder = RunFolder(Path(path))
+    try:
+        record = folder.read()
+    except ConfigError as error:
+        return list(error.problems)
+    found = logger_problems(record.log)
+    for file in (folder.config, folder.checkpoints / "0", folder.agent / "0"):
+        found += [problem for problem in writing_problems(file) if problem not in found]
+    done = newest_iteration(folder.checkpoints)
+    if iterations is not None and iterations < max(done, 1):
+        found.append(
             f"iterations is {iterations}, but {done} are done; give a larger number, of all iterations"
         )
-    record = dataclasses.replace(record, target_iterations=iterations)
-    folder.write(record)
-    return record
+    return found
