@@ -15,19 +15,18 @@ def make_family(name: str, **options: Any) -> TaskFamily:
     """Return the family of that name, configured by its fields, e.g. `make_family("bandit", num_arms=10)`.
 
     Raises:
-      ConfigError: if the name, a field or a value of one is not valid.
+      ConfigError: if the name is not valid, or listing every field and value that is not.
     """
     if name not in FAMILIES:
         raise ConfigError(unknown_choice("family", name, list(FAMILIES)))
     fields = [field.name for field in dataclasses.fields(FAMILIES[name])]
-    unknown = [
+    found = [
         unknown_choice(f"field of family {name}", option, fields)
         for option in options
         if option not in fields
     ]
-    if unknown:
-        raise ConfigError(unknown)
-    family = FAMILIES[name](**options)
-    if found := family.problems():
+    family = FAMILIES[name](**{option: value for option, value in options.items() if option in fields})
+    found += family.problems()
+    if found:
         raise ConfigError(found)
     return family

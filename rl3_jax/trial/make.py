@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import make_learner
+from rl3_jax.object_rl import LEARNERS, make_learner
 from rl3_jax.tasks import TaskFamily, make_family
 from rl3_jax.trial.env import TrialEnv, TrialParams
 from rl3_jax.trial.observation import Features
@@ -59,11 +59,19 @@ def make(
       **options: fields of the family, e.g. `num_arms=10` or `variation="ood"`.
 
     Raises:
-      ConfigError: if a name or value is not valid.
+      ConfigError: listing every name and value that is not valid.
     """
-    if horizon < 1:
-        raise ConfigError(f"horizon is {horizon}; a trial has at least 1 step")
-    task_family = make_family(family, **options)
+    found = [] if horizon >= 1 else [f"horizon is {horizon}; a trial has at least 1 step"]
+    if method not in METHODS:
+        found.append(unknown_choice("method", method, list(METHODS)))
+    if learner not in LEARNERS:
+        found.append(unknown_choice("learner", learner, list(LEARNERS)))
+    try:
+        task_family = make_family(family, **options)
+    except ConfigError as error:
+        raise ConfigError([*error.problems, *found]) from None
+    if found:
+        raise ConfigError(found)
     features = method_features(method, task_family)
     env = TrialEnv(task_family, horizon=horizon, features=features, learner=make_learner(learner))
     return env, env.pool(jax.random.key(0), POOL_SIZE)

@@ -27,5 +27,5 @@ def test_an_unknown_variation_names_the_known_ones(name):
 
 def test_all_mistakes_are_listed_at_once():
     with pytest.raises(ConfigError) as error:
-        make_family("mdp", states=0, actions=-1, steps=0, variation="x")
-    assert len(error.value.problems) == 4
+        make_family("mdp", states=0, actions=-1, steps=0, variation="x", num_arms=3)
+    assert len(error.value.problems) == 5

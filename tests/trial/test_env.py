@@ -151,3 +151,9 @@ def test_make():
 def test_make_names_what_is_wrong(arguments, message):
     with pytest.raises(ConfigError, match=message):
         make(**arguments)
+
+
+def test_make_names_all_that_is_wrong_at_once():
+    with pytest.raises(ConfigError) as error:
+        make("mdp", method="rl4", learner="x", horizon=0, states=0, num_arms=3)
+    assert len(error.value.problems) == 5
