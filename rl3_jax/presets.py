@@ -36,11 +36,21 @@ def _quick(
     value_scale: float,
     count_scale: float,
 ) -> TrainConfig:
-    """Return a preset tuned for a two-core machine, by return within a minute of training.
+    """Return a preset tuned for a two-core machine, by return within a minute or so of training.
 
     What it takes from measurement rather than from the paper: whole returns (discount 1) with a critic
     scaled by the steps that remain, few epochs at a high learning rate, values and counts that enter near
     their own size, and a fixed number of planning sweeps, which plans nearly the same in less time.
+
+    Mean return on held-out tasks, and seconds of training on one core of a 2.6 GHz Xeon:
+    - `mdp-h100-quick`, RL³ markov: 156.5 ± 0.6 in 21 s (5.1 M steps). With the scales of the paper presets,
+      10 and 10, it was 147.5 after 7 M steps; with 3 and 3, 153.5; with 1 and 1, 156.4 (λ 0.95 in all three,
+      learning rate 3e-3). λ of 0.3, 0.7, 0.95 at scales of 10: 148.9, 150.9, 147.5.
+    - the same with `--policy gru --iterations 250`: 155.2 ± 0.6 in 47 s; as RL², 115.5 ± 0.7 in 46 s (3.2 M
+      steps). Learning rates of 1.5e-3, 3e-3, 6e-3, 12e-3: RL³ 152.5, 154.1, 155.2, 154.7; RL² 112.8, 114.5,
+      115.5, 111.9.
+    - `bandit-h100-quick`: RL³ 77.6 ± 0.1 and RL² 77.7 ± 0.1 in 70 s each (5.1 M steps, 20 000 tasks).
+      With a count_scale of 10, RL³ lost 0.5.
     """
     features = dataclasses.replace(
         method_features(DEFAULT_METHOD, task), value_scale=value_scale, count_scale=count_scale
