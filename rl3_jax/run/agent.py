@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy, categorical
-from rl3_jax.run.files import write_atomically
+from rl3_jax.run.files import read_json, write_atomically
 from rl3_jax.training import Agent, TrainConfig, serialise
 from rl3_jax.trial import TrialEnv
 
@@ -98,12 +98,9 @@ def load_agent(path: str | Path) -> LoadedAgent:
             f"{path} holds no agent, {CONFIG_FILE} and {PARAMS_FILE};"
             " a run has one from its first checkpoint on"
         )
-    data = json.loads((folder / CONFIG_FILE).read_text())
-    config = serialise.from_dict(data)
-    with safetensors.safe_open(folder / PARAMS_FILE, framework="flax") as file:
-        iteration = int(file.metadata()["iteration"])
-        flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    params = traverse_util.unflatten_dict(flat, sep="/")
+    data = read_json(folder / CONFIG_FILE)
+    config = serialise.from_dict(data, source=folder / CONFIG_FILE)
+    params, iteration = _read_params(folder / PARAMS_FILE)
     expected = jax.eval_shape(config.network.init, jax.random.key(0))["actor"]
     if jax.tree.map(lambda x: (x.shape, x.dtype), params) != jax.tree.map(
         lambda x: (x.shape, x.dtype), expected
@@ -112,3 +109,16 @@ def load_agent(path: str | Path) -> LoadedAgent:
             f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
         )
     return LoadedAgent(env=config.env, policy=config.network, params=params, config=data, iteration=iteration)
+
+
+def _read_params(path: Path) -> tuple[PyTree, int]:
+    """Return the parameters in a file, and the iterations behind them."""
+    try:
+        with safetensors.safe_open(path, framework="flax") as file:
+            iteration = int(file.metadata()["iteration"])
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{path} holds no parameters of an agent ({error}); `rl3 resume` writes it anew"
+        ) from None
+    return traverse_util.unflatten_dict(flat, sep="/"), iteration

@@ -67,6 +67,13 @@ class Checkpoints:
         args = self._ocp.args
         where = Path(self._manager.directory) / str(self.latest)
         theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
+        try:
+            # A field that is newer than the checkpoint has its default.
+            theirs = serialise.to_dict(serialise.from_dict(theirs))
+        except ConfigError as error:
+            raise ConfigError(
+                [f"the configuration in checkpoint {where}: {problem}" for problem in error.problems]
+            ) from None
         if different := serialise.differences(theirs, serialise.to_dict(self._config)):
             raise ConfigError(
                 f"checkpoint {where} is of another configuration than config.json: " + "; ".join(different)
@@ -83,7 +90,7 @@ class Checkpoints:
         try:
             return self._manager.restore(self.latest, args=args)
         except (ValueError, KeyError, OSError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise ConfigError(
                 f"checkpoint {where} cannot be read ({reason}); delete it to resume from the one before"
             ) from error

@@ -17,8 +17,8 @@ TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_se
 def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Path, Path]:
     """Write a figure and a table of some runs and the baselines; returns their paths.
 
-    A run that has not been evaluated on its own variation and horizon, or has trained since, is
-    evaluated first.
+    A run that has not been evaluated with sampled actions on its own variation and horizon, or has
+    trained since, is evaluated first.
 
     Args:
       paths: the run folders.
@@ -72,21 +72,25 @@ def compare_problems(paths: list[Path], out: Path) -> list[str]:
 
 def _run_problems(path: Path) -> list[str]:
     """Return a message for each reason why a folder cannot be compared."""
+    folder = RunFolder(path)
     try:
-        RunFolder(path).read()
-        load_agent(path)
+        folder.read()
+        return [] if _noted_result(folder) else writing_problems(folder.evaluation)
     except ConfigError as error:
         return list(error.problems)
-    return []
 
 
 def _trained_result(folder: RunFolder, *, progress: bool) -> dict[str, Any]:
     """Return the result of a run on the trials it was trained on, evaluating it if that is missing."""
+    return _noted_result(folder) or evaluate_run(folder.path, progress=progress)
+
+
+def _noted_result(folder: RunFolder) -> dict[str, Any] | None:
+    """Return what `evaluation.json` has of a run as it is now, with sampled actions, as it was trained."""
     config = folder.read().config
     iteration = load_agent(folder.path).iteration
     for entry in read_evaluation(folder):
-        if (entry["variation"], entry["horizon"], entry["iteration"]) == (
-            config.task.variation, config.horizon, iteration,
-        ):  # fmt: skip
+        asked = {"variation": config.task.variation, "horizon": config.horizon, "greedy": False}
+        if entry | asked | {"iteration": iteration} == entry:
             return entry
-    return evaluate_run(folder.path, progress=progress)
+    return None

@@ -9,7 +9,7 @@ from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import LoadedAgent, load_agent
-from rl3_jax.run.files import write_atomically
+from rl3_jax.run.files import read_json, write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
@@ -42,7 +42,8 @@ def evaluate_run(
       progress: show it.
 
     Returns:
-      The content of a result file (design, section 8), and under `iteration` how long the agent had trained.
+      The content of a result file (design, section 8), under `iteration` how long the agent had trained,
+      and whether it was `greedy`.
 
     Raises:
       ConfigError: if this is no run with an agent, or listing every argument that is not valid.
@@ -57,6 +58,7 @@ def evaluate_run(
     env = _asked_env(agent.env, variation, horizon)
     name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
     result = _agent_result(agent, env, name, num_tasks=num_tasks, seed=seed, greedy=greedy, progress=progress)
+    result |= {"greedy": greedy}
     _note(folder, result)
     return result
 
@@ -89,21 +91,27 @@ def evaluate_baselines(
 
 
 def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the entries of `evaluation.json`, one a variation and horizon; none if there is no file."""
-    return json.loads(folder.evaluation.read_text()) if folder.evaluation.exists() else []
+    """Return the entries of `evaluation.json`; none if there is no file.
+
+    There is one for each variation, horizon and whether the agent was greedy.
+    """
+    return read_json(folder.evaluation) if folder.evaluation.exists() else []
 
 
 def evaluation_problems(
     path: str | Path, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
 ) -> list[str]:
     """Return a message for each reason why `evaluate_run` cannot start."""
+    folder = RunFolder(Path(path))
     try:
-        RunFolder(Path(path)).read()
+        folder.read()
+        read_evaluation(folder)
         trained = load_agent(path).env
     except ConfigError as error:
         return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
     env = _asked_env(trained, variation, horizon)
-    return env.family.problems() + task_set_problems(env.horizon, num_tasks, seed)
+    found = env.family.problems() + task_set_problems(env.horizon, num_tasks, seed)
+    return found + writing_problems(folder.evaluation)
 
 
 def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
@@ -140,9 +148,9 @@ def _agent_result(
 
 
 def _note(folder: RunFolder, result: dict[str, Any]) -> None:
-    """Put a result into `evaluation.json`, in place of one for the same variation and horizon."""
-    what = ("variation", "horizon")
+    """Put a result into `evaluation.json`, in place of one for the same trials and way of acting."""
+    what = ("variation", "horizon", "greedy")
     others = [
-        entry for entry in read_evaluation(folder) if any(entry[field] != result[field] for field in what)
+        entry for entry in read_evaluation(folder) if any(entry.get(field) != result[field] for field in what)
     ]
     write_atomically(folder.evaluation, (json.dumps([*others, result]) + "\n").encode())

@@ -1,7 +1,13 @@
-"""Writing files so that a crash leaves the old content or the new, never a part."""
+"""Writing files so that a crash leaves the old content or the new, never a part; reading them."""
 
+import json
 import os
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from rl3_jax.errors import ConfigError
 
 
 def write_atomically(path: Path, content: bytes, *, temporary_folder: Path | None = None) -> None:
@@ -13,12 +19,35 @@ def write_atomically(path: Path, content: bytes, *, temporary_folder: Path | Non
       temporary_folder: where the content is written first, on the same disk; the file's own folder
         if not given.
     """
-    temporary = (temporary_folder or path.parent) / f".{path.name}.tmp"
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    # Not from `tempfile`, whose files only their owner may read.
+    temporary = (temporary_folder or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return what processes that were killed while writing files of these names left in a folder."""
+    return [path for name in names for path in folder.glob(f".{name}.*tmp")]
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+      ConfigError: naming the file, if it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}") from None
 
 
 def writing_problems(path: Path) -> list[str]:

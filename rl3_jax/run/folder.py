@@ -3,28 +3,28 @@
 import contextlib
 import dataclasses
 import fcntl
-import importlib.metadata
 import json
 import os
-import platform
 import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from rl3_jax.errors import ConfigError
-from rl3_jax.run.files import write_atomically, writing_problems
+from rl3_jax.run.environment import device, versions
+from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
 from rl3_jax.training import TrainConfig, serialise
 
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 CONTENT = (
     "metrics.jsonl", "checkpoints", "agent", "evaluation.json",
-    "figures", "tensorboard", "wandb", "config.json",
+    "figures", "tensorboard", "wandb",
 )  # fmt: skip
-"""What a run writes, and so all that `--overwrite` removes; what makes it a run goes last."""
+"""What a run writes beside `config.json`, and so all that `--overwrite` removes."""
+WRITTEN_UNDER_LOCK = ("config.json", "metrics.jsonl", "agent.json", "actor.safetensors")
+"""Files that are replaced at once; a process that is killed may leave a temporary one in the run folder."""
+WRITTEN = (*WRITTEN_UNDER_LOCK, "evaluation.json")
+"""The same, with what is written while others train."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +105,20 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path} is not a run folder: it has no config.json that `rl3 train` wrote"
             )
-        data = json.loads(self.config.read_text())
+        data = read_json(self.config)
         beside = {name: data[name] for name in BESIDE_CONFIG}
-        return RunRecord(config=serialise.from_dict(data, ignore=BESIDE_CONFIG), **beside)
+        target = beside["target_iterations"]
+        if isinstance(target, bool) or not isinstance(target, int) or target < 1:
+            raise ConfigError(
+                f"{self.config}: target_iterations is {target!r}; it must be a whole number of at least 1"
+            )
+        config = serialise.from_dict(data, ignore=BESIDE_CONFIG, source=self.config)
+        return RunRecord(config=config, **beside)
+
+    def remove_leftovers(self) -> None:
+        """Remove what a training process that was killed left; call it under the lock."""
+        for path in leftovers(self.path, WRITTEN_UNDER_LOCK):
+            _remove(path)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -118,10 +129,13 @@ class RunFolder:
         """
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(
+                    f"another process is training in {self.path}; wait for it or stop it"
+                ) from None
             yield
-        except BlockingIOError:
-            raise ConfigError(f"another process is training in {self.path}; wait for it or stop it") from None
         finally:
             os.close(handle)
 
@@ -132,13 +146,7 @@ def read_config_file(path: Path) -> TrainConfig:
     Raises:
       ConfigError: if there is no such file, or listing everything that is wrong in it.
     """
-    try:
-        data = json.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}") from None
-    return serialise.from_dict(data, ignore=BESIDE_CONFIG)
+    return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=path)
 
 
 def is_run(path: Path) -> bool:
@@ -158,7 +166,7 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
         return [f"{path} is a file, not a folder; choose another --out"]
     if not os.access(path, os.W_OK):
         return [f"cannot write {path}: no permission; choose another --out"]
-    if not any(path.iterdir()):
+    if not set(path.iterdir()) - set(leftovers(path, WRITTEN)):
         return []
     if not is_run(path):
         return [f"{path} is not empty and not a run folder; choose another --out"]
@@ -170,10 +178,29 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
     ]
 
 
+@contextlib.contextmanager
+def new_run(path: Path, config: TrainConfig, *, log: str | None, overwrite: bool) -> Iterator[RunFolder]:
+    """Make the folder of a new run and keep other processes from training in it.
+
+    Raises:
+      ConfigError: if another process trains here, or has made a run here meanwhile; nothing is changed then.
+    """
+    folder = RunFolder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another --out") from None
+    with folder.lock():
+        if problems := creation_problems(path, overwrite=overwrite):
+            raise ConfigError(problems)
+        yield create(path, config, log=log)
+
+
 def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
     """Return the folder of a new run, with its `config.json`; a run that was there is removed.
 
-    Call it only when `creation_problems` has none and the configuration is valid.
+    Call it only when `creation_problems` has none and the configuration is valid, under the lock if
+    other processes may know of the folder. A kill on the way leaves a run that can still be replaced.
 
     Raises:
       ConfigError: if the folder cannot be written after all.
@@ -189,34 +216,12 @@ def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
     )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for name in CONTENT:
-            _remove(path / name)
+        for old in [path / name for name in CONTENT] + leftovers(path, WRITTEN):
+            _remove(old)
         folder.write(record)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}; choose another --out") from None
     return folder
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of this package, Python and the libraries that decide a result."""
-    return {
-        "rl3_jax": _version("rl3-jax"),
-        "python": platform.python_version(),
-    } | {name.removesuffix("-checkpoint"): _version(name) for name in LIBRARIES}
-
-
-def device() -> dict[str, Any]:
-    """Return the devices that JAX computes on."""
-    devices = jax.devices()
-    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
-
-
-def _version(distribution: str) -> str:
-    """Return an installed distribution's version."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"  # this package, run from its source tree
 
 
 def _remove(path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
-from rl3_jax.run import metrics
+from rl3_jax.run import environment, metrics
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.folder import RunFolder, RunRecord
@@ -28,9 +28,11 @@ CHUNK_SECONDS = 1.0
 def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> None:
     """Go on with a run from its newest checkpoint, or from the start, to its target.
 
+    Call it under the folder's lock.
+
     Args:
       folder: of the run.
-      record: what is to be run.
+      record: what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
 
     Raises:
@@ -39,6 +41,7 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
     config, target = record.config, record.target_iterations
+    folder.remove_leftovers()
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(TrainProgress(target, visible=visible))
         stop = stack.enter_context(
@@ -51,6 +54,13 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
         progress.phase("compiling" if done < target else "restoring", done)
         state = checkpoints.restore() if done else training.init(config, jax.random.key(config.seed))
         rows = metrics.truncate(folder.metrics, done)
+        if record != folder.read():
+            folder.write(record)
+        if done < target and (changes := environment.changes(record.versions)):
+            progress.note(
+                f"versions changed since the run started ({', '.join(changes)}):"
+                " the result may not be the same bit for bit"
+            )
         if done:
             # A kill may have come between checkpoint and agent.
             save_agent(folder.agent, config, state.learnt.params["actor"], done)
@@ -148,14 +158,15 @@ class Loop:
         save_agent(self.folder.agent, self.record.config, state.learnt.params["actor"], int(state.iteration))
 
     def _leave(self, state: TrainState, stop: StopSignals, saved: int) -> None:
-        """Raise `Interrupted`, with everything saved."""
+        """Raise `Interrupted`, with everything saved that there is."""
         done = int(state.iteration)
         if done != saved:
             self._save(state)
         assert stop.signum is not None
+        where = f"after iteration {done} of {self.record.target_iterations}; everything is saved"
         raise Interrupted(
             stop.signum,
-            f"stopped after iteration {done} of {self.record.target_iterations}; everything is saved."
+            f"stopped {where if done else 'before the first iteration'}."
             f" Go on with: rl3 resume {self.folder.path}",
         )
 

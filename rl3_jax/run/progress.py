@@ -1,4 +1,7 @@
-"""What a user sees while something runs: a bar in a terminal, sparse lines elsewhere."""
+"""What a user sees while something runs: a bar in a terminal, sparse lines elsewhere.
+
+All of it goes to the error stream: the output may go to a file.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -25,7 +28,7 @@ class TrainProgress:
 
     def __init__(self, total: int, *, visible: bool):
         """Prepare to show a run of `total` iterations; or nothing, if not visible."""
-        self._console = Console(quiet=not visible)
+        self._console = Console(stderr=True, quiet=not visible)
         self._total = total
         self._live = visible and self._console.is_terminal
         self._last_line = float("-inf")
@@ -85,7 +88,7 @@ class TrainProgress:
 
 
 def tracker(description: str, *, visible: bool) -> Callable[[Iterable[int]], Iterable[int]]:
-    """Return what shows the progress of a loop, on the error stream: the output may go to a file."""
+    """Return what shows the progress of a loop."""
 
     def show(items: Iterable[int]) -> Iterable[int]:
         console = Console(stderr=True)

@@ -55,7 +55,8 @@ class StopSignals:
         if not self._previous_handlers:
             return
         for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
+            # None is a handler that Python does not know, and so cannot give back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self._write_end)
         self._watcher.join()

@@ -1,7 +1,9 @@
 """Training from Python: start a run, go on with one, look at one."""
 
 import dataclasses
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,9 @@ class Run:
 
     Attributes:
       path: its folder.
-      temporary: keeps a folder that nobody named alive as long as this object.
     """
 
     path: Path
-    temporary: tempfile.TemporaryDirectory | None = dataclasses.field(default=None, repr=False)
 
     @property
     def config(self) -> TrainConfig:
@@ -72,7 +72,8 @@ def train(
 
     Args:
       config: the run.
-      out: its folder, new or empty; without one, a temporary folder that goes when the `Run` does.
+      out: its folder, new or empty; without one, a temporary folder that goes when the `Run` does,
+        and stays if training is stopped.
       overwrite: replace a run that is already there.
       log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
       progress: show it.
@@ -84,12 +85,13 @@ def train(
     """
     if problems := train_problems(config, out, overwrite=overwrite, log=log):
         raise ConfigError(problems)
-    temporary = tempfile.TemporaryDirectory(prefix="rl3-") if out is None else None
-    path = Path(temporary.name if temporary else out)  # pyright: ignore[reportArgumentType]
-    folder = run_folder.create(path, config, log=log)
-    with folder.lock():
+    path = Path(tempfile.mkdtemp(prefix="rl3-") if out is None else out)
+    with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
         train_to_target(folder, folder.read(), visible=progress)
-    return Run(path, temporary)
+    run = Run(path)
+    if out is None:
+        weakref.finalize(run, shutil.rmtree, path, ignore_errors=True)
+    return run
 
 
 def train_problems(
@@ -107,7 +109,8 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
 
     Args:
       path: the run folder.
-      iterations: in all; more than first configured extends the run, with the schedules at their end.
+      iterations: in all, noted as the run's target; more than first configured extends the run, with
+        the schedules at their end. Without it, training goes on to the target of the last call.
       progress: show it.
 
     Raises:
@@ -120,10 +123,12 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
         raise ConfigError(problems)
     folder = RunFolder(Path(path))
     with folder.lock():
+        # Again, as another process may have trained here until now.
+        if problems := resume_problems(path, iterations):
+            raise ConfigError(problems)
         record = folder.read()
         if iterations is not None:
             record = dataclasses.replace(record, target_iterations=iterations)
-            folder.write(record)
         train_to_target(folder, record, visible=progress)
     return Run(folder.path)
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 from rl3_jax.errors import ConfigError, unknown_choice
@@ -35,12 +36,13 @@ def to_dict(config: Any) -> dict[str, Any]:
     return named
 
 
-def from_dict(data: Any, *, ignore: tuple[str, ...] = ()) -> TrainConfig:
+def from_dict(data: Any, *, ignore: tuple[str, ...] = (), source: Path | None = None) -> TrainConfig:
     """Return the configuration that `to_dict` gave; a field that is missing has its default.
 
     Args:
       data: what a JSON file held.
       ignore: keys at the top that are no concern of the configuration.
+      source: the file, to be named in each message.
 
     Raises:
       ConfigError: listing every unknown field, wrong type, unknown name and invalid value.
@@ -51,7 +53,7 @@ def from_dict(data: Any, *, ignore: tuple[str, ...] = ()) -> TrainConfig:
     config = _read(TrainConfig, data, "", TrainConfig(), problems)
     problems += config.problems()
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([f"{source}: {problem}" if source else problem for problem in problems])
     return config
 
 
