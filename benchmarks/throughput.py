@@ -6,10 +6,12 @@ For each preset: seconds to trace and compile, environment steps per second of w
 (rollout, object-level RL, update), and the part of an iteration that object-level RL takes. That part
 compares the full program with one whose action values and counts are frozen at zero, so that
 observation and networks keep their size; the two run in turn, and the median of the ratios is given.
+The actor's KL stop is off, so that each iteration does all its epochs, whatever it learns.
 """
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import statistics
@@ -51,6 +53,7 @@ def main() -> None:
     results = []
     for preset in options.presets or tuple(PRESETS):
         config = make_config(preset, method=options.method, policy=options.policy)
+        config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, kl_limit=math.inf))
         result = {"preset": preset, "method": options.method, "policy": config.policy.core.core}
         results.append(result | measure(config, options))
         print(json.dumps(results[-1]), file=sys.stderr, flush=True)
