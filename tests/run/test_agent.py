@@ -5,6 +5,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from rl3_jax import ConfigError, load_agent, make_config, training
 from rl3_jax.run.agent import save_agent
@@ -83,4 +84,21 @@ def test_what_is_no_agent_is_refused(finished, tmp_path):
         (copy / "agent.json").read_text().replace('"num_arms": 5', '"num_arms": 4')
     )
     with pytest.raises(ConfigError, match="does not fit the policy"):
+        load_agent(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("agent.json", b"{", "agent.json is not valid JSON"),
+        ("agent.json", b'{"horizon": 0}', "agent.json: horizon is 0"),
+        ("actor.safetensors", b"torn", "actor.safetensors holds no parameters"),
+        ("actor.safetensors", safetensors.numpy.save({}), "actor.safetensors holds no parameters"),
+    ],
+)
+def test_a_broken_file_is_named(finished, tmp_path, file, content, message):
+    copy = tmp_path / "agent"
+    shutil.copytree(finished.path / "agent", copy)
+    (copy / file).write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
         load_agent(copy)

@@ -1,13 +1,19 @@
 """Result files and `evaluation.json`."""
 
+import importlib
 import json
+import os
 
 import numpy as np
 import pytest
 
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family
+from rl3_jax.run.compare import compare_problems
 from rl3_jax.run.folder import RunFolder
 from tests.run import tiny
+
+# The package has a function of this name, too.
+comparing = importlib.import_module("rl3_jax.run.compare")
 
 
 @pytest.fixture
@@ -31,6 +37,7 @@ def test_a_result_has_the_fields_of_the_design(run):
         "task_set_sha256",
         "results",
         "iteration",
+        "greedy",
     ]
     assert list(result) == fields
     (entry,) = result["results"]
@@ -42,13 +49,14 @@ def test_a_result_has_the_fields_of_the_design(run):
     assert entries(run) == [result]
 
 
-def test_there_is_one_entry_a_variation_and_horizon(run):
+def test_there_is_one_entry_a_variation_horizon_and_way_of_acting(run):
     for asked in ({}, {"variation": "ood"}, {"horizon": 3}, {"seed": 1}, {"horizon": 3, "greedy": True}):
         evaluate_run(run.path, num_tasks=4, **asked)
-    found = {(entry["variation"], entry["horizon"]): entry for entry in entries(run)}
-    assert len(found) == len(entries(run)) == 3
-    assert found["default", 10]["eval_seed"] == 1
-    assert found["default", 3]["results"][0]["name"] == "rl3-markov (greedy)"
+    found = {(entry["variation"], entry["horizon"], entry["greedy"]): entry for entry in entries(run)}
+    assert len(found) == len(entries(run)) == 4
+    assert found["default", 10, False]["eval_seed"] == 1
+    assert found["default", 3, False]["results"][0]["name"] == "rl3-markov"
+    assert found["default", 3, True]["results"][0]["name"] == "rl3-markov (greedy)"
 
 
 def test_all_mistakes_are_listed(run):
@@ -70,6 +78,41 @@ def test_compare_draws_what_it_is_given(run, tmp_path):
     assert figure.stat().st_size > 1000
     assert all(name in table.read_text() for name in ("run", "thompson", "clairvoyant"))
     assert entries(run)[0]["num_tasks"] == 6
+
+
+def test_compare_takes_sampled_results_of_the_run_as_it_is(run, monkeypatch):
+    run.evaluate(num_tasks=6, greedy=True)
+    folder = RunFolder(run.path)
+    asked = []
+    monkeypatch.setattr(comparing, "evaluate_run", lambda path, **options: asked.append(path) or {})
+    comparing._trained_result(folder, progress=False)
+    assert asked == [run.path]
+    sampled = run.evaluate(num_tasks=6)
+    assert comparing._trained_result(folder, progress=False) == sampled
+    assert asked == [run.path]
+    assert [entry["greedy"] for entry in entries(run)] == [True, False]
+    folder.evaluation.write_text(json.dumps([sampled | {"iteration": 11}]))
+    comparing._trained_result(folder, progress=False)
+    assert asked == [run.path] * 2
+
+
+def test_a_run_that_cannot_be_written_is_refused_before_any_work(run, tmp_path, monkeypatch):
+    access = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: path != run.path and access(path, mode))
+    with pytest.raises(ConfigError, match=r"cannot write .*evaluation.json: no permission"):
+        run.evaluate(num_tasks=6)
+    assert "no permission" in compare_problems([run.path], tmp_path)[0]
+    with monkeypatch.context() as allowed:
+        allowed.setattr("os.access", access)
+        run.evaluate(num_tasks=6)
+    assert compare_problems([run.path], tmp_path) == []
+
+
+def test_a_broken_result_file_is_named(run, tmp_path):
+    RunFolder(run.path).evaluation.write_text("[")
+    with pytest.raises(ConfigError, match=r"evaluation\.json is not valid JSON"):
+        run.evaluate(num_tasks=6)
+    assert "evaluation.json is not valid JSON" in compare_problems([run.path], tmp_path)[0]
 
 
 def test_compare_refuses_results_on_different_tasks(run, tmp_path):

@@ -1,14 +1,19 @@
 """Runs: what they write, and that how they are cut into chunks and processes does not matter."""
 
 import dataclasses
+import gc
 import json
+import shutil
+import sys
 
 import pytest
 
 from rl3_jax import ConfigError, NonFiniteError, resume, train
+from rl3_jax.run import Interrupted, loop
 from rl3_jax.run import folder as run_folder
-from rl3_jax.run import loop
+from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.metrics import FIELDS
+from rl3_jax.run.train import resume_problems
 from rl3_jax.training import EvaluationConfig
 from tests.run import tiny
 
@@ -49,7 +54,7 @@ def test_n_and_n_iterations_are_2n(finished, tmp_path):
     folder = run_folder.create(tmp_path / "run", tiny.CONFIG, log=None)
     record = folder.read()
     loop.train_to_target(folder, dataclasses.replace(record, target_iterations=6), visible=False)
-    tiny.assert_same_outcome(finished, resume(folder.path, progress=False))
+    tiny.assert_same_outcome(finished, resume(folder.path, 12, progress=False))
 
 
 def test_a_run_can_be_extended_with_schedules_at_their_end(finished, tmp_path):
@@ -71,6 +76,61 @@ def test_training_without_a_folder_leaves_none():
     assert run.load_agent().iteration == 12
     del run
     assert not path.exists()
+
+
+def test_training_without_a_folder_keeps_it_when_stopped(tmp_path, monkeypatch):
+    def stop(folder, record, *, visible):
+        raise Interrupted(2, f"saved in {folder.path}")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    # The package has a function of this name, too.
+    monkeypatch.setattr(sys.modules["rl3_jax.run.train"], "train_to_target", stop)
+    with pytest.raises(Interrupted):
+        train(tiny.CONFIG, progress=False)
+    gc.collect()
+    (path,) = tmp_path.iterdir()
+    assert run_folder.is_run(path)
+
+
+def test_a_target_is_noted_only_once_the_checkpoint_was_read(finished, tmp_path):
+    shutil.copytree(finished.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    lines = folder.metrics.read_text()
+    folder.metrics.write_text("")
+    with pytest.raises(ConfigError, match="does not hold each iteration up to 12"):
+        resume(folder.path, 13, progress=False)
+    assert folder.read().target_iterations == 12
+    folder.metrics.write_text(lines)
+    (folder.path / ".actor.safetensors.tmp").write_text("torn")
+    assert len(resume(folder.path, 13, progress=False).metrics) == 13
+    assert folder.read().target_iterations == 13
+    assert list(folder.path.glob(".*")) == []
+
+
+def test_other_versions_are_pointed_out(finished, tmp_path, capsys):
+    shutil.copytree(finished.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    record = folder.read()
+    folder.write(dataclasses.replace(record, versions=record.versions | {"jax": "0.1"}))
+    resume(folder.path, 13)
+    assert "jax 0.1 -> " in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(finished, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert any("no permission" in problem for problem in resume_problems(finished.path, None))
+    with pytest.raises(ConfigError, match="no permission"):
+        resume(finished.path, progress=False)
+
+
+def test_a_stop_before_the_first_iteration_does_not_claim_to_have_saved(tmp_path, monkeypatch):
+    def stopped(self):
+        self.signum = 2
+        return self
+
+    monkeypatch.setattr(loop.StopSignals, "__enter__", stopped)
+    with pytest.raises(Interrupted, match=r"stopped before the first iteration\. Go on with: rl3 resume"):
+        train(tiny.CONFIG, tmp_path / "run", progress=False)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
