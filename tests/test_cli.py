@@ -1,14 +1,19 @@
 """The command line: what it prints, and each mistake a user can make."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from rl3_jax import PRESETS
-from rl3_jax.cli import main
+from rl3_jax.cli import main, parse
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop
+from rl3_jax.run.commands import Train
 from rl3_jax.training.serialise import to_dict
 from tests.run import tiny
 
@@ -72,6 +77,24 @@ BAD_INPUT = [
     ("baselines mdp --num-arms 3", ["unknown field of family mdp 'num_arms'"]),
     ("baselines bandit --json file/x.json", ["cannot write file/x.json", "file is a file"]),
     ("compare", ["at least one run folder"]),
+    ("train --seed 1 mdp-h100 --horizon=0 stray", ["horizon is 0", "unexpected argument 'stray'"]),
+    ("train --overwrite maze", ["unknown preset 'maze'"]),
+    ("train --config run/config.json maze", ["unknown preset 'maze'", "either the preset maze or --config"]),
+    (
+        "train maze --bogus 3 --task.odd 1 --horizon 0",
+        ["'maze'", "'--bogus'", "'--task.odd'", "horizon is 0"],
+    ),
+    ("train mdp-h100 --method rl4 --bogus -1", ["'rl4'", "unknown argument '--bogus'"]),
+    ("train mdp-h100 --features.no-count", ["unknown argument '--features.no-count'", "--features.counts"]),
+    ("resume missing --iterations 0 --bogus 3", ["missing is not a run", "'--bogus'"]),
+    (
+        "baselines mdp --variation odd --num-arms 3 --horizon 0",
+        ["unknown variation of mdp 'odd'", "unknown field of family mdp 'num_arms'", "horizon is 0"],
+    ),
+    (
+        "compare missing --bogus x --out file/sub",
+        ["missing is not a run", "'--bogus'", "cannot write file/sub"],
+    ),
     ("compare other missing", ["other is not a run folder", "missing is not a run folder"]),
 ]
 
@@ -96,11 +119,25 @@ def test_values_of_the_wrong_type_and_missing_ones_exit_with_2(here, capsys, lin
     assert capsys.readouterr().err
 
 
-def test_names_are_reported_beside_a_value_of_the_wrong_type(here, capsys):
-    assert main(["train", "maze", "--horizon", "ten"]) == 2
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("train maze --horizon ten", ["'ten'", "'maze'"]),
+        (
+            "train mdp-h100 --seed abc --horizon 0 --iterations ten --bogus",
+            ["'abc'", "'ten'", "is 0", "'--bogus'"],
+        ),
+        ("train mdp-h100 --horizon 0 --seed", ["horizon is 0", "--seed"]),
+        ("evaluate other --horizon x --num-tasks 1", ["'x'", "other is not a run folder", "num_tasks is 1"]),
+        ("resume --iterations 0 --bogus 1", ["DIR", "'--bogus'"]),
+    ],
+)
+def test_other_mistakes_are_listed_beside_a_value_of_the_wrong_type(here, capsys, line, expected):
+    assert main(line.split()) == 2
     printed = capsys.readouterr().err
-    assert "'ten'" in printed
-    assert "'maze'" in printed
+    for text in expected:
+        assert text in printed
+    assert printed.count("Value error") == sum(text in expected for text in ("'ten'", "'abc'", "'x'"))
 
 
 @pytest.mark.parametrize("line", ["", "--help", "train --help", "train bandit-h100 --help", "compare --help"])
@@ -120,6 +157,25 @@ def test_help_shows_the_values_of_the_preset(here, capsys):
     assert "--learner.step-exponent" in printed
 
 
+def test_options_may_come_before_the_preset():
+    command = parse(
+        ["train", "--features.no-counts", "--seed", "-0", "--ppo.epochs=3", "mdp-h512", "--horizon", "9"]
+    )
+    assert isinstance(command, Train)
+    assert command.preset == "mdp-h512"
+    assert not command.settings.features.counts
+    assert (command.settings.ppo.epochs, command.settings.ppo.trials, command.settings.horizon) == (3, 64, 9)
+
+
+def test_help_into_a_reader_that_has_gone_is_quiet():
+    read, write = os.pipe()
+    os.close(read)
+    line = [sys.executable, "-m", "rl3_jax.cli", "train", "--help"]
+    done = subprocess.run(line, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
 def test_list_names_everything(capsys):
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
@@ -137,7 +193,7 @@ def test_train_evaluate_and_resume(here, capsys):
     assert "rl3-markov" in capsys.readouterr().out
     assert json.loads((here / "results/x.json").read_text())["num_tasks"] == 4
     assert main(["resume", path]) == 0
-    assert "is complete: 3 iterations" in capsys.readouterr().out
+    assert "is complete: 3 iterations" in "".join(capsys.readouterr())
     assert main(["resume", path, "--iterations", "2"]) == 2
     assert "iterations is 2, but 3 are done" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,8 +11,8 @@ from tyro.conf import Positional, arg
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
-from rl3_jax.presets import PRESETS, method_name
-from rl3_jax.run.compare import compare
+from rl3_jax.presets import PRESETS, choose, method_name
+from rl3_jax.run.compare import compare, compare_problems
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     evaluate_baselines,
@@ -22,10 +23,14 @@ from rl3_jax.run.evaluation import (
 from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.tables import print_lists, print_result
-from rl3_jax.run.train import resume, train, train_problems
+from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.training import TrainConfig
+from rl3_jax.training.serialise import NAMED, to_dict
 from rl3_jax.trial import METHODS
+
+REGISTRY_KEYS = [key for key, _ in NAMED.values()]
+"""What `to_dict` adds to the fields."""
 
 
 def _one_of(choices: Any) -> str:
@@ -57,11 +62,11 @@ class List:
 class Train:
     """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
 
-    The preset comes first. Every field of the configuration is an argument whose default is the preset's:
+    Every field of the configuration is an argument whose default is the preset's:
     see `rl3 train PRESET --help`. `rl3 list` describes the presets. Ctrl-C stops; `rl3 resume` goes on.
     """
 
-    preset: Annotated[Positional[str], arg(metavar="PRESET", help=_one_of(PRESETS))]
+    preset: Annotated[Positional[str], _optional("PRESET", _one_of(PRESETS))]
     settings: Annotated[TrainConfig, arg(name="")]
     method: Annotated[str, arg(metavar="M", help=_one_of(METHODS))] = ""
     policy: Annotated[str, arg(metavar="P", help=_one_of(CORES))] = ""
@@ -96,7 +101,11 @@ class Resume:
     """Go on with a run that was stopped, or extend one."""
 
     dir: RunDir
-    iterations: Annotated[int | None, _optional("N", "in all; as first configured, if not given")] = None
+    iterations: Annotated[int | None, _optional("N", "in all; as last asked for, if not given")] = None
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        return resume_problems(self.dir, self.iterations)
 
     def run(self) -> None:
         """Train on."""
@@ -169,8 +178,12 @@ class Baselines:
 class Compare:
     """Set runs beside each other and beside the baselines: one figure and one table."""
 
-    dirs: Annotated[Positional[tuple[Path, ...]], arg(metavar="DIR", help="run folders")]
+    dirs: Annotated[Positional[tuple[Path, ...]], _optional("DIR [DIR ...]", "run folders")]
     out: Annotated[Path, arg(metavar="DIR", help="folder for the figure and the table")] = Path("comparison")
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        return compare_problems(list(self.dirs), self.out)
 
     def run(self) -> None:
         """Compare."""
@@ -190,6 +203,43 @@ COMMANDS = {
 
 
 Command = List | Train | Resume | Evaluate | Baselines | Compare
+
+
+@functools.cache
+def any_flags() -> dict[str, Any]:
+    """Return the optional arguments of all commands, for every family, policy and learner."""
+    base = TrainConfig()
+    configs = [dataclasses.replace(base, task=make_family(name)) for name in FAMILIES]
+    configs += [choose(base, method=None, policy=name, learner=None) for name in CORES]
+    configs += [choose(base, method=None, policy=None, learner=name) for name in LEARNERS]
+    return {
+        flag: value
+        for config in configs
+        for command in COMMANDS.values()
+        for flag, value in flags_of(command, config).items()
+    }
+
+
+def flags_of(command: type[Command], settings: TrainConfig) -> dict[str, Any]:
+    """Return the names of all optional arguments of a command, with a value of each."""
+    flags = {}
+    for field in dataclasses.fields(command):
+        if field.name == "settings":
+            flags |= _setting_flags(to_dict(settings))
+        elif field.default is not dataclasses.MISSING:  # the others are told by their position
+            flags[f"--{field.name}"] = field.default
+    return {flag.replace("_", "-"): value for flag, value in flags.items()}
+
+
+def _setting_flags(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the arguments that stand for a configuration's fields."""
+    flags = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flags |= _setting_flags(value, f"{prefix}{name}.")
+        elif name not in REGISTRY_KEYS:
+            flags[f"--{prefix}{name}"] = value
+    return flags
 
 
 def _json_problems(path: Path | None) -> list[str]:
