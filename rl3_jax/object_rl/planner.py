@@ -75,8 +75,6 @@ def _sweeps(
     q: Float[Array, "S A B"],
 ) -> Float[Array, "S A B"]:
     """Sweep B tasks at once, each until it has converged."""
-    # [S', S, A, B]: one slice per successor, so that a backup is S fused multiply-adds.
-    successors = jnp.moveaxis(transition, 2, 0)
     live = discount * (1.0 - absorbing)
 
     def discounted_value(q):
@@ -84,7 +82,8 @@ def _sweeps(
         return live * functools.reduce(jnp.maximum, jnp.moveaxis(q, 1, 0))
 
     def backup(value):
-        products = (successors[s] * value[s] for s in range(successors.shape[0]))
+        # One slice [S, A, B] per successor, so that a backup is S fused multiply-adds.
+        products = (transition[:, :, s] * value[s] for s in range(value.shape[0]))
         return functools.reduce(jnp.add, products, reward)
 
     if rule.tolerance == 0.0:

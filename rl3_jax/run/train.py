@@ -136,15 +136,18 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
 def resume_problems(path: str | Path, iterations: int | None) -> list[str]:
     """Return a message for each reason why `resume` cannot start."""
     folder = RunFolder(Path(path))
+    found = []
+    if iterations is not None and iterations < 1:
+        found.append(f"iterations is {iterations}; a run has at least 1")
     try:
         record = folder.read()
     except ConfigError as error:
-        return list(error.problems)
-    found = logger_problems(record.log)
+        return [*found, *error.problems]
+    found += logger_problems(record.log)
     for file in (folder.config, folder.checkpoints / "0", folder.agent / "0"):
         found += [problem for problem in writing_problems(file) if problem not in found]
     done = newest_iteration(folder.checkpoints)
-    if iterations is not None and iterations < max(done, 1):
+    if iterations is not None and 1 <= iterations < done:
         found.append(
             f"iterations is {iterations}, but {done} are done; give a larger number, of all iterations"
         )
