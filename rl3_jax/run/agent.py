@@ -99,7 +99,7 @@ def load_agent(path: str | Path) -> LoadedAgent:
             " a run has one from its first checkpoint on"
         )
     data = read_json(folder / CONFIG_FILE)
-    config = serialise.from_dict(data, source=folder / CONFIG_FILE)
+    config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
     params, iteration = _read_params(folder / PARAMS_FILE)
     expected = jax.eval_shape(config.network.init, jax.random.key(0))["actor"]
     if jax.tree.map(lambda x: (x.shape, x.dtype), params) != jax.tree.map(

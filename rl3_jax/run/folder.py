@@ -112,7 +112,7 @@ class RunFolder:
             raise ConfigError(
                 f"{self.config}: target_iterations is {target!r}; it must be a whole number of at least 1"
             )
-        config = serialise.from_dict(data, ignore=BESIDE_CONFIG, source=self.config)
+        config = serialise.from_dict(data, ignore=BESIDE_CONFIG, source=str(self.config))
         return RunRecord(config=config, **beside)
 
     def remove_leftovers(self) -> None:
@@ -146,7 +146,7 @@ def read_config_file(path: Path) -> TrainConfig:
     Raises:
       ConfigError: if there is no such file, or listing everything that is wrong in it.
     """
-    return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=path)
+    return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=str(path))
 
 
 def is_run(path: Path) -> bool:

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import typing
-from pathlib import Path
 from typing import Any, Literal
 
 from rl3_jax.errors import ConfigError, unknown_choice
@@ -36,13 +35,13 @@ def to_dict(config: Any) -> dict[str, Any]:
     return named
 
 
-def from_dict(data: Any, *, ignore: tuple[str, ...] = (), source: Path | None = None) -> TrainConfig:
+def from_dict(data: Any, *, ignore: tuple[str, ...] = (), source: str = "") -> TrainConfig:
     """Return the configuration that `to_dict` gave; a field that is missing has its default.
 
     Args:
       data: what a JSON file held.
       ignore: keys at the top that are no concern of the configuration.
-      source: the file, to be named in each message.
+      source: where it comes from, to be named in each message.
 
     Raises:
       ConfigError: listing every unknown field, wrong type, unknown name and invalid value.
