@@ -11,8 +11,8 @@ DEMO ?= runs/demo
 .PHONY: help install demo test lint types unit clean
 
 help:
-	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 5 minutes)"
-	@echo "make test     install, lint, check types, run all tests (about 10 minutes)"
+	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
+	@echo "make test     install, lint, check types, run all tests (about 6 minutes)"
 	@echo "make clean    remove virtual environments and caches"
 
 install: $(VENV)/.installed
