@@ -123,6 +123,11 @@ class FrozenAtZero:
         """Return no problems."""
         return []
 
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return no problems."""
+        del spec
+        return []
+
     def init(self, spec: TableSpec) -> tuple[()]:
         """Return the empty state."""
         del spec
@@ -137,6 +142,11 @@ class FrozenAtZero:
         """Return zeros."""
         del state, s
         return ActionValues(q=jnp.zeros(spec.num_actions), counts=jnp.zeros(spec.num_actions))
+
+    def dropped(self, spec: TableSpec, state: tuple[()]) -> jax.Array:
+        """Return 0."""
+        del spec, state
+        return jnp.int32(0)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,22 @@ class TableSpec:
       num_actions: number of actions A.
       episode_length: steps after which an episode is truncated.
       one_shot: whether each step leads from state 0 to the absorbing state 1, as in a bandit.
+      num_successors: K, at most so many distinct next states follow one state, whatever the action; 0
+        where any number may.
+      horizon: steps of a trial, which meets at most one state more; 0 where it is unknown.
+      discovered: whether only the states met so far count as successors (M of the design, section
+        5.1), or all S.
+      standard_errors: whether values show standard errors of Q.
     """
 
     num_states: int
     num_actions: int
     episode_length: int
     one_shot: bool = False
+    num_successors: int = 0
+    horizon: int = 0
+    discovered: bool = False
+    standard_errors: bool = False
 
 
 @struct.dataclass
@@ -52,10 +62,12 @@ class ActionValues:
     Attributes:
       q: [A] action values Q(s, ·).
       counts: [A] how often each action was taken in this state, as float32.
+      standard_errors: [A] standard errors of q, or None where they are not asked for.
     """
 
     q: Float[Array, " A"]
     counts: Float[Array, " A"]
+    standard_errors: Float[Array, " A"] | None = None
 
 
 @runtime_checkable
@@ -73,6 +85,10 @@ class Learner(Protocol):
         """Return a message for each field that is wrong."""
         ...
 
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such a table that this learner cannot do."""
+        ...
+
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
         ...
@@ -83,4 +99,8 @@ class Learner(Protocol):
 
     def values(self, spec: TableSpec, state: Any, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
+        ...
+
+    def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
+        """Return how many transitions the model could not keep, for want of room."""
         ...

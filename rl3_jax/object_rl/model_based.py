@@ -66,6 +66,11 @@ class ModelBased:
             )
         return found
 
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such a table that this learner cannot do."""
+        del spec
+        return []
+
     def init(self, spec: TableSpec) -> ModelBasedState | BanditModel:
         """Return the state of a learner that has seen nothing."""
         if spec.one_shot:
@@ -93,3 +98,8 @@ class ModelBased:
         if isinstance(state, BanditModel):
             return bandit_model.values(state, self.smoothing)
         return ActionValues(q=state.q[s], counts=state.model.counts[s].sum(-1))
+
+    def dropped(self, spec: TableSpec, state: ModelBasedState | BanditModel) -> Int[Array, ""]:
+        """Return 0: every transition is kept."""
+        del spec, state
+        return jnp.int32(0)

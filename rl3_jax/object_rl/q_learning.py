@@ -54,6 +54,11 @@ class QLearning:
             found.append(f"learner.step_exponent is {self.step_exponent}; it must be 0 or above")
         return found
 
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such a table that this learner cannot do."""
+        del spec
+        return []
+
     def init(self, spec: TableSpec) -> QLearningState:
         """Return the state of a learner that has seen nothing."""
         pairs = (spec.num_states, spec.num_actions)
@@ -73,3 +78,8 @@ class QLearning:
         """Return the current action values and visit counts of state `s`."""
         del spec
         return ActionValues(q=state.q[s], counts=state.counts[s])
+
+    def dropped(self, spec: TableSpec, state: QLearningState) -> Int[Array, ""]:
+        """Return 0: every transition is kept."""
+        del spec, state
+        return jnp.int32(0)
