@@ -9,7 +9,7 @@ from rl3_jax.policies import CORES, PolicyConfig, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp, TaskFamily
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
-from rl3_jax.trial import METHODS, method_features, with_method
+from rl3_jax.trial import METHODS, family_abstraction, method_abstraction, method_features, with_method
 
 DEFAULT_METHOD = "rl3"
 
@@ -22,6 +22,7 @@ def _paper(
         task=task,
         horizon=horizon,
         features=method_features(DEFAULT_METHOD, task),
+        abstraction=family_abstraction(task),
         policy=PolicyConfig(core=make_core("gru"), width=256),
         ppo=PPOConfig(trials=trials, minibatch_trials=minibatch_trials),
         iterations=iterations,
@@ -151,13 +152,22 @@ def choose(
         network = dataclasses.replace(config.policy, core=make_core(policy))
         config = dataclasses.replace(config, policy=network)
     if method is not None:
-        config = dataclasses.replace(config, features=with_method(config.features, method))
+        config = dataclasses.replace(
+            config,
+            features=with_method(config.features, method),
+            abstraction=method_abstraction(method, config.task, config.abstraction),
+        )
     return config
 
 
 def method_name(config: TrainConfig) -> str:
     """Return the method whose features a configuration has, or `custom`."""
-    matches = [name for name in METHODS if with_method(config.features, name) == config.features]
+    matches = [
+        name
+        for name in METHODS
+        if with_method(config.features, name) == config.features
+        and method_abstraction(name, config.task, config.abstraction) == config.abstraction
+    ]
     return matches[0] if matches else "custom"
 
 

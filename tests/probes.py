@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+from gymnax.environments import spaces
 
-from rl3_jax.tasks import Bandit, BanditTask, Task, TaskFamily
+from rl3_jax.tasks import Bandit, BanditTask, TabularFamily, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class OneArmPays(Bandit):
 
 
 @dataclasses.dataclass(frozen=True)
-class Chain(TaskFamily[Task]):
+class Chain(TabularFamily[Task]):
     """States 0, 1, 2, … in turn, whatever is done; the reward is the action's number.
 
     Attributes:
@@ -67,3 +68,40 @@ class Chain(TaskFamily[Task]):
         last = state.time == self.steps - 1
         reward = last if self.last_pays else action
         return self._arrive(state, state.s + 1, jnp.float32(reward), params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Aim(TabularFamily[Task]):
+    """One state; a vector of the box is paid −|a − target|², so the optimum is 0."""
+
+    family: ClassVar[str] = "aim"
+    variations: ClassVar[tuple[str, ...]] = ("default",)
+
+    target: tuple[float, float] = (0.5, 0.1)
+    high: float = 1.0
+
+    @property
+    def num_states(self):
+        return 1
+
+    @property
+    def num_actions(self):
+        return 2
+
+    @property
+    def episode_length(self):
+        return 3
+
+    def action_space(self, params=None):
+        return spaces.Box(jnp.array([-1.0, 0.0]), jnp.array([self.high, 0.4]), (2,))
+
+    def table_action(self, action):
+        return jnp.int32(action[0] > 0)
+
+    def sample_task(self, key):
+        del key
+        return Task(max_steps_in_episode=3)
+
+    def step_env(self, key, state, action, params):
+        del key
+        return self._arrive(state, state.s, -((action - jnp.array(self.target)) ** 2).sum(), params)

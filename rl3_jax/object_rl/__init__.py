@@ -1,17 +1,25 @@
-"""The RL inside a trial: learners behind one interface."""
+"""The RL inside a trial: learners behind one interface, and what they take for a state."""
 
+from rl3_jax.object_rl.abstraction import Abstraction, Identity, StateSpace, Tiling
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl.clusters import Clusters
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import QLearning
-from rl3_jax.object_rl.registry import LEARNERS, make_learner
+from rl3_jax.object_rl.registry import ABSTRACTIONS, LEARNERS, make_learner
 
 __all__ = [
+    "ABSTRACTIONS",
     "LEARNERS",
+    "Abstraction",
     "ActionValues",
+    "Clusters",
+    "Identity",
     "Learner",
     "ModelBased",
     "QLearning",
+    "StateSpace",
     "TableSpec",
+    "Tiling",
     "Transition",
     "make_learner",
 ]

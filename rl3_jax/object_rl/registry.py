@@ -1,11 +1,17 @@
-"""The object-level learners by name."""
+"""The object-level learners and the state abstractions by name."""
 
 from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.object_rl.abstraction import Abstraction, Identity, Tiling
 from rl3_jax.object_rl.base import Learner
+from rl3_jax.object_rl.clusters import Clusters
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import QLearning
 
 LEARNERS: dict[str, type[Learner]] = {learner.learner: learner for learner in (ModelBased, QLearning)}
+
+ABSTRACTIONS: dict[str, type[Abstraction]] = {
+    abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Clusters)
+}
 
 
 def make_learner(name: str) -> Learner:

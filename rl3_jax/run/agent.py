@@ -10,17 +10,18 @@ import jax
 import safetensors
 import safetensors.numpy
 from flax import traverse_util
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.policies import Policy, categorical
+from rl3_jax.policies import Policy
 from rl3_jax.run.files import read_json, write_atomically
+from rl3_jax.tasks import Action
 from rl3_jax.training import Agent, TrainConfig, serialise
 from rl3_jax.trial import TrialEnv
 
 PARAMS_FILE = "actor.safetensors"
 CONFIG_FILE = "agent.json"
-ACTING = ("task", "horizon", "features", "learner", "policy")
+ACTING = ("task", "horizon", "features", "learner", "abstraction", "policy")
 """The fields of `TrainConfig` that acting needs."""
 
 
@@ -48,14 +49,14 @@ class LoadedAgent:
 
     def act(
         self, carry: Any, observation: Float[Array, " D"], key: PRNGKeyArray, greedy: bool = False
-    ) -> tuple[Any, Int[Array, ""]]:
-        """Return the memory after one more step, and an action.
+    ) -> tuple[Any, Action]:
+        """Return the memory after one more step, and an action for `env.step_env`.
 
         Args:
           carry: the memory, from `init_carry` or the last call.
           observation: [D] what the trial shows now.
           key: consumed.
-          greedy: take the likeliest action instead of a sample.
+          greedy: take the mode of its distribution instead of a sample.
         """
         return _act(self.policy, self.params, carry, observation, key, greedy)
 
@@ -67,8 +68,7 @@ class LoadedAgent:
 @partial(jax.jit, static_argnames=("policy", "greedy"))
 def _act(policy: Policy, params: PyTree, carry: Any, observation: Array, key: PRNGKeyArray, greedy: bool):
     """Take one step of the policy."""
-    carry, logits = policy.step(params, carry, observation)
-    return carry, logits.argmax(-1) if greedy else categorical.sample(key, logits)
+    return policy.act(params, carry, observation, key, greedy)
 
 
 def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteration: int) -> None:

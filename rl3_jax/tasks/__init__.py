@@ -1,17 +1,20 @@
 """The object level: task families as gymnax environments whose params are the task."""
 
 from rl3_jax.tasks.bandit import Bandit, BanditTask
-from rl3_jax.tasks.base import Action, TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task, TaskFamily
 from rl3_jax.tasks.mdp import MdpTask, RandomMdp
 from rl3_jax.tasks.registry import FAMILIES, make_family
 
 __all__ = [
     "FAMILIES",
+    "UNLIMITED",
     "Action",
     "Bandit",
     "BanditTask",
+    "ConcreteState",
     "MdpTask",
     "RandomMdp",
+    "TabularFamily",
     "TabularState",
     "Task",
     "TaskFamily",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.tasks.base import Action, TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import Action, TabularFamily, TabularState, Task
 
 ARMS_STATE = 0
 END_STATE = 1
@@ -27,7 +27,7 @@ class BanditTask(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class Bandit(TaskFamily[BanditTask]):
+class Bandit(TabularFamily[BanditTask]):
     """Bernoulli bandits with A arms: p(a) ~ U(0, 1), or Normal(0.5, 0.5) clipped to [0, 1] (`ood`).
 
     A pull pays 1 with probability p(a), else 0, and ends the episode in an absorbing end state.

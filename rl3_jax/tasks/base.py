@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.errors import unknown_choice
 
-Action = Int[Array, ""] | int | float
-"""An action as gymnax passes it; here always an integer in [0, A)."""
+Action = Int[Array, ""] | Float[Array, " n"] | int | float
+"""An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
 
 
 @struct.dataclass
@@ -36,11 +36,25 @@ class TabularState(environment.EnvState):
     s: Int[Array, ""]
 
 
-TTask = TypeVar("TTask", bound=Task)
+@struct.dataclass
+class ConcreteState:
+    """A state as object-level RL meets it, before any abstraction.
+
+    Attributes:
+      index: [] an integer in [0, S), or None where states are vectors only.
+      coordinates: [n] where it lies, or None where states have no distance.
+    """
+
+    index: Int[Array, ""] | None
+    coordinates: Float[Array, " n"] | None
+
+
+TTask = TypeVar("TTask", bound=environment.EnvParams)
+TState = TypeVar("TState", bound=environment.EnvState)
 
 
 @dataclasses.dataclass(frozen=True)
-class TaskFamily(environment.Environment[TabularState, TTask]):
+class TaskFamily(environment.Environment[TState, TTask]):
     """A distribution over tasks with one observation and action space.
 
     A family is a frozen dataclass: its fields are its configuration, so it is hashable and can be a
@@ -54,26 +68,14 @@ class TaskFamily(environment.Environment[TabularState, TTask]):
     """Name of the family."""
     variations: ClassVar[tuple[str, ...]]
     """Names of its variations, the base variation first."""
-    start_state: ClassVar[int] = 0
-    """State in which each episode starts."""
     shows_state: ClassVar[bool] = True
-    """Whether the state carries information that the meta-policy should see."""
+    """Whether the observation carries information that the meta-policy should see."""
     one_shot: ClassVar[bool] = False
     """Whether each step leads from state 0 to the absorbing state 1."""
     value_scale: ClassVar[float] = 10.0
     """Divisor that brings action values of this family near 1 (design, section 6)."""
 
     variation: str = "default"
-
-    @property
-    def num_states(self) -> int:
-        """Number of states S, absorbing ones included."""
-        raise NotImplementedError
-
-    @property
-    def episode_length(self) -> int:
-        """Steps after which an episode is truncated."""
-        raise NotImplementedError
 
     def sample_task(self, key: PRNGKeyArray) -> TTask:
         """Draw one task of this variation. The key is consumed."""
@@ -85,7 +87,53 @@ class TaskFamily(environment.Environment[TabularState, TTask]):
             return [unknown_choice(f"variation of {self.family}", self.variation, self.variations)]
         return []
 
-    # What follows is the gymnax interface, the same for all families with integer states.
+    def statistics(self, tasks: TTask) -> dict[str, Float[Array, " N"]]:
+        """Return numbers that characterise each of N stacked tasks, by name."""
+        del tasks
+        return {}
+
+    @property
+    def episode_length(self) -> int | None:
+        """Steps after which an episode is truncated; None where it may last the whole trial."""
+        raise NotImplementedError
+
+    @property
+    def num_states(self) -> int:
+        """Number of states S that have an index, absorbing ones included; 0 where states are vectors."""
+        raise NotImplementedError
+
+    @property
+    def num_actions(self) -> int:
+        """Number of actions A of object-level RL."""
+        raise NotImplementedError
+
+    @property
+    def num_successors(self) -> int:
+        """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
+        return 0
+
+    @property
+    def coordinate_bounds(self) -> tuple[tuple[float, float], ...]:
+        """Least and largest value of each coordinate of a state; none where states have no distance."""
+        return ()
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
+        return ()
+
+    @property
+    def neighbour_radius(self) -> float:
+        """Distance below which two states are neighbours; 0 where states have no distance."""
+        return 0.0
+
+    def concrete(self, state: TState, task: TTask) -> ConcreteState:
+        """Return the state as object-level RL meets it; what is hidden from the policy is not in it."""
+        raise NotImplementedError
+
+    def table_action(self, action: Action) -> Int[Array, ""]:
+        """Return the action of object-level RL, in [0, A), that an action counts as."""
+        return jnp.asarray(action, jnp.int32)
 
     @property
     def name(self) -> str:
@@ -97,28 +145,47 @@ class TaskFamily(environment.Environment[TabularState, TTask]):
         """One fixed task of this variation, for use outside meta-training."""
         return self.sample_task(jax.random.key(0))
 
-    def reset_env(self, key: PRNGKeyArray, params: TTask) -> tuple[Int[Array, ""], TabularState]:
-        """Start an episode. The key is not used: the start state is fixed."""
-        del key, params
-        state = TabularState(time=jnp.int32(0), s=jnp.int32(self.start_state))
-        return state.s, state
+    def action_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
+        """The A actions, unless a family has a Box of them."""
+        del params
+        return spaces.Discrete(self.num_actions)
 
-    def get_obs(self, state: TabularState, params: Any = None, key: Any = None) -> Int[Array, ""]:
+    def observation_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
+        """What the meta-policy sees of a state."""
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True)
+class TabularFamily(TaskFamily[TabularState, TTask]):
+    """A family whose states are integers, of which the policy sees all: spaces, starts and arrivals."""
+
+    @property
+    def start_state(self) -> int:
+        """State in which each episode starts."""
+        return 0
+
+    def reset_env(self, key: PRNGKeyArray, params: TTask) -> tuple[Array, TabularState]:
+        """Start an episode. The key is not used: the start state is fixed."""
+        del key
+        state = TabularState(time=jnp.int32(0), s=jnp.int32(self.start_state))
+        return self.get_obs(state, params), state
+
+    def get_obs(self, state: TabularState, params: Any = None, key: Any = None) -> Array:
         """Return the integer state."""
         del params, key
         return state.s
+
+    def concrete(self, state: TabularState, task: TTask) -> ConcreteState:
+        """Return the integer state."""
+        del task
+        return ConcreteState(index=state.s, coordinates=None)
 
     def is_terminated(self, state: TabularState, params: TTask) -> Bool[Array, ""]:
         """Whether the state is absorbing; never, unless a family says so."""
         del state, params
         return jnp.bool_(False)
 
-    def action_space(self, params: TTask | None = None) -> spaces.Discrete:
-        """The A actions."""
-        del params
-        return spaces.Discrete(self.num_actions)
-
-    def observation_space(self, params: TTask | None = None) -> spaces.Discrete:
+    def observation_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
         """The S states."""
         del params
         return spaces.Discrete(self.num_states)
@@ -126,18 +193,18 @@ class TaskFamily(environment.Environment[TabularState, TTask]):
     def state_space(self, params: TTask | None = None) -> spaces.Dict:
         """The S states and the steps within an episode."""
         del params
-        return spaces.Dict(
-            {
-                "time": spaces.Discrete(self.episode_length + 1),
-                "s": spaces.Discrete(self.num_states),
-            }
-        )
+        longest = self.episode_length or UNLIMITED - 1
+        return spaces.Dict({"time": spaces.Discrete(longest + 1), "s": spaces.Discrete(self.num_states)})
 
     def _arrive(
         self, state: TabularState, next_s: Int[Array, ""], reward: Float[Array, ""], params: TTask
-    ) -> tuple[Int[Array, ""], TabularState, Float[Array, ""], Bool[Array, ""], dict[str, Array]]:
+    ) -> tuple[Array, TabularState, Float[Array, ""], Bool[Array, ""], dict[str, Array]]:
         """Return what `step_env` returns for a step that led to `next_s`."""
         state = TabularState(time=state.time + 1, s=next_s)
         terminated = self.is_terminated(state, params)
         info = {"discount": 1.0 - terminated.astype(jnp.float32)}
-        return next_s, state, reward, terminated, info
+        return self.get_obs(state, params), state, reward, terminated, info
+
+
+UNLIMITED = 2**31 - 1
+"""`max_steps_in_episode` of a task whose episodes are never truncated."""

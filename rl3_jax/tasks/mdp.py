@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.tasks.base import Action, TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import Action, TabularFamily, TabularState, Task
 
 CONCENTRATION = {"default": 1.0, "ood": 0.25}
 """Parameter of the symmetric Dirichlet from which each variation draws T(s,a,·)."""
@@ -34,7 +34,7 @@ class MdpTask(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomMdp(TaskFamily[MdpTask]):
+class RandomMdp(TabularFamily[MdpTask]):
     """Random MDPs: T(s,a,·) ~ Dirichlet(c, …, c), mean reward ~ Normal(1, 1), noise Normal(0, 1).
 
     Episodes start in state 0 and are truncated; there are no absorbing states. c is 1, or 0.25 in

@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import jax
+
 from rl3_jax.errors import ConfigError
-from rl3_jax.object_rl import Learner, ModelBased
-from rl3_jax.policies import Policy, PolicyConfig
+from rl3_jax.object_rl import Abstraction, Identity, Learner, ModelBased
+from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp, TaskFamily
 from rl3_jax.trial import Features, TrialEnv
@@ -45,6 +47,7 @@ class TrainConfig:
       horizon: trial length H, steps.
       features: what the meta-policy sees.
       learner: object-level RL.
+      abstraction: what object-level RL takes for a state.
       policy: the meta-policy's networks.
       ppo: the outer RL.
       iterations: length of the run; schedules end there.
@@ -57,6 +60,7 @@ class TrainConfig:
     horizon: int = 100
     features: Features = Features()
     learner: Learner = ModelBased()
+    abstraction: Abstraction = Identity()
     policy: PolicyConfig = PolicyConfig()
     ppo: PPOConfig = PPOConfig()
     iterations: int = 1000
@@ -67,13 +71,21 @@ class TrainConfig:
     @property
     def env(self) -> TrialEnv:
         """The trial that is trained on."""
-        return TrialEnv(self.task, horizon=self.horizon, features=self.features, learner=self.learner)
+        return TrialEnv(
+            self.task,
+            horizon=self.horizon,
+            features=self.features,
+            learner=self.learner,
+            abstraction=self.abstraction,
+        )
 
     @property
     def network(self) -> Policy:
         """The meta-policy for this trial."""
         env = self.env
-        return Policy(self.policy, env.observation_size, env.num_actions)
+        with jax.ensure_compile_time_eval():  # the bounds of a Box are numbers, also while JAX traces
+            distribution = action_distribution(env.action_space())
+        return Policy(self.policy, env.observation_size, distribution)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -83,7 +95,16 @@ class TrainConfig:
     def problems(self) -> list[str]:
         """Return a message for each problem of this configuration."""
         found = []
-        for part in (self.task, self.features, self.learner, self.policy, self.ppo, self.evaluation):
+        parts = (
+            self.task,
+            self.features,
+            self.learner,
+            self.abstraction,
+            self.policy,
+            self.ppo,
+            self.evaluation,
+        )
+        for part in parts:
             found += part.problems()
         if self.horizon < 1:
             found.append(f"horizon is {self.horizon}; a trial has at least 1 step")
@@ -93,8 +114,8 @@ class TrainConfig:
             found.append(f"seed is {self.seed}; it must be between 0 and 2^32 − 1")
         if self.checkpoint_every < 1:
             found.append(f"checkpoint_every is {self.checkpoint_every}; it must be at least 1")
-        if not self.env.layout:
-            found.append("features leaves the meta-policy nothing to see; switch at least one part on")
+        if not found:
+            found += self.env.problems() + action_problems(self.env.action_space())
         return found
 
     def validate(self) -> None:

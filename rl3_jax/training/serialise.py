@@ -6,7 +6,7 @@ import typing
 from typing import Any, Literal
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import LEARNERS, Learner
+from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner
 from rl3_jax.policies import CORES, Core
 from rl3_jax.tasks import FAMILIES, TaskFamily
 from rl3_jax.training.config import TrainConfig
@@ -14,6 +14,7 @@ from rl3_jax.training.config import TrainConfig
 NAMED: dict[type, tuple[str, dict[str, type]]] = {
     TaskFamily: ("family", FAMILIES),
     Learner: ("learner", LEARNERS),
+    Abstraction: ("abstraction", ABSTRACTIONS),
     Core: ("core", CORES),
 }
 """Interfaces whose implementations are stored by name: under which key, in which registry."""
@@ -31,7 +32,9 @@ def to_dict(config: Any) -> dict[str, Any]:
     }
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        named[field.name] = to_dict(value) if dataclasses.is_dataclass(value) else value
+        if dataclasses.is_dataclass(value):
+            value = to_dict(value)
+        named[field.name] = list(value) if isinstance(value, tuple) else value
     return named
 
 
@@ -82,6 +85,8 @@ def _read(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -
         return _read_named(kind, value, name, default, problems)
     if dataclasses.is_dataclass(kind):
         return _read_fields(kind, value, name, default, problems)
+    if typing.get_origin(kind) is tuple:
+        return _read_tuple(kind, value, name, default, problems)
     if typing.get_origin(kind) is Literal:
         if value in typing.get_args(kind):
             return value
@@ -107,6 +112,15 @@ def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[
         return default
     cls = classes[value[key]]
     return _read_fields(cls, fields, name, cls(), problems)
+
+
+def _read_tuple(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:
+    """Return a tuple of any length, whose elements are of one kind."""
+    if not isinstance(value, (list, tuple)):
+        problems.append(f"{name} is {value!r}; it must be a list")
+        return default
+    element = typing.get_args(kind)[0]
+    return tuple(_read(element, x, f"{name}[{i}]", element(), problems) for i, x in enumerate(value))
 
 
 def _read_fields(cls: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:

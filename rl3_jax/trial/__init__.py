@@ -2,17 +2,28 @@
 
 from rl3_jax.trial.behaviour import Behaviour, run_trials
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
-from rl3_jax.trial.make import METHODS, make, method_features, with_method
+from rl3_jax.trial.make import (
+    COARSE,
+    METHODS,
+    family_abstraction,
+    make,
+    method_abstraction,
+    method_features,
+    with_method,
+)
 from rl3_jax.trial.observation import Features
 
 __all__ = [
+    "COARSE",
     "METHODS",
     "Behaviour",
     "Features",
     "TrialEnv",
     "TrialParams",
     "TrialState",
+    "family_abstraction",
     "make",
+    "method_abstraction",
     "method_features",
     "run_trials",
     "with_method",

@@ -4,10 +4,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from flax import struct
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from rl3_jax.object_rl import Transition
-from rl3_jax.tasks import Task
+from rl3_jax.tasks import Action, Task
 from rl3_jax.trial.env import TrialEnv, TrialState
 
 
@@ -33,13 +34,44 @@ class Behaviour(Protocol):
         state: TrialState,
         observation: Float[Array, " D"],
         key: PRNGKeyArray,
-    ) -> tuple[Any, Int[Array, ""]]:
+    ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
         ...
 
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
         """Return the memory after a step of the task."""
         ...
+
+
+@struct.dataclass
+class BehaviourBase:
+    """A `Behaviour` that remembers nothing, plans nothing and learns nothing; each overrides what it needs."""
+
+    def init(self, env: TrialEnv, task: Task) -> Any:
+        """Return no memory."""
+        del env, task
+        return ()
+
+    def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
+        """Return the memory unchanged: nothing is planned. The key is not used."""
+        del env, state, key
+        return memory
+
+    def act(
+        self,
+        env: TrialEnv,
+        memory: Any,
+        state: TrialState,
+        observation: Float[Array, " D"],
+        key: PRNGKeyArray,
+    ) -> tuple[Any, Action]:
+        """Return the memory and an action. The key is consumed."""
+        raise NotImplementedError
+
+    def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
+        """Return the memory unchanged: nothing is learnt."""
+        del env, transition
+        return memory
 
 
 def run_trials(

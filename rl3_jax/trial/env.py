@@ -9,8 +9,17 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl3_jax.object_rl import ActionValues, Learner, ModelBased, TableSpec, Transition
-from rl3_jax.tasks import Action, TabularState, Task, TaskFamily
+from rl3_jax.object_rl import (
+    Abstraction,
+    ActionValues,
+    Identity,
+    Learner,
+    ModelBased,
+    StateSpace,
+    TableSpec,
+    Transition,
+)
+from rl3_jax.tasks import Action, TaskFamily
 from rl3_jax.trial import observation
 from rl3_jax.trial.observation import Features
 
@@ -24,7 +33,7 @@ class TrialParams(environment.EnvParams):
       tasks: N stacked tasks to choose from uniformly, or None to draw a fresh task each time.
     """
 
-    tasks: Task | None = None
+    tasks: environment.EnvParams | None = None
 
 
 @struct.dataclass
@@ -35,15 +44,17 @@ class TrialState(environment.EnvState):
       time: [] steps taken in this trial.
       task: the task, the same for the whole trial.
       inner: the task's own state; its `time` counts the steps of the current episode.
-      learner: state of object-level RL, or None where no feature needs it.
-      previous_action: [] last action, 0 at first.
+      abstraction: memory of the state abstraction, or None where no feature needs object-level RL.
+      learner: state of object-level RL, or None likewise.
+      previous_action: [] or [n] last action, 0 at first.
       previous_reward: [] last reward, 0 at first.
     """
 
-    task: Task
-    inner: TabularState
+    task: environment.EnvParams
+    inner: environment.EnvState
+    abstraction: Any
     learner: Any
-    previous_action: Int[Array, ""]
+    previous_action: Int[Array, ""] | Float[Array, " n"]
     previous_reward: Float[Array, ""]
 
 
@@ -58,12 +69,14 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
       horizon: trial length H, steps.
       features: what the meta-policy sees.
       learner: object-level RL; it runs only if a feature needs it.
+      abstraction: what the learner takes for a state.
     """
 
     family: TaskFamily
     horizon: int = 100
     features: Features = Features()
     learner: Learner = ModelBased()
+    abstraction: Abstraction = Identity()
 
     @property
     def layout(self) -> dict[str, slice]:
@@ -77,24 +90,66 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     @property
     def num_actions(self) -> int:
-        """Number of actions A."""
+        """Number of actions A of object-level RL."""
         return self.family.num_actions
+
+    @property
+    def episode_length(self) -> int:
+        """Steps after which an episode is truncated; H where it may last the whole trial."""
+        return self.family.episode_length or self.horizon
+
+    @property
+    def space(self) -> StateSpace:
+        """The concrete states."""
+        family = self.family
+        return StateSpace(
+            num_states=family.num_states,
+            num_actions=family.num_actions,
+            bounds=family.coordinate_bounds,
+            num_successors=family.num_successors,
+            neighbour_radius=family.neighbour_radius,
+        )
 
     @property
     def table(self) -> TableSpec:
         """The sizes that object-level RL sees."""
-        family = self.family
-        return TableSpec(family.num_states, family.num_actions, family.episode_length, family.one_shot)
+        return TableSpec(
+            num_states=self.abstraction.num_states(self.space),
+            num_actions=self.family.num_actions,
+            episode_length=self.episode_length,
+            one_shot=self.family.one_shot,
+            num_successors=self.abstraction.num_successors(self.space),
+            horizon=self.horizon,
+            discovered=self.abstraction.discovered,
+            standard_errors=self.features.standard_errors,
+        )
 
-    def start(self, key: PRNGKeyArray, task: Task) -> tuple[Float[Array, " D"], TrialState]:
+    def problems(self) -> list[str]:
+        """Return a message for each way in which the parts do not fit each other."""
+        found = self.abstraction.space_problems(self.space) if self.features.uses_object_rl else []
+        if not found and self.features.uses_object_rl:
+            found += self.learner.table_problems(self.table)
+        if not self.layout:
+            found.append("features leaves the meta-policy nothing to see; switch at least one part on")
+        return found
+
+    def start(self, key: PRNGKeyArray, task: environment.EnvParams) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""
         _, inner = self.family.reset_env(key, task)
+        abstraction = learner = None
+        if self.features.uses_object_rl:
+            at = self.family.concrete(inner, task)
+            memory = self.abstraction.init(self.space)
+            abstraction = self.abstraction.enter(self.space, memory, at.index, at.coordinates)
+            learner = self.learner.init(self.table)
+        action = self.action_space()
         state = TrialState(
             time=jnp.int32(0),
             task=task,
             inner=inner,
-            learner=self.learner.init(self.table) if self.features.uses_object_rl else None,
-            previous_action=jnp.int32(0),
+            abstraction=abstraction,
+            learner=learner,
+            previous_action=jnp.zeros(action.shape, action.dtype),
             previous_reward=jnp.float32(0.0),
         )
         return self.get_obs(state), state
@@ -117,19 +172,18 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """
         del params
         key_step, key_reset = jax.random.split(key)
-        task, action = state.task, jnp.asarray(action, jnp.int32)
-        next_s, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
+        task, action = state.task, jnp.asarray(action, state.previous_action.dtype)
+        _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
         truncated = self.family.is_truncated(inner, task) & ~terminated
-        transition = Transition(
-            s=state.inner.s, a=action, r=reward, next_s=next_s, terminated=terminated, truncated=truncated
-        )
+        abstraction, learner, transition = self._learn(state, action, reward, inner, terminated, truncated)
         _, fresh = self.family.reset_env(key_reset, task)
         ended = terminated | truncated
         state = TrialState(
             time=state.time + 1,
             task=task,
             inner=jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner),
-            learner=self._learn(state.learner, transition),
+            abstraction=abstraction,
+            learner=learner,
             previous_action=action,
             previous_reward=reward,
         )
@@ -141,10 +195,11 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Return the observation [D] of the meta-policy."""
         del params, key
         time, episode_time = jnp.asarray(state.time), jnp.asarray(state.inner.time)
+        seen = self.family.get_obs(state.inner, state.task)
         parts = observation.state_parts(
-            self.family, state.inner.s, state.previous_action, state.previous_reward, time == 0
+            self.family, seen, state.previous_action, state.previous_reward, time == 0
         )
-        parts["episode_time"] = (episode_time / self.family.episode_length)[None]
+        parts["episode_time"] = (episode_time / self.episode_length)[None]
         parts["trial_time"] = (time / self.horizon)[None]
         if self.features.uses_object_rl:
             parts |= observation.value_parts(self.features, self.action_values(state))
@@ -152,7 +207,17 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def action_values(self, state: TrialState) -> ActionValues:
         """Return what object-level RL knows about the current state."""
-        return self.learner.values(self.table, state.learner, state.inner.s)
+        at = self.family.concrete(state.inner, state.task)
+        s = self.abstraction.locate(self.space, state.abstraction, at.index, at.coordinates)
+        known = self.learner.values(self.table, state.learner, s)
+        counts = self.abstraction.counts(state.abstraction, at.index, known.counts)
+        return dataclasses.replace(known, counts=counts)
+
+    def dropped(self, state: TrialState) -> Int[Array, ""]:
+        """Return how many transitions of this trial object-level RL could not keep in its model."""
+        if not self.features.uses_object_rl:
+            return jnp.int32(0)
+        return self.learner.dropped(self.table, state.learner)
 
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
@@ -179,10 +244,10 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         tasks = jax.vmap(self.family.sample_task)(jax.random.split(key, num_tasks))
         return dataclasses.replace(self.default_params, tasks=tasks)
 
-    def action_space(self, params: Any = None) -> spaces.Discrete:
+    def action_space(self, params: Any = None) -> spaces.Discrete | spaces.Box:
         """The task's actions."""
         del params
-        return spaces.Discrete(self.num_actions)
+        return self.family.action_space()
 
     def observation_space(self, params: Any = None) -> spaces.Box:
         """Vectors of D numbers; rewards and values are not bounded."""
@@ -200,8 +265,37 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             }
         )
 
-    def _learn(self, learner_state: Any, transition: Transition) -> Any:
-        """Feed object-level RL, if it runs."""
+    def _learn(
+        self,
+        state: TrialState,
+        action: Int[Array, ""] | Float[Array, " n"],
+        reward: Float[Array, ""],
+        inner: environment.EnvState,
+        terminated: Bool[Array, ""],
+        truncated: Bool[Array, ""],
+    ) -> tuple[Any, Any, Transition]:
+        """Feed object-level RL, if it runs.
+
+        Returns:
+          The memory of the abstraction, the learner's state, and the transition between table states;
+          without object-level RL, between concrete states, and from 0 to 0 where they have no index.
+        """
+        before = self.family.concrete(state.inner, state.task)
+        after = self.family.concrete(inner, state.task)
+        action = self.family.table_action(action)
+        memory = state.abstraction
+        if self.features.uses_object_rl:
+            memory = self.abstraction.record(memory, before.index, action)
+            memory = self.abstraction.enter(self.space, memory, after.index, after.coordinates)
+            s, next_s = (
+                self.abstraction.locate(self.space, memory, at.index, at.coordinates)
+                for at in (before, after)
+            )
+        else:
+            s, next_s = (jnp.int32(0) if at.index is None else at.index for at in (before, after))
+        transition = Transition(
+            s=s, a=action, r=reward, next_s=next_s, terminated=terminated, truncated=truncated
+        )
         if not self.features.uses_object_rl:
-            return learner_state
-        return self.learner.update(self.table, learner_state, transition)
+            return memory, state.learner, transition
+        return memory, self.learner.update(self.table, state.learner, transition), transition

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import LEARNERS, make_learner
+from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Tiling, make_learner
 from rl3_jax.tasks import TaskFamily, make_family
 from rl3_jax.trial.env import TrialEnv, TrialParams
 from rl3_jax.trial.observation import Features
@@ -14,8 +14,12 @@ from rl3_jax.trial.observation import Features
 METHODS: dict[str, Features] = {
     "rl2": Features(advantages=False, value=False, counts=False),
     "rl3": Features(),
+    "rl3-coarse": Features(),
 }
-"""RL² sees the raw history; RL³ also sees action values and visit counts."""
+"""RL² sees the raw history; RL³ also values and visit counts; RL³-coarse plans on clusters of states."""
+
+COARSE = {"rl3-coarse": Clusters}
+"""Methods with an abstraction of their own; the others have the family's."""
 
 POOL_SIZE = 1024
 """Tasks in the pool of `make`, on which trainers that reset at each step draw."""
@@ -43,6 +47,22 @@ def method_features(method: str, family: TaskFamily) -> Features:
     return with_method(Features(value_scale=family.value_scale), method)
 
 
+def family_abstraction(family: TaskFamily) -> Abstraction:
+    """Return what a learner takes for a state by default: integer states, or the family's tiles."""
+    return Identity() if family.num_states else Tiling(bins=family.tiles)
+
+
+def method_abstraction(
+    method: str, family: TaskFamily, abstraction: Abstraction | None = None
+) -> Abstraction:
+    """Return the state abstraction of a method; one that fits it already keeps its settings."""
+    if method in COARSE:
+        return abstraction if isinstance(abstraction, COARSE[method]) else COARSE[method]()
+    if abstraction is None or isinstance(abstraction, tuple(COARSE.values())):
+        return family_abstraction(family)
+    return abstraction
+
+
 def make(
     family: str, *, method: str = "rl3", horizon: int = 100, learner: str = "model-based", **options: Any
 ) -> tuple[TrialEnv, TrialParams]:
@@ -53,7 +73,7 @@ def make(
 
     Args:
       family: name of the task family.
-      method: `rl2` or `rl3`.
+      method: a name of `METHODS`.
       horizon: trial length H, steps.
       learner: name of the object-level learner.
       **options: fields of the family, e.g. `num_arms=10` or `variation="ood"`.
@@ -73,5 +93,13 @@ def make(
     if found:
         raise ConfigError(found)
     features = method_features(method, task_family)
-    env = TrialEnv(task_family, horizon=horizon, features=features, learner=make_learner(learner))
+    env = TrialEnv(
+        task_family,
+        horizon=horizon,
+        features=features,
+        learner=make_learner(learner),
+        abstraction=method_abstraction(method, task_family),
+    )
+    if found := env.problems():
+        raise ConfigError(found)
     return env, env.pool(jax.random.key(0), POOL_SIZE)

@@ -1,9 +1,11 @@
 """What the meta-policy sees: a flat vector whose layout is data (design, section 6)."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
+from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.object_rl import ActionValues
@@ -15,8 +17,8 @@ class Features:
     """Which parts the observation has, and how they are scaled; `rl2` and `rl3` are presets of this.
 
     Attributes:
-      state: the current state, one-hot.
-      previous_action: one-hot; zeros at a trial's first step.
+      state: what the policy sees of the current state, one-hot or a vector.
+      previous_action: one-hot or a vector; zeros at a trial's first step.
       previous_reward: 0 at a trial's first step.
       trial_start: a flag for the trial's first step.
       episode_time: step within the episode / episode length.
@@ -24,6 +26,7 @@ class Features:
       advantages: (Q(s,·) − max Q(s,·)) / value_scale.
       value: max Q(s,·) / value_scale.
       counts: n(s,·) / count_scale.
+      standard_errors: of Q(s,·) / value_scale.
       value_scale: divisor of action values; 1 for bandits, 10 for MDPs.
       count_scale: divisor of visit counts.
     """
@@ -37,13 +40,14 @@ class Features:
     advantages: bool = True
     value: bool = True
     counts: bool = True
+    standard_errors: bool = False
     value_scale: float = 10.0
     count_scale: float = 10.0
 
     @property
     def uses_object_rl(self) -> bool:
         """Whether any part comes from object-level RL."""
-        return self.advantages or self.value or self.counts
+        return self.advantages or self.value or self.counts or self.standard_errors
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
@@ -57,8 +61,8 @@ class Features:
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     """Return where each part stands in the observation, in order."""
     sizes = {
-        "state": family.num_states if family.shows_state else 0,
-        "previous_action": family.num_actions,
+        "state": encoded_size(family.observation_space()) if family.shows_state else 0,
+        "previous_action": encoded_size(family.action_space()),
         "previous_reward": 1,
         "trial_start": 1,
         "episode_time": 1,
@@ -66,6 +70,7 @@ def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
         "advantages": family.num_actions,
         "value": 1,
         "counts": family.num_actions,
+        "standard_errors": family.num_actions,
     }
     slices, start = {}, 0
     for part, size in sizes.items():
@@ -82,8 +87,8 @@ def size(slices: dict[str, slice]) -> int:
 
 def state_parts(
     family: TaskFamily,
-    s: Int[Array, ""],
-    previous_action: Int[Array, ""],
+    seen: Array,
+    previous_action: Int[Array, ""] | Float[Array, " n"],
     previous_reward: Float[Array, ""],
     trial_start: Bool[Array, ""],
 ) -> dict[str, Float[Array, " _"]]:
@@ -91,14 +96,14 @@ def state_parts(
 
     Args:
       family: the task family.
-      s: current state.
+      seen: what the policy sees of the current state, of the family's observation space.
       previous_action: the last action taken.
       previous_reward: the reward it was paid.
       trial_start: whether this is the trial's first step, so that there was no last action.
     """
-    action = jax.nn.one_hot(previous_action, family.num_actions)
+    action = encode(family.action_space(), previous_action)
     return {
-        "state": jax.nn.one_hot(s, family.num_states),
+        "state": encode(family.observation_space(), seen),
         "previous_action": jnp.where(trial_start, 0.0, action),
         "previous_reward": previous_reward[None],
         "trial_start": trial_start[None],
@@ -108,11 +113,26 @@ def state_parts(
 def value_parts(features: Features, action_values: ActionValues) -> dict[str, Float[Array, " _"]]:
     """Return the parts that come from object-level RL, scaled."""
     best = action_values.q.max()
-    return {
+    parts = {
         "advantages": (action_values.q - best) / features.value_scale,
         "value": best[None] / features.value_scale,
         "counts": action_values.counts / features.count_scale,
     }
+    if action_values.standard_errors is not None:
+        parts["standard_errors"] = action_values.standard_errors / features.value_scale
+    return parts
+
+
+def encoded_size(space: spaces.Discrete | spaces.Box) -> int:
+    """Return the length of `encode`'s vector."""
+    return space.n if isinstance(space, spaces.Discrete) else math.prod(space.shape)
+
+
+def encode(space: spaces.Discrete | spaces.Box, x: Array) -> Float[Array, " n"]:
+    """Return an element of a space as a vector: one-hot if it is an integer, else flat."""
+    if isinstance(space, spaces.Discrete):
+        return jax.nn.one_hot(x, space.n)
+    return x.astype(jnp.float32).ravel()
 
 
 def assemble(slices: dict[str, slice], parts: dict[str, Float[Array, " _"]]) -> Float[Array, " D"]:

@@ -143,7 +143,7 @@ def test_make():
     ("arguments", "message"),
     [
         ({"family": "x"}, "unknown family 'x'"),
-        ({"family": "mdp", "method": "rl4"}, "unknown method 'rl4'; choose from: rl2, rl3"),
+        ({"family": "mdp", "method": "rl4"}, "unknown method 'rl4'; choose from: rl2, rl3, rl3-coarse"),
         ({"family": "mdp", "learner": "x"}, "unknown learner 'x'; choose from: model-based, q-learning"),
         ({"family": "mdp", "horizon": 0}, "horizon is 0"),
     ],

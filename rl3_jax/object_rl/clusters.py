@@ -1,0 +1,142 @@
+"""Online clusters of states: the abstraction of RL³-coarse (design, section 5.4; paper, appendix)."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from rl3_jax.object_rl.abstraction import StateSpace
+
+
+@struct.dataclass
+class ClusterMemory:
+    """The clusters of one trial. States are numbered as they are met, clusters as they are opened.
+
+    Attributes:
+      cluster: [S] cluster of each state by its index; S for a state not met.
+      coordinates: [S, n] of the states met, in that order.
+      member_of: [S] cluster of the states met, in that order.
+      sizes: [S] members of each cluster.
+      num_met: [] states met.
+      num_clusters: [] clusters opened.
+      counts: [S, A] how often each action was taken in each concrete state, float32.
+    """
+
+    cluster: Int[Array, " S"]
+    coordinates: Float[Array, "S n"]
+    member_of: Int[Array, " S"]
+    sizes: Int[Array, " S"]
+    num_met: Int[Array, ""]
+    num_clusters: Int[Array, ""]
+    counts: Float[Array, "S A"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clusters:
+    """Clusters of neighbouring states, formed as states are met.
+
+    A state met for the first time joins the cluster of the nearest earlier state that is strictly within
+    `radius` and whose cluster is not full (ties to the earliest), else it opens its own. Counts shown are
+    those of the concrete state.
+
+    Attributes:
+      cluster_size: members of a cluster at the most.
+      radius: Euclidean distance; 0 stands for the family's distance between neighbours.
+    """
+
+    abstraction: ClassVar[str] = "clusters"
+    discovered: ClassVar[bool] = True
+
+    cluster_size: int = 2
+    radius: float = 0.0
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        found = []
+        if self.cluster_size < 1:
+            found.append(f"abstraction.cluster_size is {self.cluster_size}; a cluster has at least 1 member")
+        if self.radius < 0.0:
+            found.append(
+                f"abstraction.radius is {self.radius}; it must be 0 (neighbours of the family) or above"
+            )
+        return found
+
+    def space_problems(self, space: StateSpace) -> list[str]:
+        """Return a message if states lack an index or coordinates."""
+        if space.num_states and space.bounds:
+            return []
+        return [
+            "abstraction is clusters (method rl3-coarse), which needs integer states that have coordinates,"
+            " as in a gridworld; use method rl3"
+        ]
+
+    def num_states(self, space: StateSpace) -> int:
+        """Return S: each state may open a cluster."""
+        return space.num_states
+
+    def num_successors(self, space: StateSpace) -> int:
+        """Return K times the members of a cluster."""
+        return space.num_successors * self.cluster_size
+
+    def init(self, space: StateSpace) -> ClusterMemory:
+        """Return the memory before any state is met."""
+        num_states = space.num_states
+        return ClusterMemory(
+            cluster=jnp.full(num_states, num_states),
+            coordinates=jnp.zeros((num_states, len(space.bounds))),
+            member_of=jnp.zeros(num_states, jnp.int32),
+            sizes=jnp.zeros(num_states, jnp.int32),
+            num_met=jnp.int32(0),
+            num_clusters=jnp.int32(0),
+            counts=jnp.zeros((num_states, space.num_actions)),
+        )
+
+    def enter(
+        self, space: StateSpace, memory: ClusterMemory, index: Int[Array, ""], coordinates: Float[Array, " n"]
+    ) -> ClusterMemory:
+        """Return the memory after a state is met; nothing changes if it has been met before."""
+        num_states = space.num_states
+        distance = jnp.sqrt(((memory.coordinates - coordinates) ** 2).sum(-1))
+        joinable = (
+            (jnp.arange(num_states) < memory.num_met)
+            & (distance < (self.radius or space.neighbour_radius))
+            & (memory.sizes[memory.member_of] < self.cluster_size)
+        )
+        nearest = jnp.where(joinable, distance, jnp.inf).argmin()
+        joins = joinable[nearest]
+        cluster = jnp.where(joins, memory.member_of[nearest], memory.num_clusters)
+        known = memory.cluster[index] < num_states
+        met = jnp.where(known, num_states, memory.num_met)  # beyond the end, where nothing is written
+        return dataclasses.replace(
+            memory,
+            cluster=memory.cluster.at[jnp.where(known, num_states, index)].set(cluster, mode="drop"),
+            coordinates=memory.coordinates.at[met].set(coordinates, mode="drop"),
+            member_of=memory.member_of.at[met].set(cluster, mode="drop"),
+            sizes=memory.sizes.at[jnp.where(known, num_states, cluster)].add(1, mode="drop"),
+            num_met=memory.num_met + ~known,
+            num_clusters=memory.num_clusters + (~known & ~joins),
+        )
+
+    def locate(
+        self,
+        space: StateSpace,
+        memory: ClusterMemory,
+        index: Int[Array, ""],
+        coordinates: Float[Array, " n"] | None,
+    ) -> Int[Array, ""]:
+        """Return the cluster of a state that has been met."""
+        del space, coordinates
+        return memory.cluster[index]
+
+    def record(self, memory: ClusterMemory, index: Int[Array, ""], action: Int[Array, ""]) -> ClusterMemory:
+        """Return the memory after an action in a state."""
+        return dataclasses.replace(memory, counts=memory.counts.at[index, action].add(1.0))
+
+    def counts(
+        self, memory: ClusterMemory, index: Int[Array, ""], table_counts: Float[Array, " A"]
+    ) -> Float[Array, " A"]:
+        """Return how often each action was taken in the concrete state."""
+        del table_counts
+        return memory.counts[index]
