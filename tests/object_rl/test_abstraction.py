@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -82,8 +82,7 @@ def test_tiles_are_counted_row_by_row(fractions, bins):
     expected = 0
     for value, (least, largest), number in zip(x.astype(float), VECTORS.bounds, bins, strict=True):
         position = number * (value - least) / (largest - least)
-        if abs(position - round(position)) < 1e-4:
-            return  # rounding decides
+        assume(abs(position - round(position)) > 1e-4)  # nearer than that, rounding decides
         expected = expected * number + min(max(int(np.floor(position)), 0), number - 1)
     assert tile(jnp.asarray(x), VECTORS.bounds, bins) == expected
     assert 0 <= expected < Tiling(bins).num_states(VECTORS)
@@ -95,9 +94,7 @@ def test_sizes():
     assert Tiling((3, 4)).num_states(GRID) == 12
     assert not Identity.discovered
     assert Clusters.discovered
-    assert all(
-        issubclass(kind, Abstraction) or isinstance(kind(), Abstraction) for kind in ABSTRACTIONS.values()
-    )
+    assert all(isinstance(kind(), Abstraction) for kind in ABSTRACTIONS.values())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 
 
 class Clusters:
-    """A state joins the nearest earlier one's cluster that is near enough and not full, else opens its own."""
+    """A state joins the nearest earlier one's cluster that is near and not full, else opens its own."""
 
     def __init__(self, cluster_size, radius):
         self.cluster_size, self.radius = cluster_size, radius
