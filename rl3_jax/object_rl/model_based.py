@@ -1,17 +1,22 @@
 """The model-based learner: a maximum-likelihood model, planned on after each step (design, section 5.1)."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.object_rl import bandit_model, tabular_model
+from rl3_jax.object_rl import bandit_model, successor_model, successor_planner, tabular_model
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
 from rl3_jax.object_rl.planner import SweepRule, value_iteration
+from rl3_jax.object_rl.successor_model import SuccessorModel
+from rl3_jax.object_rl.successor_planner import RowValues
 from rl3_jax.object_rl.tabular_model import TabularModel
+
+Planner = Literal["auto", "dense", "sparse", "visited"]
 
 
 @struct.dataclass
@@ -25,6 +30,22 @@ class ModelBasedState:
 
     model: TabularModel
     q: Float[Array, "S A"]
+
+
+@struct.dataclass
+class SuccessorListState:
+    """The model as lists of successors, and the values planned on it.
+
+    Attributes:
+      model: the lists.
+      values: action values after the last step.
+    """
+
+    model: SuccessorModel
+    values: RowValues
+
+
+State = ModelBasedState | SuccessorListState | BanditModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +62,9 @@ class ModelBased:
       max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
       warm_start_length: where episodes have at least this many steps, planning starts from the last
         values, else from zero; 100 is the reference's.
+      planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;
+        `visited` the same for the states met so far alone; `auto` is `visited` where the table gives the
+        number of successors, else `dense`. All find the same values.
     """
 
     learner: ClassVar[str] = "model-based"
@@ -50,6 +74,7 @@ class ModelBased:
     tolerance: float = 0.01
     max_sweeps: int = 0
     warm_start_length: int = 100
+    planner: Planner = "auto"
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
@@ -68,38 +93,74 @@ class ModelBased:
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
-        del spec
+        if self.planner in ("sparse", "visited") and not spec.num_successors:
+            return [
+                f"learner.planner is {self.planner}, but any number of states may follow one in this family;"
+                " use auto or dense"
+            ]
         return []
 
-    def init(self, spec: TableSpec) -> ModelBasedState | BanditModel:
+    def init(self, spec: TableSpec) -> State:
         """Return the state of a learner that has seen nothing."""
         if spec.one_shot:
             return bandit_model.init(spec)
-        q = jnp.zeros((spec.num_states, spec.num_actions))
-        return ModelBasedState(model=tabular_model.init(spec), q=q)
+        planner = self.planner_of(spec)
+        if planner == "dense":
+            q = jnp.zeros((spec.num_states, spec.num_actions))
+            return ModelBasedState(model=tabular_model.init(spec), q=q)
+        model = successor_model.init(spec, planner == "visited")
+        return SuccessorListState(model, RowValues(q=jnp.zeros_like(model.visits), untried=jnp.float32(0.0)))
 
-    def update(
-        self, spec: TableSpec, state: ModelBasedState | BanditModel, transition: Transition
-    ) -> ModelBasedState | BanditModel:
+    def planner_of(self, spec: TableSpec) -> Planner:
+        """Return the planner that `auto` stands for."""
+        if self.planner != "auto":
+            return self.planner
+        return "visited" if spec.num_successors else "dense"
+
+    def update(self, spec: TableSpec, state: State, transition: Transition) -> State:
         """Count the transition, then plan."""
         if isinstance(state, BanditModel):
             return bandit_model.update(state, transition)
-        model = tabular_model.update(state.model, transition, self.smoothing)
         rule = SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
-        start = state.q if spec.episode_length >= self.warm_start_length else jnp.zeros_like(state.q)
-        q = value_iteration(rule, self.discount, model.transition, model.reward, model.absorbing, start)
-        return ModelBasedState(model=model, q=q)
+        warm = spec.episode_length >= self.warm_start_length
+        if isinstance(state, ModelBasedState):
+            model = tabular_model.update(spec, state.model, transition, self.smoothing)
+            start = state.q if warm else jnp.zeros_like(state.q)
+            tables = model.transition, model.reward, model.absorbing
+            return ModelBasedState(model=model, q=value_iteration(rule, self.discount, *tables, start))
+        return self._update_lists(spec, rule, warm, state, transition)
 
-    def values(
-        self, spec: TableSpec, state: ModelBasedState | BanditModel, s: Int[Array, ""]
-    ) -> ActionValues:
+    def _update_lists(
+        self, spec: TableSpec, rule: SweepRule, warm: bool, state: SuccessorListState, transition: Transition
+    ) -> SuccessorListState:
+        """Count the transition, then plan on lists of successors."""
+        model = successor_model.update(state.model, transition, self.smoothing)
+        values = successor_planner.value_iteration(
+            rule,
+            self.discount,
+            self.smoothing,
+            model,
+            state.values if warm else jax.tree.map(jnp.zeros_like, state.values),
+            successor_model.is_met(state.model),
+            discovered=spec.discovered,
+        )
+        return SuccessorListState(model, values)
+
+    def values(self, spec: TableSpec, state: State, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
         del spec
         if isinstance(state, BanditModel):
             return bandit_model.values(state, self.smoothing)
-        return ActionValues(q=state.q[s], counts=state.model.counts[s].sum(-1))
+        if isinstance(state, ModelBasedState):
+            return ActionValues(q=state.q[s], counts=state.model.counts[s].sum(-1))
+        row = state.model.row_of[s]
+        known = row >= 0
+        return ActionValues(
+            q=jnp.where(known, state.values.q[:, row], state.values.untried),
+            counts=jnp.where(known, state.model.visits[:, row], 0.0),
+        )
 
-    def dropped(self, spec: TableSpec, state: ModelBasedState | BanditModel) -> Int[Array, ""]:
-        """Return 0: every transition is kept."""
-        del spec, state
-        return jnp.int32(0)
+    def dropped(self, spec: TableSpec, state: State) -> Int[Array, ""]:
+        """Return how many transitions the model could not keep, for want of room."""
+        del spec
+        return state.model.dropped if isinstance(state, SuccessorListState) else jnp.int32(0)

@@ -1,5 +1,7 @@
 """Maximum-likelihood tabular model with smoothed transitions (design, section 5.1)."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
@@ -17,13 +19,16 @@ class TabularModel:
     Attributes:
       counts: [S, A, S] n(s,a,s'), float32.
       reward_sum: [S, A, S] sum of the rewards of each triple.
-      transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αS), or 1/S for a pair never tried.
+      counting: [S] the states that count as successors: all, or those met where states are discovered.
+      transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM), or 1/M for a pair never tried; 0
+        for a successor that does not count.
       reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s').
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
     """
 
     counts: Float[Array, "S A S"]
     reward_sum: Float[Array, "S A S"]
+    counting: Bool[Array, " S"]
     transition: Float[Array, "S A S"]
     reward: Float[Array, "S A"]
     absorbing: Bool[Array, " S"]
@@ -36,30 +41,54 @@ def init(spec: TableSpec) -> TabularModel:
     return TabularModel(
         counts=jnp.zeros(triples),
         reward_sum=jnp.zeros(triples),
+        counting=jnp.full(num_states, not spec.discovered),
         transition=jnp.full(triples, 1.0 / num_states),
         reward=jnp.zeros((num_states, num_actions)),
         absorbing=jnp.zeros(num_states, bool),
     )
 
 
-def update(model: TabularModel, transition: Transition, smoothing: float) -> TabularModel:
-    """Count one transition and refresh the row of its pair.
+def update(spec: TableSpec, model: TabularModel, transition: Transition, smoothing: float) -> TabularModel:
+    """Count one transition and refresh the row of its pair, or all rows where states are discovered.
 
     Args:
+      spec: sizes.
       model: the model so far.
       transition: one step of the task.
       smoothing: α > 0.
     """
     s, a, next_s = transition.s, transition.a, transition.next_s
-    counts = model.counts.at[s, a, next_s].add(1.0)
-    reward_sum = model.reward_sum.at[s, a, next_s].add(transition.r)
-    row = counts[s, a]
-    probability = (row + smoothing) / (row.sum() + smoothing * row.shape[-1])
-    mean_reward = reward_sum[s, a] / jnp.maximum(row, 1.0)
-    return TabularModel(
-        counts=counts,
-        reward_sum=reward_sum,
-        transition=model.transition.at[s, a].set(probability),
-        reward=model.reward.at[s, a].set((probability * mean_reward).sum()),
+    experience = dataclasses.replace(
+        model,
+        counts=model.counts.at[s, a, next_s].add(1.0),
+        reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
         absorbing=model.absorbing.at[next_s].max(transition.terminated),
     )
+    if spec.discovered:
+        # A state met for the first time changes M, and so every row.
+        counting = model.counting.at[jnp.stack([s, next_s])].set(True)
+        probability, reward = _rows(experience.counts, experience.reward_sum, counting, smoothing)
+        return dataclasses.replace(experience, counting=counting, transition=probability, reward=reward)
+    probability, reward = _rows(
+        experience.counts[s, a], experience.reward_sum[s, a], model.counting, smoothing
+    )
+    return dataclasses.replace(
+        experience,
+        transition=model.transition.at[s, a].set(probability),
+        reward=model.reward.at[s, a].set(reward),
+    )
+
+
+def _rows(
+    counts: Float[Array, "*pairs S"],
+    reward_sum: Float[Array, "*pairs S"],
+    counting: Bool[Array, " S"],
+    smoothing: float,
+) -> tuple[Float[Array, "*pairs S"], Float[Array, " *pairs"]]:
+    """Return T(·|s,a) and the expected reward Σ_s' T(s'|s,a) r̄(s,a,s') of pairs."""
+    total = counts.sum(-1, keepdims=True)
+    # A pair never tried has the smoothed counts' own limit: all states that count are as likely.
+    weight = jnp.where(total > 0.0, counts + smoothing, 1.0) * counting
+    probability = weight / weight.sum(-1, keepdims=True)
+    mean_reward = reward_sum / jnp.maximum(counts, 1.0)
+    return probability, (probability * mean_reward).sum(-1)

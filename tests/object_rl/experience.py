@@ -30,6 +30,17 @@ def streams(num_states=STATES, num_actions=ACTIONS, num_steps=STEPS):
     )
 
 
+def few_successors(num_states, num_successors):
+    """Strategy for transitions with so many successors a state, which differ from state to state."""
+
+    def shift(stream):
+        return stream.replace(next_s=(stream.s * 5 + stream.next_s * 3) % num_states)
+
+    # States met may be few, so that most states stay unmet.
+    some_states = st.integers(1, num_states).flatmap(lambda some: streams(some, ACTIONS, STEPS))
+    return some_states.map(lambda stream: shift(stream.replace(next_s=stream.next_s % num_successors)))
+
+
 def make_stream(s, a, r, next_s, terminated, truncated):
     """Return stacked transitions."""
     return Transition(

@@ -28,15 +28,16 @@ def compiled(case):
     return jax.jit(partial(learn, learner, TableSpec(STATES, ACTIONS, episode_length)))
 
 
-def make_twin(learner, episode_length):
+def make_twin(learner, episode_length, num_states=STATES, **options):
     return tabular.ModelBased(
-        STATES,
+        num_states,
         ACTIONS,
         smoothing=learner.smoothing,
         discount=learner.discount,
         tolerance=learner.tolerance,
         max_sweeps=learner.max_sweeps or episode_length,
         warm=episode_length >= 100,
+        **options,
     )
 
 

@@ -4,10 +4,14 @@ import numpy as np
 
 
 class Model:
-    """A smoothed maximum-likelihood model of a task with S states and A actions."""
+    """A smoothed maximum-likelihood model of a task with S states and A actions.
 
-    def __init__(self, num_states, num_actions, smoothing):
+    `counting` are the states that count as successors: all, or those met so far where `discovered`.
+    """
+
+    def __init__(self, num_states, num_actions, smoothing, discovered=False):
         self.smoothing = smoothing
+        self.counting = np.full(num_states, not discovered)
         self.n = np.zeros((num_states, num_actions, num_states))
         self.rewards = {}
         self.absorbing = np.zeros(num_states, bool)
@@ -16,12 +20,15 @@ class Model:
         """Count one transition."""
         self.n[s, a, next_s] += 1
         self.rewards.setdefault((s, a, next_s), []).append(r)
+        self.counting[[s, next_s]] = True
         if terminated:
             self.absorbing[next_s] = True
 
     def probability(self, s, a, next_s):
         """T(s'|s,a)."""
-        num_states = self.n.shape[0]
+        if not self.counting[next_s]:
+            return 0.0
+        num_states = self.counting.sum()
         pair = self.n[s, a].sum()
         if pair == 0:
             return 1 / num_states
@@ -62,8 +69,10 @@ def value_iteration(model, discount, tolerance, max_sweeps, q):
 class ModelBased:
     """The model and its plan after each step; `warm` plans from the last values."""
 
-    def __init__(self, num_states, num_actions, *, smoothing, discount, tolerance, max_sweeps, warm=False):
-        self.model = Model(num_states, num_actions, smoothing)
+    def __init__(
+        self, num_states, num_actions, *, discount, tolerance, max_sweeps, warm=False, **model_options
+    ):
+        self.model = Model(num_states, num_actions, **model_options)
         self.rule = (discount, tolerance, max_sweeps)
         self.warm = warm
         self.q = np.zeros((num_states, num_actions))

@@ -1,0 +1,171 @@
+"""Value iteration over lists of successors (design, section 5.1)."""
+
+import functools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from rl3_jax.object_rl.planner import SweepRule
+from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
+
+_WIDTHS = 8  # programs for different numbers of rows; more would sweep fewer idle rows, and compile longer
+_LANES = 16  # a width is a multiple of this many rows, the float32 lanes of a wide register
+
+
+@struct.dataclass
+class RowValues:
+    """Action values of all states.
+
+    Attributes:
+      q: [A, N] of the states met; rows not yet given to a state hold anything.
+      untried: [] value of any pair never tried, and so of each state not met.
+    """
+
+    q: Float[Array, "A N"]
+    untried: Float[Array, ""]
+
+
+@struct.dataclass
+class _Problem:
+    """What one planning reads, of the first W rows.
+
+    Attributes:
+      q: [A, W] values from which to start.
+      untried: [] the same of pairs never tried.
+      successors: [K, W] rows; an entry not listed has count 0.
+      counts: [K, A, W] n(s,a,s').
+      visits: [A, W] n(s,a).
+      reward: [A, W] Σ_s' (n(s,a,s') + α) r̄(s,a,s').
+      met: [W] rows that were given to a state.
+      live: [W] rows of states met that are not absorbing.
+      any_unmet: [] whether there are states not met.
+      num_unmet: [] states not met that count, float32.
+      num_states: [] states that count, M, float32.
+    """
+
+    q: Float[Array, "A W"]
+    untried: Float[Array, ""]
+    successors: Int[Array, "K W"]
+    counts: Float[Array, "K A W"]
+    visits: Float[Array, "A W"]
+    reward: Float[Array, "A W"]
+    met: Bool[Array, " W"]
+    live: Bool[Array, " W"]
+    any_unmet: Bool[Array, ""]
+    num_unmet: Float[Array, ""]
+    num_states: Float[Array, ""]
+
+
+def value_iteration(
+    rule: SweepRule,
+    discount: float,
+    smoothing: float,
+    model: SuccessorModel,
+    start: RowValues,
+    met_before: Bool[Array, " N"],
+    discovered: bool,
+) -> RowValues:
+    """Return values after sweeps of the dense planner's backup, from `start`.
+
+    The smoothing is rank one: Q(s,a) = (Σ_s' (n + α) r̄ + γ (α Σ_s' V(s') + Σ_k n_k V(s'_k)))/(n(s,a) + αM),
+    and γ/M Σ_s' V(s') for a pair never tried. All states not met are worth the same, and are counted
+    instead of swept. Written for one task; under `vmap` all tasks sweep as many rows as the task that has
+    met most.
+
+    Args:
+      rule: when to stop; each task stops on its own.
+      discount: planning discount γ.
+      smoothing: α.
+      model: lists of successors.
+      start: values from which to start.
+      met_before: rows to which `start` applies; the others start as pairs never tried.
+      discovered: whether M is the number of states met, or of all states.
+    """
+    met = is_met(model)
+    num_states = model.num_met if discovered else jnp.int32(model.row_of.shape[0])
+    problem = _Problem(
+        q=jnp.where(met_before, start.q, start.untried),
+        untried=start.untried,
+        successors=model.successors,
+        counts=model.counts,
+        visits=model.visits,
+        reward=model.reward,
+        met=met,
+        live=met & ~model.absorbing,
+        any_unmet=model.num_met < model.row_of.shape[0],
+        num_unmet=(num_states - model.num_met).astype(jnp.float32),
+        num_states=num_states.astype(jnp.float32),
+    )
+    sweeps = partial(_sweeps, rule, discount, smoothing)
+    rows = met.shape[0]
+    if not model.compact or rows <= _LANES:
+        return sweeps(problem)
+    return _for_batches(sweeps, rows, 0)(model.num_met, problem)
+
+
+def _for_batches(sweeps, rows: int, depth: int):
+    """Return the planner for `depth` nested batches of tasks, which all sweep as many rows."""
+    step = max(_LANES, -(-rows // (_WIDTHS * _LANES)) * _LANES)
+    widths = [*range(step, rows, step), rows]
+
+    def of_width(width, problem):
+        part = {name: getattr(problem, name)[..., :width] for name in _OF_ROWS}
+        values = sweeps(problem.replace(**part))
+        return values.replace(q=jnp.pad(values.q, ((0, 0), (0, rows - width))))
+
+    @jax.custom_batching.custom_vmap
+    def plan(num_met, problem):
+        branches = [partial(of_width, width) for width in widths]
+        for _ in range(depth):
+            branches = [jax.vmap(branch) for branch in branches]
+        return jax.lax.switch((num_met.max() - 1) // step, branches, problem)
+
+    @plan.def_vmap
+    def plan_many(axis_size, in_batched, *args):
+        def batch(x, batched):
+            return x if batched else jnp.broadcast_to(x, (axis_size, *x.shape))
+
+        num_met, problem = jax.tree.map(batch, args, tuple(in_batched))
+        values = _for_batches(sweeps, rows, depth + 1)(num_met, problem)
+        return values, jax.tree.map(lambda _: True, values)
+
+    return plan
+
+
+_OF_ROWS = ("q", "successors", "counts", "visits", "reward", "met", "live")
+
+
+def _sweeps(rule: SweepRule, discount: float, smoothing: float, problem: _Problem) -> RowValues:
+    """Sweep one task."""
+
+    def backup(values):
+        best = functools.reduce(jnp.maximum, values.q)
+        value = jnp.where(problem.live, best, 0.0)
+        total = value.sum() + problem.num_unmet * values.untried
+        # One slice [A, W] per successor, so that each is gathered once and not once an action.
+        successor_values = (value.at[row].get(mode="promise_in_bounds") for row in problem.successors)
+        products = (n * v for n, v in zip(problem.counts, successor_values, strict=True))
+        expected = functools.reduce(jnp.add, products, smoothing * total)
+        untried = discount / problem.num_states * total
+        tried = (problem.reward + discount * expected) / (problem.visits + smoothing * problem.num_states)
+        return RowValues(q=jnp.where(problem.visits > 0.0, tried, untried), untried=untried)
+
+    values = RowValues(problem.q, problem.untried)
+    if rule.tolerance == 0.0:
+        return jax.lax.fori_loop(0, rule.max_sweeps, lambda _, values: backup(values), values)
+
+    def sweep(carry):
+        k, values, _ = carry
+        new = backup(values)
+        change = jnp.where(problem.met, jnp.abs(new.q - values.q), 0.0).max()
+        of_unmet = jnp.where(problem.any_unmet, jnp.abs(new.untried - values.untried), 0.0)
+        return k + 1, new, jnp.maximum(change, of_unmet) >= rule.tolerance
+
+    def unfinished(carry):
+        k, _, active = carry
+        return (k < rule.max_sweeps) & active
+
+    return jax.lax.while_loop(unfinished, sweep, (0, values, True))[1]
