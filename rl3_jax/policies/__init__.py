@@ -1,7 +1,9 @@
 """Sequence models behind one interface, and the meta-policy made of them."""
 
-from rl3_jax.policies import categorical
 from rl3_jax.policies.base import Core, CoreModule
+from rl3_jax.policies.categorical import Categorical
+from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
+from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.policies.gru import Gru
 from rl3_jax.policies.markov import Markov
 from rl3_jax.policies.policy import Params, Policy, PolicyConfig
@@ -9,13 +11,17 @@ from rl3_jax.policies.registry import CORES, make_core
 
 __all__ = [
     "CORES",
+    "Categorical",
     "Core",
     "CoreModule",
+    "Distribution",
     "Gru",
     "Markov",
     "Params",
     "Policy",
     "PolicyConfig",
-    "categorical",
+    "SquashedGaussian",
+    "action_distribution",
+    "action_problems",
     "make_core",
 ]

@@ -1,26 +1,66 @@
-"""The categorical distribution over actions, given by log π(·), normalised."""
+"""The categorical distribution, over integer actions."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
-def sample(key: PRNGKeyArray, logits: Float[Array, " A"]) -> Int[Array, ""]:
-    """Draw an action from softmax(logits). The key is consumed."""
-    return jax.random.categorical(key, logits)
+@dataclasses.dataclass(frozen=True)
+class Categorical:
+    """A `Distribution` over A actions. The network's outputs are logits, the parameters log π(·), normalised.
 
+    Attributes:
+      num_actions: A.
+    """
 
-def select(table: Float[Array, "*steps A"], action: Int[Array, "*steps"]) -> Float[Array, "*steps"]:
-    """Return the entry of each action, e.g. log π(a) from log π(·)."""
-    # A product with a one-hot is faster than a gather on a CPU, above all backward.
-    return (table * jax.nn.one_hot(action, table.shape[-1])).sum(-1)
+    num_actions: int
 
+    @property
+    def num_outputs(self) -> int:
+        """One logit an action."""
+        return self.num_actions
 
-def entropy(log_probs: Float[Array, "*steps A"]) -> Float[Array, "*steps"]:
-    """Return −Σ_a π(a) log π(a), nats."""
-    return -(jnp.exp(log_probs) * log_probs).sum(-1)
+    def parameters(self, outputs: Float[Array, "*steps A"]) -> Float[Array, "*steps A"]:
+        """Return log π(·)."""
+        return jax.nn.log_softmax(outputs)
 
+    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " A"]) -> Int[Array, ""]:
+        """Draw an action from softmax(outputs). The key is consumed."""
+        return jax.random.categorical(key, outputs)
 
-def kl(log_probs: Float[Array, "*steps A"], other: Float[Array, "*steps A"]) -> Float[Array, "*steps"]:
-    """Return KL(π‖π') = Σ_a π(a) (log π(a) − log π'(a)), nats, with π' the other policy."""
-    return (jnp.exp(log_probs) * (log_probs - other)).sum(-1)
+    def mode(self, outputs: Float[Array, " A"]) -> Int[Array, ""]:
+        """Return the likeliest action."""
+        return outputs.argmax(-1)
+
+    def to_env(self, action: Int[Array, "*steps"]) -> Int[Array, "*steps"]:
+        """Return the action as it is."""
+        return action
+
+    def log_prob(
+        self, parameters: Float[Array, "*steps A"], action: Int[Array, "*steps"]
+    ) -> Float[Array, "*steps"]:
+        """Return log π(a)."""
+        # A product with a one-hot is faster than a gather on a CPU, above all backward.
+        return (parameters * jax.nn.one_hot(action, self.num_actions)).sum(-1)
+
+    def log_ratio(
+        self,
+        parameters: Float[Array, "*steps A"],
+        other: Float[Array, "*steps A"],
+        action: Int[Array, "*steps"],
+    ) -> Float[Array, "*steps"]:
+        """Return log π(a) − log π'(a), with π' the other policy."""
+        # One selection from the difference: the same number, and half the work of selecting from each.
+        return self.log_prob(parameters - other, action)
+
+    def entropy(self, parameters: Float[Array, "*steps A"]) -> Float[Array, "*steps"]:
+        """Return −Σ_a π(a) log π(a), nats."""
+        return -(jnp.exp(parameters) * parameters).sum(-1)
+
+    def kl(
+        self, parameters: Float[Array, "*steps A"], other: Float[Array, "*steps A"]
+    ) -> Float[Array, "*steps"]:
+        """Return KL(π‖π') = Σ_a π(a) (log π(a) − log π'(a)), nats, with π' the other policy."""
+        return (jnp.exp(parameters) * (parameters - other)).sum(-1)

@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.policies.base import Core
+from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.gru import Gru
 
 ACTOR_HEAD_SCALE = 0.01
@@ -79,24 +80,24 @@ class Network(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """A meta-policy for observations of size D and A actions; pure functions of its parameters.
+    """A meta-policy for observations of size D; pure functions of its parameters.
 
     Functions are for one trial; callers `vmap`. Acting needs the actor's parameters only.
 
     Attributes:
       config: what the two networks look like.
       observation_size: D.
-      num_actions: A.
+      distribution: what the actor's N outputs mean.
     """
 
     config: PolicyConfig
     observation_size: int
-    num_actions: int
+    distribution: Distribution
 
     @property
     def actor(self) -> Network:
-        """The network that yields logits."""
-        return Network(self.config, self.num_actions, ACTOR_HEAD_SCALE)
+        """The network that yields the distribution's outputs."""
+        return Network(self.config, self.distribution.num_outputs, ACTOR_HEAD_SCALE)
 
     @property
     def critic(self) -> Network:
@@ -112,8 +113,8 @@ class Policy:
             "critic": self.critic.init(key_critic, example)["params"],
         }
 
-    def logits(self, actor_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, "H A"]:
-        """Return the action logits at each step of a whole trial."""
+    def outputs(self, actor_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, "H N"]:
+        """Return the actor's outputs at each step of a whole trial."""
         return cast(Array, self.actor.apply({"params": actor_params}, observations))
 
     def values(self, critic_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, " H"]:
@@ -126,7 +127,29 @@ class Policy:
 
     def step(
         self, actor_params: PyTree, carry: Any, observation: Float[Array, " D"]
-    ) -> tuple[Any, Float[Array, " A"]]:
-        """Return the actor's memory after one more step, and the action logits."""
-        carry, logits = self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
-        return carry, cast(Array, logits)
+    ) -> tuple[Any, Float[Array, " N"]]:
+        """Return the actor's memory after one more step, and its outputs."""
+        carry, outputs = self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
+        return carry, cast(Array, outputs)
+
+    def act(
+        self,
+        actor_params: PyTree,
+        carry: Any,
+        observation: Float[Array, " D"],
+        key: PRNGKeyArray,
+        greedy: bool = False,
+    ) -> tuple[Any, Action]:
+        """Return the actor's memory after one more step, and an action for the environment.
+
+        Args:
+          actor_params: the actor's parameters.
+          carry: the memory.
+          observation: [D] what it sees.
+          key: consumed.
+          greedy: take the mode instead of a sample.
+        """
+        carry, outputs = self.step(actor_params, carry, observation)
+        distribution = self.distribution
+        action = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
+        return carry, distribution.to_env(action)

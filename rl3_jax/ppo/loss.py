@@ -5,9 +5,12 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PyTree
 
-from rl3_jax.policies import Policy, categorical
+from rl3_jax.policies import Policy
 from rl3_jax.ppo.config import PPOConfig
 from rl3_jax.ppo.rollout import Trajectory
+
+STD_EPSILON = 1e-8
+"""Keeps advantages that are all equal from a division by 0; of no effect on others."""
 
 
 @struct.dataclass
@@ -33,17 +36,15 @@ def actor_loss(
     Also returns the metrics `actor_loss` (first term), `entropy` and `max_abs_log_ratio`.
     """
     trajectory = batch.trajectory
-    logits = jax.vmap(policy.logits, in_axes=(None, 0))(actor_params, trajectory.observations)
-    log_probs = jax.nn.log_softmax(logits)
-    # One selection from the difference: the same number, and half the work of selecting from each.
-    log_ratio = categorical.select(log_probs - trajectory.log_probs, trajectory.actions)
+    distributions = _distributions(policy, actor_params, trajectory)
+    log_ratio = policy.distribution.log_ratio(distributions, trajectory.distributions, trajectory.actions)
     ratio = jnp.exp(log_ratio)
     advantages = batch.advantages
     if config.normalise_advantages:
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        advantages = (advantages - advantages.mean()) / (advantages.std() + STD_EPSILON)
     clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
     surrogate = jnp.minimum(ratio * advantages, clipped * advantages).mean()
-    entropy = categorical.entropy(log_probs).mean()
+    entropy = policy.distribution.entropy(distributions).mean()
     metrics = {
         "actor_loss": -surrogate,
         "entropy": entropy,
@@ -71,5 +72,11 @@ def critic_values(
 
 def mean_kl(policy: Policy, actor_params: PyTree, trajectory: Trajectory) -> Float[Array, ""]:
     """Return the mean KL from the rollout policy over all steps of all trials, nats."""
-    logits = jax.vmap(policy.logits, in_axes=(None, 0))(actor_params, trajectory.observations)
-    return categorical.kl(trajectory.log_probs, jax.nn.log_softmax(logits)).mean()
+    distributions = _distributions(policy, actor_params, trajectory)
+    return policy.distribution.kl(trajectory.distributions, distributions).mean()
+
+
+def _distributions(policy: Policy, actor_params: PyTree, trajectory: Trajectory) -> Float[Array, "B H P"]:
+    """Return the parameters of the policy's distribution at each step of each trial."""
+    outputs = jax.vmap(policy.outputs, in_axes=(None, 0))(actor_params, trajectory.observations)
+    return policy.distribution.parameters(outputs)

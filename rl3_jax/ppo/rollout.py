@@ -4,7 +4,7 @@ import jax
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from rl3_jax.policies import Policy, categorical
+from rl3_jax.policies import Policy
 from rl3_jax.trial import TrialEnv
 
 
@@ -14,31 +14,36 @@ class Trajectory:
 
     Attributes:
       observations: [H, D] what it saw before each step.
-      actions: [H] what it did.
+      actions: [H] or [H, n] what it did, as its distribution drew it.
       rewards: [H] what it was paid.
-      log_probs: [H, A] log π(·) of the policy that acted.
+      distributions: [H, P] what it drew from, the parameters of each step's distribution.
     """
 
     observations: Float[Array, "H D"]
-    actions: Int[Array, " H"]
+    actions: Int[Array, " H"] | Float[Array, "H n"]
     rewards: Float[Array, " H"]
-    log_probs: Float[Array, "H A"]
+    distributions: Float[Array, "H P"]
 
 
 def rollout(env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArray) -> Trajectory:
     """Return one trial on a freshly drawn task, with sampled actions. The key is consumed."""
-    params = env.default_params
+    params, distribution = env.default_params, policy.distribution
     key_reset, key_steps = jax.random.split(key)
     observation, state = env.reset_env(key_reset, params)
 
     def step(carry, key):
         memory, observation, state = carry
         key_action, key_env = jax.random.split(key)
-        memory, logits = policy.step(actor_params, memory, observation)
-        action = categorical.sample(key_action, logits)
-        next_observation, state, reward, _, _ = env.step_env(key_env, state, action, params)
+        memory, outputs = policy.step(actor_params, memory, observation)
+        action = distribution.sample(key_action, outputs)
+        next_observation, state, reward, _, _ = env.step_env(
+            key_env, state, distribution.to_env(action), params
+        )
         return (memory, next_observation, state), Trajectory(
-            observations=observation, actions=action, rewards=reward, log_probs=jax.nn.log_softmax(logits)
+            observations=observation,
+            actions=action,
+            rewards=reward,
+            distributions=distribution.parameters(outputs),
         )
 
     carry = (policy.initial_carry(), observation, state)

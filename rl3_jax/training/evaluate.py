@@ -10,12 +10,11 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
-from rl3_jax.object_rl import Transition
-from rl3_jax.policies import Policy, categorical
-from rl3_jax.tasks import Task
+from rl3_jax.policies import Policy
+from rl3_jax.tasks import Action, Task
 from rl3_jax.training.streams import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
-from rl3_jax.trial.behaviour import Behaviour, run_trials
+from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, run_trials
 
 BATCH = 500
 """Tasks evaluated in one call; bounds memory, does not change results."""
@@ -24,13 +23,13 @@ CURVE_POINTS = 20
 
 
 @struct.dataclass
-class Agent:
-    """The behaviour of a meta-policy.
+class Agent(BehaviourBase):
+    """The behaviour of a meta-policy: its memory lasts the whole trial, and what it sees tells what happened.
 
     Attributes:
       params: the actor's parameters.
       policy: the meta-policy.
-      greedy: take the likeliest action instead of a sample.
+      greedy: take the mode of its distribution instead of a sample.
     """
 
     params: PyTree
@@ -42,11 +41,6 @@ class Agent:
         del env, task
         return self.policy.initial_carry()
 
-    def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
-        """Return the memory unchanged: it lasts the whole trial."""
-        del env, state, key
-        return memory
-
     def act(
         self,
         env: TrialEnv,
@@ -54,16 +48,10 @@ class Agent:
         state: TrialState,
         observation: Float[Array, " D"],
         key: PRNGKeyArray,
-    ) -> tuple[Any, Int[Array, ""]]:
+    ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
         del env, state
-        memory, logits = self.policy.step(self.params, memory, observation)
-        return memory, logits.argmax(-1) if self.greedy else categorical.sample(key, logits)
-
-    def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
-        """Return the memory unchanged: the next observation tells what happened."""
-        del env, transition
-        return memory
+        return self.policy.act(self.params, memory, observation, key, self.greedy)
 
 
 @partial(jax.jit, static_argnames=("env", "num_tasks"))

@@ -45,7 +45,7 @@ class Behaviour(Protocol):
 
 @struct.dataclass
 class BehaviourBase:
-    """A `Behaviour` that remembers nothing, plans nothing and learns nothing; each overrides what it needs."""
+    """A `Behaviour` that remembers, plans and learns nothing; each overrides what it needs."""
 
     def init(self, env: TrialEnv, task: Task) -> Any:
         """Return no memory."""

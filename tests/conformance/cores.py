@@ -4,25 +4,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rl3_jax.policies import Policy, PolicyConfig
+from rl3_jax.policies import Categorical, Policy, PolicyConfig, SquashedGaussian
 from tests.conformance.trees import assert_close, assert_finite, signature
 
-NUM_TRIALS, NUM_STEPS, NUM_FEATURES, NUM_ACTIONS, WIDTH = 3, 23, 7, 4, 16
+NUM_TRIALS, NUM_STEPS, NUM_FEATURES, NUM_OUTPUTS, WIDTH = 3, 23, 7, 4, 16
+DISTRIBUTIONS = (Categorical(4), SquashedGaussian((-1.0, 0.0), (1.0, 0.4)))
 
 
 def check_core(core):
     """Check one core: acting step by step and training on whole trials are the same function."""
     assert core.problems() == []
     assert hash(core) == hash(type(core)())
-    policy = Policy(PolicyConfig(core=core, width=WIDTH), NUM_FEATURES, NUM_ACTIONS)
+    policy = Policy(PolicyConfig(core=core, width=WIDTH), NUM_FEATURES, DISTRIBUTIONS[0])
     params = opinionated(policy.init(jax.random.key(0)))["actor"]
     observations = _random_trials()
-    whole = jax.jit(jax.vmap(policy.logits, in_axes=(None, 0)))(params, observations)
+    whole = jax.jit(jax.vmap(policy.outputs, in_axes=(None, 0)))(params, observations)
     carries, stepped = _step_through(policy, params, observations)
-    assert whole.shape == stepped.shape == (NUM_TRIALS, NUM_STEPS, NUM_ACTIONS)
+    assert whole.shape == stepped.shape == (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS)
     assert whole.dtype == stepped.dtype == jnp.float32
-    gap = jnp.abs(jax.nn.log_softmax(whole) - jax.nn.log_softmax(stepped)).max()
-    assert gap <= core.log_prob_tolerance
+    for distribution in DISTRIBUTIONS:
+        _check_log_probs(distribution, whole, stepped, core.log_prob_tolerance)
     assert signature(carries) == signature(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(NUM_TRIALS)))
     assert_finite((whole, carries))
     _check_causal(policy, params, observations[0], whole[0])
@@ -46,7 +47,7 @@ def _random_trials():
 
 
 def _step_through(policy, params, observations):
-    """Return the memories and logits of acting through whole trials."""
+    """Return the memories and outputs of acting through whole trials."""
 
     def act(observations):
         def step(carry, observation):
@@ -57,20 +58,29 @@ def _step_through(policy, params, observations):
     return jax.jit(jax.vmap(act))(observations)
 
 
-def _check_causal(policy, params, observations, logits):
+def _check_log_probs(distribution, whole, stepped, tolerance):
+    """Actions drawn in acting have the same probability in training."""
+    draw = jax.vmap(jax.vmap(distribution.sample, (None, 0)), (0, 0))
+    actions = draw(jax.random.split(jax.random.key(4), NUM_TRIALS), stepped)
+    ours, theirs = distribution.parameters(whole), distribution.parameters(stepped)
+    assert jnp.abs(distribution.log_ratio(ours, theirs, actions)).max() <= tolerance
+    assert distribution.log_prob(ours, actions).std() > 0.1
+
+
+def _check_causal(policy, params, observations, outputs):
     """What happens at a step changes its output and none before."""
     middle = NUM_STEPS // 2
-    changed = policy.logits(params, observations.at[middle].add(1.0))
-    np.testing.assert_allclose(changed[:middle], logits[:middle], atol=1e-6)
-    assert jnp.abs(changed[middle] - logits[middle]).max() > 1e-3
+    changed = policy.outputs(params, observations.at[middle].add(1.0))
+    np.testing.assert_allclose(changed[:middle], outputs[:middle], atol=1e-6)
+    assert jnp.abs(changed[middle] - outputs[middle]).max() > 1e-3
 
 
 def _check_gradient(policy, params, observations):
     """The gradient of a whole trial is that of the steps it is made of, and reaches each parameter."""
-    weights = jax.random.normal(jax.random.key(3), (NUM_TRIALS, NUM_STEPS, NUM_ACTIONS))
+    weights = jax.random.normal(jax.random.key(3), (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS))
 
     def whole(params):
-        return (weights * jax.vmap(policy.logits, in_axes=(None, 0))(params, observations)).mean()
+        return (weights * jax.vmap(policy.outputs, in_axes=(None, 0))(params, observations)).mean()
 
     def stepped(params):
         return (weights * _step_through(policy, params, observations)[1]).mean()

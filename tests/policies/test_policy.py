@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.policies import CORES, Policy, PolicyConfig, make_core
+from rl3_jax.policies import CORES, Categorical, Policy, PolicyConfig, SquashedGaussian, make_core
 from tests.conformance.cores import opinionated
 
 WIDTH, FEATURES, ACTIONS, STEPS = 16, 6, 3, 12
+DISCRETE = Categorical(ACTIONS)
+BOX = SquashedGaussian((-1.0, 0.0), (1.0, 0.4))
 
 
-def make_policy(core, **options):
-    return Policy(PolicyConfig(core=make_core(core), width=WIDTH, **options), FEATURES, ACTIONS)
+def make_policy(core, distribution=DISCRETE, **options):
+    return Policy(PolicyConfig(core=make_core(core), width=WIDTH, **options), FEATURES, distribution)
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -19,7 +21,7 @@ def test_a_fresh_policy_is_nearly_uniform_and_a_fresh_critic_is_not_flat(core):
     policy = make_policy(core)
     params = policy.init(jax.random.key(0))
     observations = jax.random.normal(jax.random.key(1), (STEPS, FEATURES))
-    assert jnp.abs(policy.logits(params["actor"], observations)).max() < 0.1
+    assert jnp.abs(policy.outputs(params["actor"], observations)).max() < 0.1
     values = policy.values(params["critic"], observations)
     assert values.shape == (STEPS,)
     assert values.std() > 0.05
@@ -34,8 +36,20 @@ def test_actor_and_critic_share_nothing(core):
     assert (kernels[0] != kernels[1]).any()
     assert (kernels[0] != kernels[2]).any()
     # Acting needs the actor's parameters only: there is nowhere else to take anything from.
-    logits = policy.step(one["actor"], policy.initial_carry(), jnp.ones(FEATURES))[1]
-    assert logits.shape == (ACTIONS,)
+    outputs = policy.step(one["actor"], policy.initial_carry(), jnp.ones(FEATURES))[1]
+    assert outputs.shape == (ACTIONS,)
+
+
+@pytest.mark.parametrize("distribution", [DISCRETE, BOX])
+def test_acting_draws_from_the_outputs(distribution):
+    policy = make_policy("gru", distribution)
+    params = opinionated(policy.init(jax.random.key(0)))["actor"]
+    carry, observation, key = policy.initial_carry(), jnp.ones(FEATURES), jax.random.key(2)
+    expected_carry, outputs = policy.step(params, carry, observation)
+    for greedy, action in ((True, distribution.mode(outputs)), (False, distribution.sample(key, outputs))):
+        found_carry, found = policy.act(params, carry, observation, key, greedy)
+        np.testing.assert_array_equal(found_carry, expected_carry)
+        np.testing.assert_array_equal(found, distribution.to_env(action))
 
 
 def test_only_a_memory_tells_the_past():
@@ -46,7 +60,7 @@ def test_only_a_memory_tells_the_past():
     for core in ("markov", "gru"):
         policy = make_policy(core)
         params = opinionated(policy.init(jax.random.key(0)))["actor"]
-        last, other = (policy.logits(params, seen)[-1] for seen in (observations, changed))
+        last, other = (policy.outputs(params, seen)[-1] for seen in (observations, changed))
         gaps[core] = jnp.abs(last - other).max()
     assert gaps["markov"] <= 1e-6
     assert gaps["gru"] > 1e-4

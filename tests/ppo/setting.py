@@ -6,13 +6,16 @@ from functools import cache, partial
 import jax
 
 from rl3_jax import ppo
-from rl3_jax.policies import Policy, PolicyConfig, make_core
+from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import TrialEnv, method_features
 from tests.conformance.cores import opinionated
+from tests.probes import Aim
 
 TRIALS, HORIZON = 8, 10
 MDP = RandomMdp(states=3, actions=2, steps=4)
+BOX = Aim()
+FAMILIES = {"discrete": MDP, "box": BOX}
 CONFIG = ppo.PPOConfig(
     trials=TRIALS,
     minibatch_trials=TRIALS,
@@ -24,12 +27,14 @@ CONFIG = ppo.PPOConfig(
 )
 
 
-def make_env(method="rl3"):
-    return TrialEnv(MDP, horizon=HORIZON, features=method_features(method, MDP))
+def make_env(method="rl3", family=MDP):
+    return TrialEnv(family, horizon=HORIZON, features=method_features(method, family))
 
 
-def make_policy(core="markov", method="rl3"):
-    return Policy(PolicyConfig(core=make_core(core), width=8), make_env(method).observation_size, 2)
+def make_policy(core="markov", method="rl3", family=MDP):
+    env = make_env(method, family)
+    distribution = action_distribution(env.action_space())
+    return Policy(PolicyConfig(core=make_core(core), width=8), env.observation_size, distribution)
 
 
 def make_state(policy, config=CONFIG):
@@ -39,13 +44,13 @@ def make_state(policy, config=CONFIG):
 
 
 @cache
-def collected(core="markov", method="rl3"):
+def collected(core="markov", method="rl3", family=MDP):
     """Return a policy, its parameters and a batch collected with them."""
-    policy = make_policy(core, method)
+    policy = make_policy(core, method, family)
     params = make_state(policy).params
     keys = jax.random.split(jax.random.key(5), TRIALS)
     batch, metrics = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(
-        CONFIG, make_env(method), policy, params, keys
+        CONFIG, make_env(method, family), policy, params, keys
     )
     return policy, params, batch, metrics
 

@@ -8,27 +8,30 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
 from rl3_jax.trial import METHODS
-from tests.ppo.setting import CONFIG, HORIZON, TRIALS, collected, make_env
+from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, TRIALS, collected, make_env
 from tests.reference import outer
 
 LAYOUT = make_env().layout
 
 
-def training_log_probs(policy, params, observations):
-    logits = jax.jit(jax.vmap(policy.logits, in_axes=(None, 0)))(params["actor"], observations)
-    return jax.nn.log_softmax(logits)
+def training_distributions(policy, params, observations):
+    outputs = jax.jit(jax.vmap(policy.outputs, in_axes=(None, 0)))(params["actor"], observations)
+    return policy.distribution.parameters(outputs)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("core", CORES)
-def test_training_and_rollout_log_probabilities_agree(core, method):
-    policy, params, batch, _ = collected(core, method)
+def test_training_and_rollout_log_probabilities_agree(core, method, family):
+    policy, params, batch, _ = collected(core, method, FAMILIES[family])
     seen = batch.trajectory
-    gap = jnp.abs(training_log_probs(policy, params, seen.observations) - seen.log_probs)
-    assert gap.shape == (TRIALS, HORIZON, 2)
+    ours = training_distributions(policy, params, seen.observations)
+    gap = jnp.abs(policy.distribution.log_ratio(ours, seen.distributions, seen.actions))
+    assert gap.shape == (TRIALS, HORIZON)
     assert gap.max() <= policy.config.core.log_prob_tolerance
+    assert jnp.abs(ours - seen.distributions).max() <= policy.config.core.log_prob_tolerance
     # They would not agree by chance: the policy has opinions, and they depend on what it sees.
-    assert seen.log_probs.std(axis=(0, 1)).min() > 0.01
+    assert seen.distributions.std(axis=(0, 1)).min() > 0.01
 
 
 def test_a_wrong_memory_would_be_noticed():
@@ -38,12 +41,12 @@ def test_a_wrong_memory_would_be_noticed():
     replay = jax.jit(jax.vmap(partial(jax.lax.scan, partial(policy.step, params["actor"]))))
     fresh = jnp.zeros_like(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(TRIALS)))
     carry, logits = replay(fresh, seen.observations)
-    np.testing.assert_allclose(jax.nn.log_softmax(logits), seen.log_probs, atol=1e-5)
+    np.testing.assert_allclose(jax.nn.log_softmax(logits), seen.distributions, atol=1e-5)
     stale = jax.nn.log_softmax(replay(carry, seen.observations)[1])
-    assert jnp.abs(stale - seen.log_probs).max() > 1e-3
+    assert jnp.abs(stale - seen.distributions).max() > 1e-3
     # Time and batch mixed up by a reshape.
     mixed = seen.observations.reshape(HORIZON, TRIALS, -1).swapaxes(0, 1)
-    assert jnp.abs(training_log_probs(policy, params, mixed) - seen.log_probs).max() > 1e-3
+    assert jnp.abs(training_distributions(policy, params, mixed) - seen.distributions).max() > 1e-3
 
 
 def test_actions_follow_the_policy():
@@ -53,7 +56,7 @@ def test_actions_follow_the_policy():
     seen = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
         make_env(), policy, params["actor"], keys
     )
-    probability = np.exp(seen.log_probs)[..., 1]
+    probability = np.exp(seen.distributions)[..., 1]
     surprise = seen.actions - probability
     error = np.sqrt((probability * (1 - probability)).sum())
     assert abs(surprise.sum()) <= 4 * error
@@ -71,6 +74,19 @@ def test_a_batch_records_whole_trials():
     reward = seen.observations[:, 1:, LAYOUT["previous_reward"]][..., 0]
     np.testing.assert_array_equal(reward, seen.rewards[:, :-1])
     np.testing.assert_allclose(metrics["mean_return"], seen.rewards.sum(1).mean(), rtol=1e-5)
+
+
+def test_the_environment_gets_the_squashed_action():
+    """What the next observation tells of the last action, and its reward, are those of a = c + w tanh(u)."""
+    policy, _, batch, _ = collected(family=BOX)
+    seen = batch.trajectory
+    action = policy.distribution.to_env(seen.actions)
+    assert (seen.actions != action).all()
+    low, high = (np.array(bound) for bound in (policy.distribution.low, policy.distribution.high))
+    assert ((action >= low) & (action <= high)).all()
+    told = seen.observations[:, 1:, make_env(family=BOX).layout["previous_action"]]
+    np.testing.assert_allclose(told, action[:, :-1], atol=1e-6)
+    np.testing.assert_allclose(seen.rewards, -((action - np.array(BOX.target)) ** 2).sum(-1), atol=1e-6)
 
 
 def test_advantages_and_their_metrics_equal_the_twins():

@@ -6,7 +6,7 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
 from tests.conformance.trees import assert_close
-from tests.ppo.setting import CONFIG, HORIZON, collected, configure
+from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, collected, configure
 from tests.reference import outer
 
 
@@ -23,10 +23,10 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     config = configure(clip=clip, normalise_advantages=normalise)
     loss, metrics = ppo.actor_loss(config, policy, actor, batch, jnp.float32(entropy_bonus))
     seen = batch.trajectory
-    logits = np.asarray(jax.vmap(policy.logits, in_axes=(None, 0))(actor, seen.observations))
+    logits = np.asarray(jax.vmap(policy.outputs, in_axes=(None, 0))(actor, seen.observations))
     expected = outer.ppo_loss(
         logits,
-        seen.log_probs,
+        seen.distributions,
         np.asarray(seen.actions),
         batch.advantages,
         clip=clip,
@@ -35,7 +35,7 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     )
     found = (loss, metrics["actor_loss"], metrics["entropy"], metrics["max_abs_log_ratio"])
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-6)
-    change = jax.nn.log_softmax(logits) - seen.log_probs
+    change = jax.nn.log_softmax(logits) - seen.distributions
     ratio = np.exp(np.take_along_axis(np.asarray(change), np.asarray(seen.actions)[..., None], -1))
     clipped = np.mean(np.abs(ratio - 1) > clip)
     assert 0.05 < clipped < 0.95  # both branches matter here
@@ -58,26 +58,57 @@ def test_critic_loss_equals_its_twin(scale):
 def test_mean_kl_equals_its_twin():
     policy, params, batch, _ = collected()
     actor = moved(params["actor"], 0.3)
-    logits = jax.vmap(policy.logits, in_axes=(None, 0))(actor, batch.trajectory.observations)
-    expected = outer.kl(batch.trajectory.log_probs, logits).mean()
+    logits = jax.vmap(policy.outputs, in_axes=(None, 0))(actor, batch.trajectory.observations)
+    expected = outer.kl(batch.trajectory.distributions, logits).mean()
     assert expected > 0.01
     np.testing.assert_allclose(ppo.mean_kl(policy, actor, batch.trajectory), expected, rtol=1e-4)
     assert abs(ppo.mean_kl(policy, params["actor"], batch.trajectory)) < 1e-6
 
 
+def test_a_box_policy_is_held_to_the_same_loss():
+    """The actor's loss and the KL are made of the densities of the actions as the environment took them."""
+    policy, params, batch, _ = collected(family=BOX)
+    actor = moved(params["actor"], 0.1)
+    config = configure(normalise_advantages=False)
+    loss, metrics = ppo.actor_loss(config, policy, actor, batch, jnp.float32(0.3))
+    seen, bounds = batch.trajectory, list(zip(policy.distribution.low, policy.distribution.high, strict=True))
+    outputs = jax.vmap(policy.outputs, in_axes=(None, 0))(actor, seen.observations)
+    actions = np.asarray(policy.distribution.to_env(seen.actions), float)
+
+    def log_density(parameters):
+        mean, log_std = np.split(np.asarray(parameters, float), 2, axis=-1)
+        return sum(
+            outer.squashed_log_density(actions[..., i], mean[..., i], np.exp(log_std[..., i]), *bounds[i])
+            for i in range(2)
+        )
+
+    distributions = policy.distribution.parameters(outputs)
+    log_ratio = log_density(distributions) - log_density(seen.distributions)
+    ratio, advantages = np.exp(log_ratio), np.asarray(batch.advantages, float)
+    surrogate = np.minimum(ratio * advantages, np.clip(ratio, 0.8, 1.2) * advantages).mean()
+    entropy = np.mean(policy.distribution.entropy(distributions))
+    found = (loss, metrics["actor_loss"], metrics["entropy"], metrics["max_abs_log_ratio"])
+    expected = (-surrogate - 0.3 * entropy, -surrogate, entropy, np.abs(log_ratio).max())
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    assert 0.05 < np.mean(np.abs(ratio - 1) > 0.2) < 0.95  # both branches matter here
+    kl = policy.distribution.kl(seen.distributions, distributions).mean()
+    np.testing.assert_allclose(ppo.mean_kl(policy, actor, seen), kl, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("core", CORES)
-def test_the_first_gradient_is_the_plain_policy_gradient(core):
-    policy, params, batch, _ = collected(core)
+def test_the_first_gradient_is_the_plain_policy_gradient(core, family):
+    policy, params, batch, _ = collected(core, family=FAMILIES[family])
     config = configure(normalise_advantages=False)
 
     def surrogate(actor):
         return ppo.actor_loss(config, policy, actor, batch, jnp.float32(0.0))[0]
 
     def plain(actor):
-        logits = jax.vmap(policy.logits, in_axes=(None, 0))(actor, batch.trajectory.observations)
-        log_p = jax.nn.log_softmax(logits)
-        chosen = jnp.take_along_axis(log_p, batch.trajectory.actions[..., None], -1)[..., 0]
-        return -(chosen * batch.advantages).mean()
+        outputs = jax.vmap(policy.outputs, in_axes=(None, 0))(actor, batch.trajectory.observations)
+        parameters = policy.distribution.parameters(outputs)
+        log_probs = policy.distribution.log_prob(parameters, batch.trajectory.actions)
+        return -(log_probs * batch.advantages).mean()
 
     gradient, expected = (jax.jit(jax.grad(loss))(params["actor"]) for loss in (surrogate, plain))
     assert max(jnp.abs(leaf).max() for leaf in jax.tree.leaves(expected)) > 0.01

@@ -112,8 +112,9 @@ def test_the_reported_log_ratio_is_that_of_the_first_minibatch():
     """Seen on a batch whose rollout logits are another policy's, so that each trial has its own figure."""
     policy, params, batch, _ = collected()
     seen = batch.trajectory
-    noise = jax.random.normal(jax.random.key(8), seen.log_probs.shape)
-    batch = batch.replace(trajectory=seen.replace(log_probs=jax.nn.log_softmax(seen.log_probs + noise)))
+    noise = jax.random.normal(jax.random.key(8), seen.distributions.shape)
+    noisy = jax.nn.log_softmax(seen.distributions + noise)
+    batch = batch.replace(trajectory=seen.replace(distributions=noisy))
 
     def of_trials(batch):
         return float(

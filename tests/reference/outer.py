@@ -1,6 +1,7 @@
 """The outer RL, in loops over float64 (Schulman et al. 2016 and 2017; design, section 7)."""
 
 import numpy as np
+from scipy.stats import norm
 
 
 def log_softmax(logits):
@@ -73,3 +74,18 @@ class Adam:
         m_hat, v_hat = self.m / (1 - 0.9**self.t), self.v / (1 - 0.999**self.t)
         self.parameter = self.parameter - learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return self.parameter
+
+
+def squashed_log_density(a, mean, std, low, high):
+    """log density at a of c + w tanh(u), u ~ Normal(mean, std²), in one dimension, by change of variable."""
+    half = (high - low) / 2
+    x = (a - (low + high) / 2) / half
+    return norm.logpdf(np.arctanh(x), mean, std) - np.log(half) - np.log1p(-(x**2))
+
+
+def squashed_mean(function, mean, std, low, high, points=200_001):
+    """E function(a) = ∫ function(a) density(a) da over ten standard deviations, by the trapezium rule."""
+    u = np.linspace(mean - 10 * std, mean + 10 * std, points)
+    # Near a bound 1 − tanh² is lost to rounding, so the edge of what float64 resolves is left out.
+    a = (low + high) / 2 + (high - low) / 2 * np.tanh(u[np.abs(u) < 15])
+    return np.trapezoid(function(a) * np.exp(squashed_log_density(a, mean, std, low, high)), a)

@@ -1,5 +1,6 @@
 """The agent on disk."""
 
+import dataclasses
 import shutil
 
 import jax
@@ -8,9 +9,13 @@ import pytest
 import safetensors.numpy
 
 from rl3_jax import ConfigError, load_agent, make_config, training
+from rl3_jax.policies import SquashedGaussian
 from rl3_jax.run.agent import save_agent
+from rl3_jax.tasks import FAMILIES
 from rl3_jax.training.evaluate import held_out_rewards, held_out_tasks
 from rl3_jax.training.streams import Purpose, stream, task_keys
+from tests.conformance.cores import opinionated
+from tests.probes import Aim
 from tests.run import tiny
 
 
@@ -73,6 +78,24 @@ def test_every_policy_survives_the_disk(tmp_path, preset, policy):
     agent = load_agent(tmp_path)
     jax.tree.map(np.testing.assert_array_equal, agent.params, params)
     assert (agent.env, agent.policy, agent.iteration) == (config.env, config.network, 7)
+
+
+def test_an_agent_for_a_box_survives_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "aim", Aim)
+    config = dataclasses.replace(tiny.CONFIG, task=Aim(target=(0.2, 0.3)))
+    params = opinionated(config.network.init(jax.random.key(3)))["actor"]
+    save_agent(tmp_path / "agent", config, params, 7)
+    agent = load_agent(tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, agent.params, params)
+    assert (agent.env, agent.policy, agent.iteration) == (config.env, config.network, 7)
+    assert isinstance(agent.policy.distribution, SquashedGaussian)
+    keys = jax.random.split(jax.random.key(0), 300)
+    observation = jax.numpy.ones(agent.env.observation_size)
+    _, actions = jax.vmap(lambda key: agent.act(agent.init_carry(), observation, key))(keys)
+    assert jax.vmap(agent.env.action_space().contains)(actions).all()
+    # As often above the greedy action as below it.
+    _, greedy = agent.act(agent.init_carry(), observation, keys[0], greedy=True)
+    assert (np.abs((actions > greedy).mean(0) - 0.5) < 0.12).all()
 
 
 def test_what_is_no_agent_is_refused(finished, tmp_path):

@@ -1,14 +1,17 @@
 import dataclasses
+import math
 
 import jax
+import numpy as np
 import pytest
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.policies import PolicyConfig
+from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import EvaluationConfig, TrainConfig, task_set_hash
 from rl3_jax.trial import METHODS, Features
+from tests.probes import Aim
 from tests.training.setting import CONFIG, configure
 
 
@@ -78,3 +81,17 @@ def test_the_largest_seeds_work(seed, evaluation_seed):
 def test_other_seeds_are_refused(seed, evaluation_seed):
     problems = configure(seed=seed, evaluation=EvaluationConfig(seed=evaluation_seed)).problems()
     assert [problem.split()[0] for problem in problems] == ["evaluation.seed", "seed"]
+
+
+def test_the_policy_draws_what_the_family_takes():
+    assert configure().network.distribution == Categorical(2)
+    box = configure(task=Aim())
+    assert box.problems() == []
+    expected = SquashedGaussian((-1.0, 0.0), (1.0, 0.4))
+    np.testing.assert_allclose(box.network.distribution.high, expected.high, rtol=1e-6)
+    # It is the same one in the midst of a compilation, where arrays have no values.
+    found = []
+    jax.jit(lambda: found.append(box.network))()
+    assert found == [box.network]
+    (problem,) = configure(task=Aim(high=math.inf)).problems()
+    assert "bounds [-1.0, 0.0] and [inf" in problem

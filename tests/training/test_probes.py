@@ -13,7 +13,7 @@ from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import method_features
-from tests.probes import Chain, FirstArmPays, OneArmPays
+from tests.probes import Aim, Chain, FirstArmPays, OneArmPays
 from tests.training.setting import run
 
 QUICK = PPOConfig(
@@ -79,6 +79,16 @@ def test_critic_learns_the_discounted_value(discount, scale):
     )
     np.testing.assert_allclose(values, np.tile(discount ** np.arange(3.0, -1, -1), (3, 1)), atol=0.05)
     np.testing.assert_allclose(batch.trajectory.rewards.sum(1), 1.0)
+
+
+@pytest.mark.parametrize("target", [(0.5, 0.1), (1.0, 0.2)], ids=["inside", "at a bound"])
+def test_actor_finds_the_point_of_a_box(target):
+    """Uniform actions get −0.6 a step or less; the optimum is 0."""
+    config = configure(Aim(target=target), 8, iterations=50, kl_limit=0.1)
+    state, rows = train(config)
+    assert rows[0]["mean_return"] < -4.0
+    assert held_out_return(config, state) > -0.3
+    assert held_out_return(config, state, greedy=True) > -0.1
 
 
 @pytest.mark.parametrize(
