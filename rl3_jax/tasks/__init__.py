@@ -2,6 +2,7 @@
 
 from rl3_jax.tasks.bandit import Bandit, BanditTask
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task, TaskFamily
+from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
 from rl3_jax.tasks.mdp import MdpTask, RandomMdp
 from rl3_jax.tasks.registry import FAMILIES, make_family
 
@@ -12,6 +13,8 @@ __all__ = [
     "Bandit",
     "BanditTask",
     "ConcreteState",
+    "Gridworld",
+    "GridworldTask",
     "MdpTask",
     "RandomMdp",
     "TabularFamily",

@@ -6,9 +6,10 @@ from typing import Any
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.tasks.bandit import Bandit
 from rl3_jax.tasks.base import TaskFamily
+from rl3_jax.tasks.gridworld import Gridworld
 from rl3_jax.tasks.mdp import RandomMdp
 
-FAMILIES: dict[str, type[TaskFamily]] = {family.family: family for family in (Bandit, RandomMdp)}
+FAMILIES: dict[str, type[TaskFamily]] = {family.family: family for family in (Bandit, RandomMdp, Gridworld)}
 
 
 def make_family(name: str, **options: Any) -> TaskFamily:

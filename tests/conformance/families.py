@@ -1,15 +1,19 @@
 """Conformance of a task family."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gymnax.environments import spaces
 
-from rl3_jax.tasks import FAMILIES, make_family
+from rl3_jax.tasks import FAMILIES, UNLIMITED, make_family
 from tests.conformance.trees import assert_close, assert_finite, at, differs, signature
 
 NUM_TASKS = 4
+ENDLESS = 40
+"""Steps that are taken of an episode without end."""
 
 
 def check_family(family):
@@ -42,13 +46,14 @@ def _check_tasks(family, tasks):
     assert all(differs(at(tasks, 0), at(tasks, other)) for other in range(1, NUM_TASKS))
     again = jax.vmap(family.sample_task)(jax.random.split(jax.random.key(0), NUM_TASKS))
     assert not differs(tasks, again)
-    assert (tasks.max_steps_in_episode == family.episode_length).all()
+    assert (tasks.max_steps_in_episode == (family.episode_length or UNLIMITED)).all()
 
 
 def _check_spaces(family, task):
     """The spaces of observation, action and state hold what they should."""
-    assert family.action_space(task).n == family.num_actions
-    assert family.observation_space(task).n == family.num_states
+    actions, seen = family.action_space(task), family.observation_space(task)
+    assert isinstance(actions, spaces.Box) or actions.n == family.num_actions
+    assert isinstance(seen, spaces.Box) or seen.n == family.num_states
     observation, state = family.reset_env(jax.random.key(1), task)
     assert family.observation_space(task).contains(observation)
     assert family.state_space(task).contains(state)
@@ -67,7 +72,8 @@ def _walk(family, key, task):
         truncated = family.is_truncated(next_state, task)
         return next_state, (action, observation, next_state, reward, terminated, truncated, info)
 
-    return observation, state, jax.lax.scan(step, state, jax.random.split(key, family.episode_length))[1]
+    keys = jax.random.split(key, family.episode_length or ENDLESS)
+    return observation, state, jax.lax.scan(step, state, keys)[1]
 
 
 def _check_steps(family, tasks):
@@ -85,16 +91,32 @@ def _check_steps(family, tasks):
     assert jax.vmap(jax.vmap(family.observation_space().contains))(observations).all()
     assert jax.vmap(jax.vmap(family.state_space().contains))(states).all()
     np.testing.assert_array_equal(info["discount"], 1.0 - terminated)
+    _check_table(family, tasks, actions, states)
     # An episode runs out at its length at the latest, and not before unless it terminates.
-    assert (terminated | truncated)[:, -1].all()
+    assert (terminated | truncated)[:, -1].all() or family.episode_length is None
     assert not truncated[:, :-1].any()
+
+
+def _check_table(family, tasks, actions, states):
+    """Object-level RL gets an action and a state of its table, both within what the family says."""
+    table = jax.vmap(jax.vmap(family.table_action))(actions)
+    assert ((table >= 0) & (table < family.num_actions)).all()
+    at = jax.vmap(jax.vmap(family.concrete, in_axes=(0, None)))(states, tasks)
+    assert (at.index is not None) == (family.num_states > 0)
+    if at.index is not None:
+        assert ((at.index >= 0) & (at.index < family.num_states)).all()
+    if at.coordinates is not None:
+        assert at.coordinates.shape[2:] == (len(family.coordinate_bounds),)
+        assert len(family.tiles) == (0 if family.num_states else len(family.coordinate_bounds))
 
 
 def _check_gymnax_step(family, task):
     """gymnax's own `step` returns six values and starts a new episode where one ended."""
+    length = min(family.episode_length or ENDLESS, 6)
+    task = dataclasses.replace(task, max_steps_in_episode=length)
     key = jax.random.key(3)
     observation, state = family.reset(key, task)
-    for _ in range(2 * family.episode_length + 1):
+    for _ in range(2 * length + 1):
         key, key_action, key_step = jax.random.split(key, 3)
         old = state
         action = family.action_space(task).sample(key_action)
@@ -104,7 +126,8 @@ def _check_gymnax_step(family, task):
         assert family.observation_space(task).contains(info["final_observation"])
         if terminated or truncated:
             assert state.time == 0
-            assert observation == family.reset_env(key, task)[0]
+            fresh = family.reset_env(jax.random.split(key_step)[1], task)[0]
+            np.testing.assert_allclose(observation, fresh, rtol=1e-6)
         else:
             assert state.time == old.time + 1
-            assert observation == info["final_observation"]
+            np.testing.assert_array_equal(observation, info["final_observation"])

@@ -1,0 +1,221 @@
+"""Gridworld navigation (design, section 4; paper, section 6)."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from gymnax.environments import spaces
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task
+from rl3_jax.tasks.gridworld_layout import (
+    DANGER,
+    LAYOUTS,
+    OBSTACLE,
+    WARNING,
+    WATER,
+    Layout,
+    draw_tiles,
+)
+from rl3_jax.tasks.gridworld_planning import (
+    dynamics,
+    episode_values,
+    is_absorbing,
+    path_length,
+    tile_reward,
+)
+
+ACTIONS = ("stay", "north", "east", "south", "west")
+"""What each action means."""
+STEPS_ROW, STEPS_COLUMN = (0, -1, 0, 1, 0), (0, 0, 1, 0, -1)
+"""How far each action goes."""
+RETURN_STEPS = 100
+"""Steps of the optimal return by which grids are accepted."""
+LEAST_RETURN, LARGEST_RETURN = 50.0, 100.0
+"""Bounds on that return."""
+
+
+@struct.dataclass
+class GridworldTask(Task):
+    """One grid.
+
+    Attributes:
+      tiles: [S] code of each cell's tile.
+      p_slip: [] probability that a move slips, on all tiles but water.
+      accepted: [] whether the grid is one of the distribution; if not, every reward is NaN.
+      max_steps_in_episode: `UNLIMITED`.
+    """
+
+    tiles: Int[Array, " S"] = struct.field(default=None)  # gymnax's field has a default
+    p_slip: Float[Array, ""] = struct.field(default=None)
+    accepted: Bool[Array, ""] = struct.field(default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gridworld(TabularFamily[GridworldTask]):
+    """Gridworld navigation: from the centre to the goal, round obstacles, water and dangers.
+
+    Five actions: stay, N, E, S, W. Cell s lies in row s // side and column s % side. The policy sees the
+    row and the column, from one, as fractions of the side. Goal and dangers end an episode, which may else
+    last the whole trial.
+
+    Attributes:
+      attempts: candidate grids that are drawn before sampling fails.
+    """
+
+    family: ClassVar[str] = "gridworld"
+    variations: ClassVar[tuple[str, ...]] = tuple(LAYOUTS)
+
+    variation: str = "11x11"
+    attempts: int = 100
+
+    @property
+    def layout(self) -> Layout:
+        """Parameters of the variation."""
+        return LAYOUTS[self.variation]
+
+    @property
+    def num_states(self) -> int:
+        """Number of cells S."""
+        return self.layout.num_cells
+
+    @property
+    def num_actions(self) -> int:
+        """Five."""
+        return len(ACTIONS)
+
+    @property
+    def num_successors(self) -> int:
+        """A cell and its four neighbours."""
+        return 5
+
+    @property
+    def episode_length(self) -> None:
+        """None: an episode may last the whole trial."""
+        return None
+
+    @property
+    def start_state(self) -> int:
+        """The cell in the centre."""
+        return self.layout.centre
+
+    @property
+    def coordinate_bounds(self) -> tuple[tuple[float, float], ...]:
+        """Least and largest row/side and column/side, half a cell beyond the outermost centres."""
+        half = 0.5 / self.layout.side
+        return ((half, 1.0 + half),) * 2
+
+    @property
+    def neighbour_radius(self) -> float:
+        """Just above the distance 1/side of two cells that share an edge (design, section 5.4)."""
+        return {11: 0.1, 13: 0.08}[self.layout.side]
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        found = super().problems()
+        if self.attempts < 1:
+            found.append(f"attempts is {self.attempts}; sampling a grid takes at least 1")
+        return found
+
+    def sample_task(self, key: PRNGKeyArray) -> GridworldTask:
+        """Draw the first candidate grid that is accepted, of at most `attempts`.
+
+        If none is, the task says so: `accepted` is False and every reward NaN. The key is consumed.
+        """
+
+        def try_again(carry: tuple[GridworldTask, Array]) -> Array:
+            task, tried = carry
+            return ~task.accepted & (tried < self.attempts)
+
+        def candidate(carry: tuple[GridworldTask, Array]) -> tuple[GridworldTask, Array]:
+            _, tried = carry
+            return self.sample_candidate(jax.random.fold_in(key, tried)), tried + 1
+
+        none = GridworldTask(
+            tiles=jnp.zeros(self.num_states, jnp.int8),
+            p_slip=jnp.float32(self.layout.p_slip),
+            accepted=jnp.bool_(False),
+            max_steps_in_episode=UNLIMITED,
+        )
+        return jax.lax.while_loop(try_again, candidate, (none, jnp.int32(0)))[0]
+
+    def sample_candidate(self, key: PRNGKeyArray) -> GridworldTask:
+        """Draw one grid, accepted or not. The key is consumed.
+
+        A grid is accepted if the optimal undiscounted 100-step return lies within [50, 100]; and if there
+        was a place for each danger, which the reference would look for without end.
+        """
+        tiles, placed = draw_tiles(self.layout, key)
+        task = GridworldTask(
+            tiles=tiles,
+            p_slip=jnp.float32(self.layout.p_slip),
+            accepted=placed,
+            max_steps_in_episode=UNLIMITED,
+        )
+        best = self.optimal_return(task)
+        within = (best >= LEAST_RETURN) & (best <= LARGEST_RETURN)
+        return dataclasses.replace(task, accepted=placed & within)
+
+    def optimal_return(self, task: GridworldTask) -> Float[Array, ""]:
+        """Return the optimal undiscounted 100-step return of one episode."""
+        grid = dynamics(task.tiles, task.p_slip)
+        return episode_values(grid, RETURN_STEPS)[self.start_state]
+
+    def statistics(self, tasks: GridworldTask) -> dict[str, Float[Array, " N"]]:
+        """Return numbers that characterise each of N grids; NaN for those that are not accepted."""
+
+        def of_accepted(numbers: Array) -> Array:
+            return jnp.where(tasks.accepted, numbers, jnp.nan)
+
+        def tiles_of(kind: int) -> Array:
+            return of_accepted((tasks.tiles == kind).sum(axis=1))
+
+        lengths = jax.vmap(lambda tiles: path_length(tiles, self.start_state))(tasks.tiles)
+        return {
+            "acceptance_rate": tasks.accepted.astype(jnp.float32),
+            "optimal_return": of_accepted(jax.vmap(self.optimal_return)(tasks)),
+            "obstacle_density": tiles_of(OBSTACLE) / self.num_states,
+            "water_tiles": tiles_of(WATER),
+            "danger_tiles": tiles_of(DANGER),
+            "warning_tiles": tiles_of(WARNING),
+            "path_length": of_accepted(lengths),
+        }
+
+    def get_obs(
+        self, state: TabularState, params: GridworldTask | None = None, key: PRNGKeyArray | None = None
+    ) -> Float[Array, "2"]:
+        """Return (row/side, column/side), from one."""
+        del params, key
+        side = self.layout.side
+        return (jnp.stack([state.s // side, state.s % side]) + 1) / side
+
+    def observation_space(self, params: GridworldTask | None = None) -> spaces.Box:
+        """Two numbers above 0 and up to 1."""
+        del params
+        return spaces.Box(0.0, 1.0, (2,))
+
+    def concrete(self, state: TabularState, task: GridworldTask) -> ConcreteState:
+        """Return the cell and its coordinates."""
+        return ConcreteState(index=state.s, coordinates=self.get_obs(state, task))
+
+    def is_terminated(self, state: TabularState, params: GridworldTask) -> Bool[Array, ""]:
+        """Whether the goal or a danger was entered."""
+        return is_absorbing(params.tiles[state.s])
+
+    def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: GridworldTask):
+        """Move, or slip to the left or the right of the move. The key is consumed."""
+        side, tile = self.layout.side, params.tiles[state.s]
+        draw = jax.random.uniform(key)
+        p_slip = jnp.where(tile == WATER, 1.0, params.p_slip)
+        # Of the draws that slip, the lower half turns left: 90° are one action on, N E S W N.
+        turn = jnp.where(draw < p_slip, jnp.where(draw < 0.5 * p_slip, -1, 1), 0)
+        move = jnp.where(action == 0, 0, (action - 1 + turn) % 4 + 1)
+        row = state.s // side + jnp.array(STEPS_ROW)[move]
+        column = state.s % side + jnp.array(STEPS_COLUMN)[move]
+        inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
+        ahead = jnp.where(inside, row * side + column, state.s)
+        next_s = jnp.where(params.tiles[ahead] == OBSTACLE, state.s, ahead)
+        reward = jnp.where(params.accepted, tile_reward(params.tiles[next_s]), jnp.nan)
+        return self._arrive(state, next_s, reward, params)
