@@ -169,6 +169,8 @@ class Tiling(Fixed):
                 f"abstraction.bins has {len(self.bins)} numbers, but a state has {len(space.bounds)}"
                 " coordinates; give one number of tiles for each"
             ]
+        if not all(math.isfinite(bound) for pair in space.bounds for bound in pair):
+            return [f"abstraction is tiling, but coordinates lie in {space.bounds}; tiles need finite bounds"]
         return []
 
     def num_states(self, space: StateSpace) -> int:

@@ -27,12 +27,16 @@ def test_the_registry_names_families_that_exist():
     assert set(BASELINES) <= set(FAMILIES)
 
 
-CASES = [(family, name) for family in FAMILIES for name in make_baselines(family)]
+CASES = [
+    (family, variation, name)
+    for family, kind in FAMILIES.items()
+    for variation in kind.variations[:2]  # the others are no other programs
+    for name in make_baselines(family)
+]
 
 
-@pytest.mark.parametrize(("family", "name"), CASES)
-@pytest.mark.parametrize("variation", ["default", "ood"])
-def test_a_baseline_runs_and_its_trial_depends_on_its_own_task_and_key_alone(family, name, variation):
+@pytest.mark.parametrize(("family", "variation", "name"), CASES)
+def test_a_baseline_runs_and_its_trial_depends_on_its_own_task_and_key_alone(family, variation, name):
     env, tasks, keys = setting(family, variation, horizon=13)
     behaviour = make_baselines(family)[name]
     assert isinstance(behaviour, Behaviour)

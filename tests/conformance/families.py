@@ -22,7 +22,7 @@ def check_family(family):
     assert family == make_family(family.family, variation=family.variation)
     assert hash(family) == hash(make_family(family.family, variation=family.variation))
     assert family.name == f"{family.family}-{family.variation}"
-    tasks = jax.vmap(family.sample_task)(jax.random.split(jax.random.key(0), NUM_TASKS))
+    tasks = jax.jit(jax.vmap(family.sample_task))(jax.random.split(jax.random.key(0), NUM_TASKS))
     _check_tasks(family, tasks)
     _check_spaces(family, at(tasks, 0))
     _check_steps(family, tasks)
@@ -44,7 +44,7 @@ def _check_tasks(family, tasks):
     """Tasks are finite, differ with the key, and depend on nothing else."""
     assert_finite(tasks)
     assert all(differs(at(tasks, 0), at(tasks, other)) for other in range(1, NUM_TASKS))
-    again = jax.vmap(family.sample_task)(jax.random.split(jax.random.key(0), NUM_TASKS))
+    again = jax.jit(jax.vmap(family.sample_task))(jax.random.split(jax.random.key(0), NUM_TASKS))
     assert not differs(tasks, again)
     assert (tasks.max_steps_in_episode == (family.episode_length or UNLIMITED)).all()
 

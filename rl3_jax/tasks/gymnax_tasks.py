@@ -1,0 +1,329 @@
+"""Any gymnax environment as a task family (design, section 4)."""
+
+import dataclasses
+import functools
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from gymnax.environments import spaces
+from gymnax.environments.environment import Environment, EnvState
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
+
+Bounds = tuple[tuple[float, float], ...]
+"""Least and largest value of each number of a vector."""
+
+
+@struct.dataclass
+class GymnaxTask(Task):
+    """One task of a wrapped environment.
+
+    Attributes:
+      params: params of the environment.
+      fields: fields of the environment's state that belong to the task, by name.
+      max_steps_in_episode: the episode length, also in `params`.
+    """
+
+    params: Any = struct.field(default=None)  # gymnax's field has a default
+    fields: dict[str, Array] = struct.field(default_factory=dict)
+
+
+@struct.dataclass
+class GymnaxState(EnvState):
+    """State inside an episode of a wrapped environment.
+
+    Attributes:
+      time: [] steps taken in this episode.
+      wrapped: the environment's own state.
+      observation: the environment's own observation of it.
+    """
+
+    wrapped: Any
+    observation: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
+    """A gymnax environment whose params, or parts of whose state, are an unknown task.
+
+    A subclass makes the environment and overrides what does not fit it:
+
+    - how a task is drawn: `sample_params`; and `task_fields`, the fields of the environment's state that
+      are the task: drawn once, by its reset or by `sample_fields`, and put back where an episode starts;
+    - `shown`: what the policy sees of a state, which must not tell what is hidden;
+    - `located`: what object-level RL takes for the state, with `coordinate_bounds` and `tiles`;
+    - `action_bins`: as what the vectors of a Box of actions count for object-level RL;
+    - `num_successors`: how many table states follow one at most; it decides how fast planning is.
+
+    E.g. pendulums of unknown gravity:
+
+        @dataclasses.dataclass(frozen=True)
+        class Pendulums(GymnaxTasks):
+            family: ClassVar[str] = "pendulums"
+            tiles: ClassVar[tuple[int, ...]] = (8, 8, 8)
+            action_bins: tuple[int, ...] = (3,)
+
+            def make_environment(self):
+                return Pendulum()
+
+            def sample_params(self, key):
+                return EnvParams(g=jax.random.uniform(key, minval=5.0, maxval=15.0))
+
+    Attributes:
+      steps: episode length; 0 for the environment's own.
+      action_bins: into how many equal parts each dimension of a Box of actions is cut.
+    """
+
+    variations: ClassVar[tuple[str, ...]] = ("default",)
+    task_fields: ClassVar[tuple[str, ...]] = ()
+    """Names of the fields of the environment's state that are the task."""
+
+    steps: int = 0
+    action_bins: tuple[int, ...] = ()
+
+    def make_environment(self) -> Environment:
+        """Return the environment."""
+        raise NotImplementedError
+
+    def sample_params(self, key: PRNGKeyArray) -> Any:
+        """Draw params of the environment: its default ones, unless overridden. The key is consumed."""
+        del key
+        return self.environment.default_params
+
+    def sample_fields(self, key: PRNGKeyArray, params: Any) -> dict[str, Array]:
+        """Draw the fields of the state that are the task, by name. The key is consumed."""
+        if not self.task_fields:
+            return {}
+        _, state = self.environment.reset_env(key, params)
+        return {name: jnp.asarray(getattr(state, name)) for name in self.task_fields}
+
+    def shown(self, state: Any, observation: Any) -> Array:
+        """Return what the policy sees, given the environment's own state and observation: the latter."""
+        del state
+        return observation
+
+    def located(self, state: Any, observation: Any) -> Array:
+        """Return the integer or vector that is the state for object-level RL: what the policy sees."""
+        return self.shown(state, observation)
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """The environment, made once; its arrays are constants, also while JAX traces."""
+        with jax.ensure_compile_time_eval():
+            return self.make_environment()
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        found = super().problems()
+        if self.steps < 0:
+            found.append(f"steps is {self.steps}; it must be 0 (the environment's own) or above")
+        if any(number < 1 for number in self.action_bins):
+            found.append(f"action_bins is {self.action_bins}; each dimension needs at least 1 bin")
+        if found:
+            return found  # the rest needs the environment
+        return self._observation_problems() + self._action_problems()
+
+    @property
+    def episode_length(self) -> int:
+        """Steps after which an episode is truncated."""
+        return self.steps or int(self.environment.default_params.max_steps_in_episode)
+
+    @property
+    def num_states(self) -> int:
+        """Number of states S if they are integers, else 0."""
+        space = self.observation_space()
+        return space.n if isinstance(space, spaces.Discrete) else 0
+
+    @property
+    def num_actions(self) -> int:
+        """Number of actions, or of bins of a Box of actions."""
+        space = self.action_space()
+        return space.n if isinstance(space, spaces.Discrete) else math.prod(self.action_bins)
+
+    @property
+    def coordinate_bounds(self) -> Bounds:
+        """The bounds of what the policy sees, which may be infinite; none where it is an integer."""
+        space = self.observation_space()
+        return bounds_of(space) if isinstance(space, spaces.Box) else ()
+
+    def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
+        """The environment's actions, the same for all tasks."""
+        del params
+        return self._action_space
+
+    def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
+        """What the policy sees: the environment's own space, or vectors without bounds if `shown` is not."""
+        del params
+        return self._observation_space
+
+    def state_space(self, params: GymnaxTask | None = None) -> spaces.Dict:
+        """The steps within an episode; the environment's own state may have no space."""
+        del params
+        return spaces.Dict({"time": spaces.Discrete(self.episode_length + 1)})
+
+    def sample_task(self, key: PRNGKeyArray) -> GymnaxTask:
+        """Draw params, and the fields of a state that are the task. The key is consumed."""
+        key_params, key_fields = jax.random.split(key)
+        params = self.sample_params(key_params)
+        params = dataclasses.replace(params, max_steps_in_episode=self.episode_length)
+        fields = self.sample_fields(key_fields, params)
+        return GymnaxTask(params=params, fields=fields, max_steps_in_episode=self.episode_length)
+
+    def reset_env(self, key: PRNGKeyArray, params: GymnaxTask) -> tuple[Array, GymnaxState]:
+        """Start an episode of the task. The key is consumed."""
+        state = as_types(self._start(key, params), self._types)
+        return self.get_obs(state, params), state
+
+    def step_env(
+        self, key: PRNGKeyArray, state: GymnaxState, action: Action, params: GymnaxTask
+    ) -> tuple[Array, GymnaxState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        """Step the environment. The key is consumed."""
+        observation, wrapped, reward, terminated, info = self.environment.step_env(
+            key, state.wrapped, action, params.params
+        )
+        new = GymnaxState(time=state.time + 1, wrapped=wrapped, observation=observation)
+        new = as_types(new, self._types)
+        terminated = jnp.asarray(terminated, bool)
+        info = {**info, "discount": 1.0 - terminated.astype(jnp.float32)}
+        reward = jnp.asarray(reward, jnp.float32).reshape(())
+        return self.get_obs(new, params), new, reward, terminated, info
+
+    def get_obs(self, state: GymnaxState, params: Any = None, key: Any = None) -> Array:
+        """Return what the policy sees of a state."""
+        del params, key
+        seen = self.shown(state.wrapped, state.observation)
+        integer = isinstance(self.observation_space(), spaces.Discrete)
+        return jnp.asarray(seen, jnp.int32 if integer else jnp.float32)
+
+    def is_terminated(self, state: GymnaxState, params: GymnaxTask) -> Bool[Array, ""]:
+        """Whether the environment says that the state ends an episode."""
+        return jnp.asarray(self.environment.is_terminated(state.wrapped, params.params), bool)
+
+    def concrete(self, state: GymnaxState, task: GymnaxTask) -> ConcreteState:
+        """Return the state as object-level RL meets it."""
+        del task
+        at = jnp.asarray(self.located(state.wrapped, state.observation))
+        if self.num_states:
+            return ConcreteState(index=at.astype(jnp.int32), coordinates=None)
+        return ConcreteState(index=None, coordinates=at.astype(jnp.float32).ravel())
+
+    def table_action(self, action: Action) -> Int[Array, ""]:
+        """Return the action, or the bin of a vector counted along the last dimension first."""
+        space = self.action_space()
+        if isinstance(space, spaces.Discrete):
+            return jnp.asarray(action, jnp.int32)
+        return bin_of(jnp.asarray(action).ravel(), bounds_of(space), self.action_bins)
+
+    def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
+        """Return each number of the fields of the state that are the task."""
+        columns = {name: field.reshape(field.shape[0], -1) for name, field in tasks.fields.items()}
+        return {f"{name}_{i}": rows[:, i] for name, rows in columns.items() for i in range(rows.shape[1])}
+
+    def _start(self, key: PRNGKeyArray, task: GymnaxTask) -> GymnaxState:
+        """Return the first state of an episode, with numbers of whatever type the environment gives."""
+        key_reset, key_observe = jax.random.split(key)
+        observation, wrapped = self.environment.reset_env(key_reset, task.params)
+        if task.fields:
+            wrapped = dataclasses.replace(wrapped, **task.fields)
+            observation = self.environment.observe(key_observe, wrapped, None, task.params)
+        return GymnaxState(time=0, wrapped=wrapped, observation=observation)
+
+    @functools.cached_property
+    def _types(self) -> GymnaxState:
+        """Shape and type of each number of a state.
+
+        An environment may reset with Python's numbers, and step to another type of them. A scan needs one:
+        the wider of both.
+        """
+
+        def two_states(key):
+            task = self.sample_task(key)
+            state, space = self._start(key, task), self.action_space()
+            action = jnp.zeros(space.shape, space.dtype)
+            step = self.environment.step_env(key, state.wrapped, action, task.params)
+            return state, GymnaxState(time=state.time, wrapped=step[1], observation=step[0])
+
+        states = jax.eval_shape(two_states, jax.random.key(0))
+        return jax.tree.map(
+            lambda a, b: jax.ShapeDtypeStruct(a.shape, jnp.promote_types(a.dtype, b.dtype)), *states
+        )
+
+    @functools.cached_property
+    def _action_space(self) -> spaces.Discrete | spaces.Box:
+        """The environment's actions, with numbers for bounds."""
+        with jax.ensure_compile_time_eval():
+            return self.environment.action_space(self.sample_params(jax.random.key(0)))
+
+    @functools.cached_property
+    def _observation_space(self) -> spaces.Discrete | spaces.Box:
+        """What the policy sees, with numbers for bounds."""
+        with jax.ensure_compile_time_eval():
+            if type(self).shown is GymnaxTasks.shown:
+                return self.environment.observation_space(self.sample_params(jax.random.key(0)))
+            key = jax.random.key(0)
+            state = jax.eval_shape(lambda key: self._start(key, self.sample_task(key)), key)
+            seen = jax.eval_shape(self.shown, state.wrapped, state.observation)
+            return spaces.Box(-jnp.inf, jnp.inf, seen.shape)
+
+    def _observation_problems(self) -> list[str]:
+        """Return a message if the policy cannot see what the environment shows."""
+        space = self.observation_space()
+        if isinstance(space, (spaces.Discrete, spaces.Box)):
+            return []
+        return [f"{self.family} is observed as {space}; `shown` must make it one integer or vector"]
+
+    def _action_problems(self) -> list[str]:
+        """Return a message for each reason why actions do not fit their bins."""
+        space = self.action_space()
+        if isinstance(space, spaces.Discrete):
+            if not self.action_bins:
+                return []
+            return [f"action_bins is {self.action_bins}, but {self.family} has integer actions; give none"]
+        if not isinstance(space, spaces.Box):
+            return [f"the actions of {self.family} are {space}; they must be a Discrete or a Box"]
+        if len(self.action_bins) != math.prod(space.shape):
+            return [
+                f"action_bins has {len(self.action_bins)} numbers, but an action of {self.family} has"
+                f" {math.prod(space.shape)} dimensions; give one number of bins for each"
+            ]
+        if not np.isfinite(bounds_of(space)).all():
+            return [f"the actions of {self.family} have bounds {bounds_of(space)}; bins need finite ones"]
+        return []
+
+
+def as_types(tree: Any, types: Any) -> Any:
+    """Return a tree of numbers as arrays of the given types."""
+    return jax.tree.map(lambda x, kind: jnp.asarray(x, kind.dtype), tree, types)
+
+
+def bounds_of(space: spaces.Box) -> Bounds:
+    """Return the bounds of each number of a Box, in order; infinite where gymnax puts the largest float."""
+    with jax.ensure_compile_time_eval():
+        low, high = (
+            np.broadcast_to(np.asarray(bound, float), space.shape).ravel()
+            for bound in (space.low, space.high)
+        )
+    largest = np.finfo(np.float32).max
+    low, high = np.where(low <= -largest, -np.inf, low), np.where(high >= largest, np.inf, high)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def bin_of(x: Float[Array, " n"], bounds: Bounds, bins: tuple[int, ...]) -> Int[Array, ""]:
+    """Return the flat index Σ_i ⌊b_i (x_i − low_i)/(high_i − low_i)⌋ Π_{j>i} b_j of the bin of x.
+
+    Each factor ⌊…⌋ is clipped to [0, b_i − 1].
+
+    Args:
+      x: the vector.
+      bounds: (low_i, high_i) of each dimension.
+      bins: b_i bins along each dimension.
+    """
+    low, high = jnp.array(bounds).T
+    number = jnp.array(bins)
+    place = jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
+    return jnp.ravel_multi_index(tuple(place), bins, mode="clip")
