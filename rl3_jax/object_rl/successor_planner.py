@@ -11,7 +11,8 @@ from jaxtyping import Array, Bool, Float, Int
 from rl3_jax.object_rl.planner import SweepRule
 from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
 
-_WIDTHS = 8  # programs for different numbers of rows; more would sweep fewer idle rows, and compile longer
+_WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
+_UNROLLED = 4  # fixed sweeps up to so many are written out
 _LANES = 16  # a width is a multiple of this many rows, the float32 lanes of a wide register
 
 
@@ -30,30 +31,32 @@ class RowValues:
 
 @struct.dataclass
 class _Problem:
-    """What one planning reads, of the first W rows.
+    """What one planning reads.
 
     Attributes:
-      q: [A, W] values from which to start.
+      q: [A, N] values from which to start.
       untried: [] the same of pairs never tried.
-      successors: [K, W] rows; an entry not listed has count 0.
-      counts: [K, A, W] n(s,a,s').
-      visits: [A, W] n(s,a).
-      reward: [A, W] Σ_s' (n(s,a,s') + α) r̄(s,a,s').
-      met: [W] rows that were given to a state.
-      live: [W] rows of states met that are not absorbing.
+      met_before: [N] rows to which these values apply.
+      successors: [K, N] rows; an entry not listed has count 0.
+      counts: [K, A, N] n(s,a,s').
+      visits: [A, N] n(s,a).
+      reward: [A, N] Σ_s' (n(s,a,s') + α) r̄(s,a,s').
+      met: [N] rows that were given to a state.
+      live: [N] rows of states met that are not absorbing.
       any_unmet: [] whether there are states not met.
       num_unmet: [] states not met that count, float32.
       num_states: [] states that count, M, float32.
     """
 
-    q: Float[Array, "A W"]
+    q: Float[Array, "A N"]
     untried: Float[Array, ""]
-    successors: Int[Array, "K W"]
-    counts: Float[Array, "K A W"]
-    visits: Float[Array, "A W"]
-    reward: Float[Array, "A W"]
-    met: Bool[Array, " W"]
-    live: Bool[Array, " W"]
+    met_before: Bool[Array, " N"]
+    successors: Int[Array, "K N"]
+    counts: Float[Array, "K A N"]
+    visits: Float[Array, "A N"]
+    reward: Float[Array, "A N"]
+    met: Bool[Array, " N"]
+    live: Bool[Array, " N"]
     any_unmet: Bool[Array, ""]
     num_unmet: Float[Array, ""]
     num_states: Float[Array, ""]
@@ -87,8 +90,9 @@ def value_iteration(
     met = is_met(model)
     num_states = model.num_met if discovered else jnp.int32(model.row_of.shape[0])
     problem = _Problem(
-        q=jnp.where(met_before, start.q, start.untried),
+        q=start.q,
         untried=start.untried,
+        met_before=met_before,
         successors=model.successors,
         counts=model.counts,
         visits=model.visits,
@@ -102,7 +106,7 @@ def value_iteration(
     sweeps = partial(_sweeps, rule, discount, smoothing)
     rows = met.shape[0]
     if not model.compact or rows <= _LANES:
-        return sweeps(problem)
+        return sweeps(rows, problem)
     return _for_batches(sweeps, rows, 0)(model.num_met, problem)
 
 
@@ -112,9 +116,8 @@ def _for_batches(sweeps, rows: int, depth: int):
     widths = [*range(step, rows, step), rows]
 
     def of_width(width, problem):
-        part = {name: getattr(problem, name)[..., :width] for name in _OF_ROWS}
-        values = sweeps(problem.replace(**part))
-        return values.replace(q=jnp.pad(values.q, ((0, 0), (0, rows - width))))
+        values = sweeps(width, problem)
+        return values.replace(q=problem.q.at[:, :width].set(values.q))
 
     @jax.custom_batching.custom_vmap
     def plan(num_met, problem):
@@ -135,32 +138,35 @@ def _for_batches(sweeps, rows: int, depth: int):
     return plan
 
 
-_OF_ROWS = ("q", "successors", "counts", "visits", "reward", "met", "live")
-
-
-def _sweeps(rule: SweepRule, discount: float, smoothing: float, problem: _Problem) -> RowValues:
-    """Sweep one task."""
+def _sweeps(rule: SweepRule, discount: float, smoothing: float, width: int, problem: _Problem) -> RowValues:
+    """Sweep the first rows of one task, as many as `width`."""
 
     def backup(values):
+        # Slices are taken here, where they are read: taken before the loop they would be copies.
+        visits, successors = problem.visits[:, :width], problem.successors[:, :width]
         best = functools.reduce(jnp.maximum, values.q)
-        value = jnp.where(problem.live, best, 0.0)
+        value = jnp.where(problem.live[:width], best, 0.0)
         total = value.sum() + problem.num_unmet * values.untried
         # One slice [A, W] per successor, so that each is gathered once and not once an action.
-        successor_values = (value.at[row].get(mode="promise_in_bounds") for row in problem.successors)
-        products = (n * v for n, v in zip(problem.counts, successor_values, strict=True))
+        successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
+        products = (n[:, :width] * v for n, v in zip(problem.counts, successor_values, strict=True))
         expected = functools.reduce(jnp.add, products, smoothing * total)
         untried = discount / problem.num_states * total
-        tried = (problem.reward + discount * expected) / (problem.visits + smoothing * problem.num_states)
-        return RowValues(q=jnp.where(problem.visits > 0.0, tried, untried), untried=untried)
+        weight = visits + smoothing * problem.num_states
+        tried = (problem.reward[:, :width] + discount * expected) / weight
+        return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=untried)
 
-    values = RowValues(problem.q, problem.untried)
+    q = jnp.where(problem.met_before[:width], problem.q[:, :width], problem.untried)
+    values = RowValues(q, problem.untried)
     if rule.tolerance == 0.0:
-        return jax.lax.fori_loop(0, rule.max_sweeps, lambda _, values: backup(values), values)
+        return jax.lax.fori_loop(
+            0, rule.max_sweeps, lambda _, values: backup(values), values, unroll=rule.max_sweeps <= _UNROLLED
+        )
 
     def sweep(carry):
         k, values, _ = carry
         new = backup(values)
-        change = jnp.where(problem.met, jnp.abs(new.q - values.q), 0.0).max()
+        change = jnp.where(problem.met[:width], jnp.abs(new.q - values.q), 0.0).max()
         of_unmet = jnp.where(problem.any_unmet, jnp.abs(new.untried - values.untried), 0.0)
         return k + 1, new, jnp.maximum(change, of_unmet) >= rule.tolerance
 
