@@ -3,6 +3,7 @@
 from rl3_jax.object_rl.abstraction import Abstraction, Identity, StateSpace, Tiling
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
 from rl3_jax.object_rl.clusters import Clusters
+from rl3_jax.object_rl.dyna_q import DynaQ
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import QLearning
 from rl3_jax.object_rl.registry import ABSTRACTIONS, LEARNERS, make_learner
@@ -13,6 +14,7 @@ __all__ = [
     "Abstraction",
     "ActionValues",
     "Clusters",
+    "DynaQ",
     "Identity",
     "Learner",
     "ModelBased",

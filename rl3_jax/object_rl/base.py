@@ -1,10 +1,15 @@
 """The interface of the RL inside a trial: learners plug in here."""
 
 import dataclasses
+import math
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import jax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
+
+MAX_STATE_BYTES = 2**24
+"""What a learner may keep of one task: 16 MiB, 2 GiB for 128 tasks at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,3 +109,22 @@ class Learner(Protocol):
     def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""
         ...
+
+
+def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
+    """Return a message if what a learner keeps of one task is more than `MAX_STATE_BYTES`.
+
+    Args:
+      learner: the learner.
+      spec: sizes.
+      mend: how to need less, beside fewer states.
+    """
+    leaves = jax.tree.leaves(jax.eval_shape(lambda: learner.init(spec)))
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+    if size <= MAX_STATE_BYTES:
+        return []
+    return [
+        f"learner {learner.learner} would keep {size:,} bytes for each task, with {spec.num_states:,} states"
+        f" and {spec.num_actions:,} actions; at most {MAX_STATE_BYTES:,} are allowed: use fewer bins or"
+        f" tiles{mend}"
+    ]

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.object_rl import bandit_model, successor_model, successor_planner, tabular_model
 from rl3_jax.object_rl.bandit_model import BanditModel
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.planner import SweepRule, value_iteration
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
@@ -98,7 +98,8 @@ class ModelBased:
                 f"learner.planner is {self.planner}, but any number of states may follow one in this family;"
                 " use auto or dense"
             ]
-        return []
+        mend = "" if spec.num_successors else ", or learner q-learning"
+        return size_problems(self, spec, mend)
 
     def init(self, spec: TableSpec) -> State:
         """Return the state of a learner that has seen nothing."""

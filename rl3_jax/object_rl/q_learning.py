@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 
 
 @struct.dataclass
@@ -24,10 +24,8 @@ class QLearningState:
 
 
 @dataclasses.dataclass(frozen=True)
-class QLearning:
-    """One off-policy update a step: Q(s,a) ← Q(s,a) + η (r + γ max_a' Q(s',a') − Q(s,a)).
-
-    A truncated episode bootstraps from s', a terminated one does not.
+class QTable:
+    """What algorithms share that learn a table from single transitions.
 
     Attributes:
       discount: γ.
@@ -35,8 +33,6 @@ class QLearning:
       step_exponent: ω.
       initial_value: value of pairs never tried; above the true values it is optimistic.
     """
-
-    learner: ClassVar[str] = "q-learning"
 
     discount: float = 0.95
     step_size: float = 0.0
@@ -54,25 +50,46 @@ class QLearning:
             found.append(f"learner.step_exponent is {self.step_exponent}; it must be 0 or above")
         return found
 
+    def new_table(self, spec: TableSpec) -> QLearningState:
+        """Return the table before any experience."""
+        pairs = (spec.num_states, spec.num_actions)
+        return QLearningState(q=jnp.full(pairs, self.initial_value), counts=jnp.zeros(pairs))
+
+    def learn(self, table: QLearningState, transition: Transition) -> QLearningState:
+        """Return the table after Q(s,a) ← Q(s,a) + η (r + γ max_a' Q(s',a') − Q(s,a)); counts stay."""
+        s, a = transition.s, transition.a
+        eta = self.step_size or table.counts[s, a] ** -self.step_exponent
+        bootstrap = jnp.where(transition.terminated, 0.0, table.q[transition.next_s].max())
+        error = transition.r + self.discount * bootstrap - table.q[s, a]
+        return QLearningState(q=table.q.at[s, a].add(eta * error), counts=table.counts)
+
+    def learn_and_count(self, table: QLearningState, transition: Transition) -> QLearningState:
+        """Count the transition, then learn from it."""
+        counts = table.counts.at[transition.s, transition.a].add(1.0)
+        return self.learn(QLearningState(q=table.q, counts=counts), transition)
+
+
+@dataclasses.dataclass(frozen=True)
+class QLearning(QTable):
+    """One off-policy update a step.
+
+    A truncated episode bootstraps from s', a terminated one does not. Its fields are those of `QTable`.
+    """
+
+    learner: ClassVar[str] = "q-learning"
+
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
-        del spec
-        return []
+        return size_problems(self, spec, "") + error_problems(self.learner, spec)
 
     def init(self, spec: TableSpec) -> QLearningState:
         """Return the state of a learner that has seen nothing."""
-        pairs = (spec.num_states, spec.num_actions)
-        return QLearningState(q=jnp.full(pairs, self.initial_value), counts=jnp.zeros(pairs))
+        return self.new_table(spec)
 
     def update(self, spec: TableSpec, state: QLearningState, transition: Transition) -> QLearningState:
         """Update the value of one pair."""
         del spec
-        s, a = transition.s, transition.a
-        counts = state.counts.at[s, a].add(1.0)
-        eta = self.step_size or counts[s, a] ** -self.step_exponent
-        bootstrap = jnp.where(transition.terminated, 0.0, state.q[transition.next_s].max())
-        error = transition.r + self.discount * bootstrap - state.q[s, a]
-        return QLearningState(q=state.q.at[s, a].add(eta * error), counts=counts)
+        return self.learn_and_count(state, transition)
 
     def values(self, spec: TableSpec, state: QLearningState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
@@ -83,3 +100,10 @@ class QLearning:
         """Return 0: every transition is kept."""
         del spec, state
         return jnp.int32(0)
+
+
+def error_problems(learner: str, spec: TableSpec) -> list[str]:
+    """Return a message if standard errors are asked of a learner that has none."""
+    if not spec.standard_errors:
+        return []
+    return [f"learner {learner} has no standard errors; switch the feature off, or use learner model-based"]

@@ -4,10 +4,11 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl.abstraction import Abstraction, Identity, Tiling
 from rl3_jax.object_rl.base import Learner
 from rl3_jax.object_rl.clusters import Clusters
+from rl3_jax.object_rl.dyna_q import DynaQ
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import QLearning
 
-LEARNERS: dict[str, type[Learner]] = {learner.learner: learner for learner in (ModelBased, QLearning)}
+LEARNERS: dict[str, type[Learner]] = {learner.learner: learner for learner in (ModelBased, QLearning, DynaQ)}
 
 ABSTRACTIONS: dict[str, type[Abstraction]] = {
     abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Clusters)

@@ -48,6 +48,17 @@ def init(spec: TableSpec) -> TabularModel:
     )
 
 
+def count(model: TabularModel, transition: Transition) -> TabularModel:
+    """Count one transition, without the model that it implies."""
+    s, a, next_s = transition.s, transition.a, transition.next_s
+    return dataclasses.replace(
+        model,
+        counts=model.counts.at[s, a, next_s].add(1.0),
+        reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
+        absorbing=model.absorbing.at[next_s].max(transition.terminated),
+    )
+
+
 def update(spec: TableSpec, model: TabularModel, transition: Transition, smoothing: float) -> TabularModel:
     """Count one transition and refresh the row of its pair, or all rows where states are discovered.
 
@@ -58,12 +69,7 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, smoothi
       smoothing: α > 0.
     """
     s, a, next_s = transition.s, transition.a, transition.next_s
-    experience = dataclasses.replace(
-        model,
-        counts=model.counts.at[s, a, next_s].add(1.0),
-        reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
-        absorbing=model.absorbing.at[next_s].max(transition.terminated),
-    )
+    experience = count(model, transition)
     if spec.discovered:
         # A state met for the first time changes M, and so every row.
         counting = model.counting.at[jnp.stack([s, next_s])].set(True)

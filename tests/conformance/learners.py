@@ -15,6 +15,7 @@ NUM_TASKS, NUM_STEPS = 3, 60
 def check_learner(learner, spec):
     """Check one learner on tasks of one size."""
     assert learner.problems() == []
+    assert learner.table_problems(spec) == []
     assert hash(learner) == hash(type(learner)())
     fresh = learner.init(spec)
     assert_finite(fresh)
@@ -22,6 +23,7 @@ def check_learner(learner, spec):
     run = jax.jit(partial(_learn, learner, spec))
     final, tables = jax.vmap(run)(experience)
     assert_finite((final, tables))
+    np.testing.assert_array_equal(jax.vmap(lambda state: learner.dropped(spec, state))(final), 0)
     _check_values(spec, learner.values(spec, fresh, jnp.int32(0)), tables, experience)
     for task in range(NUM_TASKS):
         alone = run(at(experience, task))
@@ -38,9 +40,12 @@ def _random_experience(spec):
     keys = jax.random.split(jax.random.key(0), 4)
     shape = (NUM_TASKS, NUM_STEPS)
     one_step = spec.episode_length == 1
+    s = jax.random.randint(keys[0], shape, 0, spec.num_states - 1)
     next_s = jax.random.randint(keys[2], shape, spec.num_states - 1 if one_step else 0, spec.num_states)
+    if spec.num_successors:
+        next_s = (s + 1 + next_s % spec.num_successors) % spec.num_states
     return Transition(
-        s=jax.random.randint(keys[0], shape, 0, spec.num_states - 1),
+        s=s,
         a=jax.random.randint(keys[1], shape, 0, spec.num_actions),
         r=jax.random.normal(keys[3], shape),
         next_s=next_s,

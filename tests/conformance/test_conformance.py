@@ -10,6 +10,9 @@ TABLES = {
     "short episodes": TableSpec(num_states=4, num_actions=3, episode_length=10),
     "long episodes": TableSpec(num_states=4, num_actions=3, episode_length=100),
     "bandit": TableSpec(num_states=2, num_actions=3, episode_length=1, one_shot=True),
+    "few successors": TableSpec(5, 3, 10, num_successors=2, horizon=60),
+    "discovered states": TableSpec(5, 3, 100, discovered=True),
+    "few successors, discovered states": TableSpec(5, 3, 10, num_successors=2, discovered=True),
 }
 
 

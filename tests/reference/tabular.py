@@ -119,8 +119,12 @@ class QLearning:
         self.margin = np.inf
 
     def update(self, s, a, r, next_s, terminated):
-        """Update one pair; only termination stops the bootstrap."""
+        """Count a pair and update it."""
         self.n[s, a] += 1
+        self.learn(s, a, r, next_s, terminated)
+
+    def learn(self, s, a, r, next_s, terminated):
+        """Update one pair; only termination stops the bootstrap."""
         step_size = self.constant if self.constant is not None else self.n[s, a] ** -self.omega
         target = r if terminated else r + self.discount * self.q[next_s].max()
         self.q[s, a] = (1 - step_size) * self.q[s, a] + step_size * target
@@ -128,6 +132,41 @@ class QLearning:
     def values(self, s):
         """Q(s, ·) and n(s, ·)."""
         return self.q[s], self.n[s]
+
+
+class DynaQ(QLearning):
+    """Q-learning with updates from the pairs tried; `draws` gives a step's numbers [m, 2] that choose.
+
+    Successors are ordered by state, or as they were met after their state where `listed`.
+    """
+
+    def __init__(self, num_states, num_actions, *, draws, listed, **options):
+        super().__init__(num_states, num_actions, **options)
+        self.draws, self.listed = draws, listed
+        self.model = Model(num_states, num_actions, smoothing=0.0)
+        self.tried, self.met_after, self.steps = [], [[] for _ in range(num_states)], 0
+
+    def update(self, s, a, r, next_s, terminated):
+        """Learn from a transition, then from the model."""
+        super().update(s, a, r, next_s, terminated)
+        self.model.add(s, a, r, next_s, terminated)
+        if (s, a) not in self.tried:
+            self.tried.append((s, a))
+        if next_s not in self.met_after[s]:
+            self.met_after[s].append(next_s)
+        for which_pair, which_successor in np.asarray(self.draws(self.steps), float):
+            pair = self.tried[int(which_pair * len(self.tried))]
+            successor = self.successor(pair, which_successor)
+            mean = self.model.mean_reward(*pair, successor)
+            self.learn(*pair, mean, successor, self.model.absorbing[successor])
+        self.steps += 1
+
+    def successor(self, pair, draw):
+        """Draw s' in proportion to n(s,a,s')."""
+        n = self.model.n[pair]
+        order = self.met_after[pair[0]] if self.listed else range(len(n))
+        seen = np.repeat(order, n[order].astype(int))
+        return seen[int(draw * len(seen))]
 
 
 def optimal_q(transition, reward, discount):

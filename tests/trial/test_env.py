@@ -144,7 +144,10 @@ def test_make():
     [
         ({"family": "x"}, "unknown family 'x'"),
         ({"family": "mdp", "method": "rl4"}, "unknown method 'rl4'; choose from: rl2, rl3, rl3-coarse"),
-        ({"family": "mdp", "learner": "x"}, "unknown learner 'x'; choose from: model-based, q-learning"),
+        (
+            {"family": "mdp", "learner": "x"},
+            "unknown learner 'x'; choose from: dyna-q, model-based, q-learning",
+        ),
         ({"family": "mdp", "horizon": 0}, "horizon is 0"),
     ],
 )
