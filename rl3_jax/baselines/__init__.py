@@ -2,7 +2,21 @@
 
 from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
+from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
+from rl3_jax.baselines.learners import CertaintyEquivalence
 from rl3_jax.baselines.mdps import Clairvoyant, Psrl
 from rl3_jax.baselines.registry import make_baselines
 
-__all__ = ["Baseline", "BestArm", "Clairvoyant", "Psrl", "Random", "Thompson", "Ucb1", "make_baselines"]
+__all__ = [
+    "Baseline",
+    "BestArm",
+    "CertaintyEquivalence",
+    "Clairvoyant",
+    "ClairvoyantEpisode",
+    "ClairvoyantTrial",
+    "Psrl",
+    "Random",
+    "Thompson",
+    "Ucb1",
+    "make_baselines",
+]

@@ -2,15 +2,34 @@
 
 from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
+from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
+from rl3_jax.baselines.learners import CertaintyEquivalence
 from rl3_jax.baselines.mdps import Clairvoyant, Psrl
-from rl3_jax.tasks import Bandit, RandomMdp
+from rl3_jax.object_rl import ModelBased
+from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
 
 EVERYWHERE: dict[str, Baseline] = {"random": Random()}
 """Baselines for any family with discrete actions."""
 
 BASELINES: dict[str, dict[str, Baseline]] = {
-    Bandit.family: {"ucb1": Ucb1(), "thompson": Thompson(), "clairvoyant": BestArm()},
-    RandomMdp.family: {"psrl": Psrl(), "clairvoyant": Clairvoyant()},
+    Bandit.family: {
+        "certainty-equivalence": CertaintyEquivalence(epsilon=0.1),
+        "ucb1": Ucb1(),
+        "thompson": Thompson(),
+        "clairvoyant": BestArm(),
+    },
+    RandomMdp.family: {
+        "certainty-equivalence": CertaintyEquivalence(epsilon=0.1),
+        "psrl": Psrl(),
+        "clairvoyant": Clairvoyant(),
+    },
+    Gridworld.family: {
+        "certainty-equivalence": CertaintyEquivalence(
+            epsilon=0.0, learner=ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2)
+        ),
+        "clairvoyant-episode": ClairvoyantEpisode(),
+        "clairvoyant": ClairvoyantTrial(),
+    },
 }
 """Further baselines, family by family; a family without an entry has none."""
 

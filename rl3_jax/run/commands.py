@@ -144,7 +144,9 @@ class Baselines:
 
     family: Annotated[Positional[str], arg(metavar="FAMILY", help=_one_of(FAMILIES))]
     variation: Annotated[str | None, _optional("V", "of the task family; its base, if not given")] = None
-    horizon: Annotated[int, arg(metavar="H", help="trial length")] = 100
+    horizon: Annotated[int | None, _optional("H", "trial length; the family's usual one, if not given")] = (
+        None
+    )
     num_arms: Annotated[int | None, _optional("K", "of a bandit; 5 if not given")] = None
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
@@ -158,7 +160,8 @@ class Baselines:
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = task_set_problems(self.horizon, self.num_tasks, self.seed) + _json_problems(self.json)
+        horizon = 1 if self.horizon is None else self.horizon
+        found = task_set_problems(horizon, self.num_tasks, self.seed) + _json_problems(self.json)
         try:
             make_family(self.family, **self._options)
         except ConfigError as error:
@@ -168,9 +171,8 @@ class Baselines:
     def run(self) -> None:
         """Evaluate."""
         family = make_family(self.family, **self._options)
-        result = evaluate_baselines(
-            family, self.horizon, num_tasks=self.num_tasks, seed=self.seed, progress=True
-        )
+        horizon = family.trial_length if self.horizon is None else self.horizon
+        result = evaluate_baselines(family, horizon, num_tasks=self.num_tasks, seed=self.seed, progress=True)
         _show(result, self.json)
 
 

@@ -81,6 +81,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
         """Draw one task of this variation. The key is consumed."""
         raise NotImplementedError
 
+    def sample_candidate(self, key: PRNGKeyArray) -> TTask:
+        """Draw what `sample_task` may still reject; it rejects none, unless a family says so."""
+        return self.sample_task(key)
+
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
         if self.variation not in self.variations:
@@ -88,7 +92,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
         return []
 
     def statistics(self, tasks: TTask) -> dict[str, Float[Array, " N"]]:
-        """Return numbers that characterise each of N stacked tasks, by name."""
+        """Return numbers that characterise each of N stacked candidates, by name; NaN where none applies."""
         del tasks
         return {}
 
@@ -96,6 +100,11 @@ class TaskFamily(environment.Environment[TState, TTask]):
     def episode_length(self) -> int | None:
         """Steps after which an episode is truncated; None where it may last the whole trial."""
         raise NotImplementedError
+
+    @property
+    def trial_length(self) -> int:
+        """Trial length H of its baselines unless told otherwise."""
+        return 100
 
     @property
     def num_states(self) -> int:

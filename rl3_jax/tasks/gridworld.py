@@ -97,6 +97,11 @@ class Gridworld(TabularFamily[GridworldTask]):
         return None
 
     @property
+    def trial_length(self) -> int:
+        """The paper's (design, section 7)."""
+        return {11: 250, 13: 350}[self.layout.side]
+
+    @property
     def start_state(self) -> int:
         """The cell in the centre."""
         return self.layout.centre

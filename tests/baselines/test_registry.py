@@ -18,8 +18,20 @@ def setting(family, variation, horizon):
 
 
 def test_each_family_has_its_baselines():
-    assert list(make_baselines("bandit")) == ["random", "ucb1", "thompson", "clairvoyant"]
-    assert list(make_baselines("mdp")) == ["random", "psrl", "clairvoyant"]
+    assert list(make_baselines("bandit")) == [
+        "random",
+        "certainty-equivalence",
+        "ucb1",
+        "thompson",
+        "clairvoyant",
+    ]
+    assert list(make_baselines("mdp")) == ["random", "certainty-equivalence", "psrl", "clairvoyant"]
+    assert list(make_baselines("gridworld")) == [
+        "random",
+        "certainty-equivalence",
+        "clairvoyant-episode",
+        "clairvoyant",
+    ]
     assert make_baselines("a family without baselines of its own") == EVERYWHERE
 
 
