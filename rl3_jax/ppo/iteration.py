@@ -26,10 +26,11 @@ def collect(
       keys: [B] one key a trial; consumed.
 
     Returns:
-      The batch, and the metrics `mean_return` (undiscounted, of a whole trial) and `explained_variance`
-      (1 − Var(return − V)/Var(return), over all steps).
+      The batch, and the metrics `mean_return` (undiscounted, of a whole trial), `explained_variance`
+      (1 − Var(return − V)/Var(return), over all steps) and `dropped_transitions` (a trial's mean number of
+      transitions that object-level RL could not keep in its model).
     """
-    trajectory = jax.vmap(rollout, in_axes=(None, None, None, 0))(env, policy, params["actor"], keys)
+    trajectory, dropped = jax.vmap(rollout, in_axes=(None, None, None, 0))(env, policy, params["actor"], keys)
     values = critic_values(config, policy, params["critic"], trajectory.observations)
     advantages = jax.vmap(gae, in_axes=(0, 0, None, None))(
         trajectory.rewards, values, config.discount, config.gae_lambda
@@ -38,6 +39,7 @@ def collect(
     metrics = {
         "mean_return": trajectory.rewards.sum(-1).mean(),
         "explained_variance": 1.0 - jnp.var(advantages) / jnp.var(returns),
+        "dropped_transitions": dropped.mean(),
     }
     return Batch(trajectory=trajectory, advantages=advantages, returns=returns), metrics
 

@@ -25,8 +25,13 @@ class Trajectory:
     distributions: Float[Array, "H P"]
 
 
-def rollout(env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArray) -> Trajectory:
-    """Return one trial on a freshly drawn task, with sampled actions. The key is consumed."""
+def rollout(
+    env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArray
+) -> tuple[Trajectory, Int[Array, ""]]:
+    """Return one trial on a freshly drawn task, with sampled actions. The key is consumed.
+
+    Also returns how many of its transitions object-level RL could not keep in its model.
+    """
     params, distribution = env.default_params, policy.distribution
     key_reset, key_steps = jax.random.split(key)
     observation, state = env.reset_env(key_reset, params)
@@ -47,4 +52,5 @@ def rollout(env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArr
         )
 
     carry = (policy.initial_carry(), observation, state)
-    return jax.lax.scan(step, carry, jax.random.split(key_steps, env.horizon))[1]
+    (_, _, final), trajectory = jax.lax.scan(step, carry, jax.random.split(key_steps, env.horizon))
+    return trajectory, env.dropped(final)

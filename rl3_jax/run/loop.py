@@ -84,6 +84,7 @@ class Loop:
       checkpoints: of the run.
       progress: what the user sees.
       loggers: beside `metrics.jsonl`.
+      warned: whether the user has been told of transitions that object-level RL could not keep.
     """
 
     folder: RunFolder
@@ -91,6 +92,7 @@ class Loop:
     checkpoints: Checkpoints
     progress: TrainProgress
     loggers: list[Logger]
+    warned: bool = False
 
     def run(self, state: TrainState, wall_seconds: float, stop: StopSignals) -> None:
         """Train to the target.
@@ -150,6 +152,9 @@ class Loop:
                 logger.log(row)
         if problem:
             raise NonFiniteError(f"training stopped: {problem}; {self.checkpoints.describe_latest()}")
+        if history["dropped_transitions"].any() and not self.warned:
+            self.progress.note(training.dropped_message(history["dropped_transitions"].mean()))
+            self.warned = True
         self.progress.update(done + len(rows), rows[-1])
 
     def _save(self, state: TrainState) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.files import write_atomically
+from rl3_jax.training import METRICS
 
 FIELDS = (
     "iteration",
@@ -17,15 +18,7 @@ FIELDS = (
     "steps_per_second",
     "mean_return",
     "evaluation_return",
-    "actor_loss",
-    "critic_loss",
-    "entropy",
-    "kl",
-    "actor_epochs",
-    "explained_variance",
-    "learning_rate",
-    "entropy_bonus",
-    "max_abs_log_ratio",
+    *(name for name in METRICS if name != "mean_return"),
 )
 """Fields of a line, in order; `evaluation_return` is there only where it was measured."""
 MUST_BE_FINITE = ("mean_return", "actor_loss", "critic_loss", "kl")

@@ -1,7 +1,7 @@
 """Compiled training and evaluation, as pure functions of one configuration."""
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
-from rl3_jax.training.evaluate import Agent, evaluate, result_file, summarise, task_set_hash
+from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, result_file, summarise, task_set_hash
 from rl3_jax.training.train import CHUNK_CAPACITY, METRICS, TrainState, init, train_chunk, train_iteration
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "EvaluationConfig",
     "TrainConfig",
     "TrainState",
+    "dropped_message",
     "evaluate",
     "init",
     "result_file",

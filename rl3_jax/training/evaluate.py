@@ -1,6 +1,7 @@
 """Evaluation on held-out tasks, the same for agents and baselines."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -69,8 +70,8 @@ def held_out_rewards(
     seed: Int[Array, ""] | int,
     start: Int[Array, ""] | int,
     num_tasks: int,
-) -> Float[Array, "B H"]:
-    """Return the rewards of one trial for each held-out task, with indices from `start` on."""
+) -> tuple[Float[Array, "B H"], Int[Array, " B"]]:
+    """Return what `run_trials` does for each held-out task, with indices from `start` on."""
     return _held_out_rewards(env, type(behaviour), behaviour, seed, start, num_tasks)
 
 
@@ -85,7 +86,7 @@ def _held_out_rewards(
     seed: Int[Array, ""] | int,
     start: Int[Array, ""] | int,
     num_tasks: int,
-) -> Float[Array, "B H"]:
+) -> tuple[Float[Array, "B H"], Int[Array, " B"]]:
     """Return what `held_out_rewards` does, compiled once for each kind of behaviour."""
     del kind
     tasks = held_out_tasks(env, seed, start, num_tasks)
@@ -103,6 +104,8 @@ def evaluate(
 ) -> Float[np.ndarray, "B H"]:
     """Return the rewards of one trial on each of `num_tasks` held-out tasks.
 
+    Warns if object-level RL could not keep all transitions in its model.
+
     Args:
       env: the trial.
       behaviour: who acts.
@@ -111,11 +114,22 @@ def evaluate(
       track: wraps the iteration over batches, to show progress.
     """
     batch = min(BATCH, num_tasks)
-    rewards = [
-        np.asarray(held_out_rewards(env, behaviour, seed, start, batch))
+    outcomes = [
+        jax.device_get(held_out_rewards(env, behaviour, seed, start, batch))
         for start in track(range(0, num_tasks, batch))
     ]
-    return np.concatenate(rewards)[:num_tasks]
+    rewards, dropped = (np.concatenate(parts)[:num_tasks] for parts in zip(*outcomes, strict=True))
+    if dropped.any():
+        warnings.warn(dropped_message(dropped.mean()), stacklevel=2)
+    return rewards
+
+
+def dropped_message(per_trial: float) -> str:
+    """Return what to tell the user about transitions that object-level RL could not keep."""
+    return (
+        f"object-level RL left {per_trial:.2g} transitions a trial out of its model, as states have more"
+        " successors than the family's num_successors; see the metric dropped_transitions"
+    )
 
 
 def summarise(name: str, rewards: Float[np.ndarray, "B H"]) -> dict[str, Any]:

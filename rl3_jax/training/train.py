@@ -25,6 +25,7 @@ METRICS = (
     "learning_rate",
     "entropy_bonus",
     "max_abs_log_ratio",
+    "dropped_transitions",
 )
 """Names of the metrics of an iteration; `max_abs_log_ratio` is that of its first minibatch."""
 

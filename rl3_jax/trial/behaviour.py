@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Action, Task
@@ -76,8 +76,10 @@ class BehaviourBase:
 
 def run_trials(
     env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]
-) -> Float[Array, "B H"]:
+) -> tuple[Float[Array, "B H"], Int[Array, " B"]]:
     """Return the rewards of one trial for each of B tasks.
+
+    Also returns how many transitions of each trial object-level RL could not keep in its model.
 
     What a task does by chance depends on its key alone: every behaviour that takes the same actions
     meets the same outcomes.
@@ -122,5 +124,5 @@ def run_trials(
         )
         return (memories, states, observations), rewards
 
-    _, rewards = jax.lax.scan(step, (memories, states, observations), jnp.arange(env.horizon))
-    return rewards.T
+    (_, states, _), rewards = jax.lax.scan(step, (memories, states, observations), jnp.arange(env.horizon))
+    return rewards.T, jax.vmap(env.dropped)(states)

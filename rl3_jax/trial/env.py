@@ -197,7 +197,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         time, episode_time = jnp.asarray(state.time), jnp.asarray(state.inner.time)
         seen = self.family.get_obs(state.inner, state.task)
         parts = observation.state_parts(
-            self.family, seen, state.previous_action, state.previous_reward, time == 0
+            self.features, self.family, seen, state.previous_action, state.previous_reward, time == 0
         )
         parts["episode_time"] = (episode_time / self.episode_length)[None]
         parts["trial_time"] = (time / self.horizon)[None]

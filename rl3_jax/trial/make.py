@@ -9,7 +9,7 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Tiling, make_learner
 from rl3_jax.tasks import TaskFamily, make_family
 from rl3_jax.trial.env import TrialEnv, TrialParams
-from rl3_jax.trial.observation import Features
+from rl3_jax.trial.observation import SCALES, Features
 
 METHODS: dict[str, Features] = {
     "rl2": Features(advantages=False, value=False, counts=False),
@@ -33,9 +33,8 @@ def with_method(features: Features, method: str) -> Features:
     """
     if method not in METHODS:
         raise ConfigError(unknown_choice("method", method, list(METHODS)))
-    return dataclasses.replace(
-        METHODS[method], value_scale=features.value_scale, count_scale=features.count_scale
-    )
+    scales = {field: getattr(features, field) for field in SCALES}
+    return dataclasses.replace(METHODS[method], **scales)
 
 
 def method_features(method: str, family: TaskFamily) -> Features:

@@ -18,8 +18,8 @@ class Features:
 
     Attributes:
       state: what the policy sees of the current state, one-hot or a vector.
-      previous_action: one-hot or a vector; zeros at a trial's first step.
-      previous_reward: 0 at a trial's first step.
+      previous_action: one-hot, or a vector scaled to [−1, 1]; zeros at a trial's first step.
+      previous_reward: / reward_scale; 0 at a trial's first step.
       trial_start: a flag for the trial's first step.
       episode_time: step within the episode / episode length.
       trial_time: step within the trial / H.
@@ -29,6 +29,7 @@ class Features:
       standard_errors: of Q(s,·) / value_scale.
       value_scale: divisor of action values; 1 for bandits, 10 for MDPs.
       count_scale: divisor of visit counts.
+      reward_scale: divisor of the previous reward.
     """
 
     state: bool = True
@@ -43,6 +44,7 @@ class Features:
     standard_errors: bool = False
     value_scale: float = 10.0
     count_scale: float = 10.0
+    reward_scale: float = 1.0
 
     @property
     def uses_object_rl(self) -> bool:
@@ -53,9 +55,13 @@ class Features:
         """Return a message for each field that is wrong."""
         return [
             f"features.{field} is {getattr(self, field)}; a divisor must be above 0"
-            for field in ("value_scale", "count_scale")
+            for field in SCALES
             if getattr(self, field) <= 0.0
         ]
+
+
+SCALES = ("value_scale", "count_scale", "reward_scale")
+"""The fields of `Features` that are divisors."""
 
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
@@ -86,6 +92,7 @@ def size(slices: dict[str, slice]) -> int:
 
 
 def state_parts(
+    features: Features,
     family: TaskFamily,
     seen: Array,
     previous_action: Int[Array, ""] | Float[Array, " n"],
@@ -95,17 +102,18 @@ def state_parts(
     """Return the parts that tell what just happened.
 
     Args:
+      features: the scale of rewards.
       family: the task family.
       seen: what the policy sees of the current state, of the family's observation space.
       previous_action: the last action taken.
       previous_reward: the reward it was paid.
       trial_start: whether this is the trial's first step, so that there was no last action.
     """
-    action = encode(family.action_space(), previous_action)
+    action = encode_action(family.action_space(), previous_action)
     return {
         "state": encode(family.observation_space(), seen),
         "previous_action": jnp.where(trial_start, 0.0, action),
-        "previous_reward": previous_reward[None],
+        "previous_reward": previous_reward[None] / features.reward_scale,
         "trial_start": trial_start[None],
     }
 
@@ -133,6 +141,16 @@ def encode(space: spaces.Discrete | spaces.Box, x: Array) -> Float[Array, " n"]:
     if isinstance(space, spaces.Discrete):
         return jax.nn.one_hot(x, space.n)
     return x.astype(jnp.float32).ravel()
+
+
+def encode_action(
+    space: spaces.Discrete | spaces.Box, action: Int[Array, ""] | Float[Array, " n"]
+) -> Float[Array, " n"]:
+    """Return an action as a vector: one-hot if it is an integer, else scaled from its bounds to [−1, 1]."""
+    if isinstance(space, spaces.Discrete):
+        return encode(space, action)
+    low, high = jnp.broadcast_to(space.low, space.shape), jnp.broadcast_to(space.high, space.shape)
+    return encode(space, (2.0 * action - low - high) / (high - low))
 
 
 def assemble(slices: dict[str, slice], parts: dict[str, Float[Array, " _"]]) -> Float[Array, " D"]:

@@ -52,7 +52,7 @@ def test_a_baseline_runs_and_its_trial_depends_on_its_own_task_and_key_alone(fam
     env, tasks, keys = setting(family, variation, horizon=13)
     behaviour = make_baselines(family)[name]
     assert isinstance(behaviour, Behaviour)
-    run = jax.jit(lambda tasks, keys: run_trials(env, behaviour, tasks, keys))
+    run = jax.jit(lambda tasks, keys: run_trials(env, behaviour, tasks, keys)[0])
     rewards = run(tasks, keys)
     assert rewards.shape == (6, 13)
     assert jnp.isfinite(rewards).all()
@@ -71,7 +71,7 @@ def test_one_program_serves_all_values_of_a_hyperparameter(family, make, values)
     @jax.jit
     def run(behaviour):
         traces.append(behaviour)
-        return run_trials(env, behaviour, tasks, keys)
+        return run_trials(env, behaviour, tasks, keys)[0]
 
     one, other = (run(make(value)) for value in values)
     assert len(traces) == 1

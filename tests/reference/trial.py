@@ -27,7 +27,7 @@ def parts(transitions, learner, sizes, scales, *, shows_state):
       transitions: H tuples (s, a, r, s', terminated, truncated).
       learner: a twin of the object-level learner that has seen nothing.
       sizes: (S, A, episode_length, H).
-      scales: (value_scale, count_scale).
+      scales: (value_scale, count_scale, reward_scale).
       shows_state: whether the state is part of the observation.
     """
     num_states, num_actions, episode_length, horizon = sizes
@@ -38,7 +38,7 @@ def parts(transitions, learner, sizes, scales, *, shows_state):
         observation = {
             "state": one_hot(s, num_states),
             "previous_action": np.zeros(num_actions) if last is None else one_hot(last[1], num_actions),
-            "previous_reward": [0.0 if last is None else last[2]],
+            "previous_reward": [0.0 if last is None else last[2] / scales[2]],
             "trial_start": [float(t == 0)],
             "episode_time": [episode_time / episode_length],
             "trial_time": [t / horizon],

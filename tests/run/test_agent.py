@@ -26,7 +26,7 @@ def test_a_loaded_agent_is_the_trained_one(finished):
     assert agent.env == tiny.CONFIG.env
     assert agent.policy == tiny.CONFIG.network
     assert agent.iteration == 12
-    assert set(agent.config) == {"task", "horizon", "features", "learner", "policy"}
+    assert set(agent.config) == {"task", "horizon", "features", "learner", "abstraction", "policy"}
 
 
 def test_it_evaluates_as_in_training(finished, tmp_path):
@@ -44,7 +44,7 @@ def test_it_evaluates_as_in_training(finished, tmp_path):
 @pytest.mark.parametrize("greedy", [False, True])
 def test_acting_step_by_step_is_what_evaluation_does(finished, greedy):
     agent = load_agent(finished.path / "agent")
-    expected = held_out_rewards(agent.env, agent.behaviour(greedy), 0, 0, 3)
+    expected = held_out_rewards(agent.env, agent.behaviour(greedy), 0, 0, 3)[0]
     tasks = held_out_tasks(agent.env, 0, 0, 3)
     keys = task_keys(stream(jax.random.key(0), Purpose.EVALUATION_TRIAL), 0, 3)
     for index in range(3):

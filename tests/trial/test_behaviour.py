@@ -53,7 +53,7 @@ def run(behaviour, family, num_tasks=3, seed=0):
     env = TrialEnv(family, horizon=HORIZON, features=METHODS["rl2"])
     keys = jax.random.split(jax.random.key(seed), num_tasks)
     tasks = jax.vmap(family.sample_task)(keys)
-    return jax.jit(run_trials, static_argnums=0)(env, behaviour, tasks, keys)
+    return jax.jit(run_trials, static_argnums=0)(env, behaviour, tasks, keys)[0]
 
 
 def test_learns_and_acts_once_a_step():

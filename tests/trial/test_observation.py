@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gymnax.environments import spaces
 
 from rl3_jax.object_rl import ModelBased, QLearning
 from rl3_jax.tasks import Bandit, RandomMdp
 from rl3_jax.trial import METHODS, Features, TrialEnv, method_features
+from rl3_jax.trial.observation import encode_action
 from tests.reference import tabular
 from tests.reference import trial as reference
 from tests.trial.walk import transitions, walk
@@ -26,7 +28,7 @@ TWINS = {
 }
 FAMILIES = {"mdp": MDP, "bandit": BANDIT}
 LEARNERS = {"model-based": ModelBased(), "q-learning": QLearning()}
-SCALES = {"mdp": (10.0, 10.0), "bandit": (1.0, 10.0)}
+SCALES = {"mdp": (10.0, 10.0, 1.0), "bandit": (1.0, 10.0, 1.0)}
 
 
 def make_env(family, method="rl3", learner="model-based"):
@@ -89,11 +91,11 @@ def test_object_rl_runs_only_where_a_part_needs_it():
 
 def test_scales_divide():
     env = make_env("mdp")
-    features = dataclasses.replace(env.features, value_scale=2.0, count_scale=5.0)
+    features = dataclasses.replace(env.features, value_scale=2.0, count_scale=5.0, reward_scale=4.0)
     scaled = dataclasses.replace(env, features=features)
     state = jax.tree.map(lambda x: x[7], walk(env, jax.random.key(4))[2][1])
     one, other = env.get_obs(state), scaled.get_obs(state)
-    for part, factor in {"advantages": 5.0, "value": 5.0, "counts": 2.0}.items():
+    for part, factor in {"advantages": 5.0, "value": 5.0, "counts": 2.0, "previous_reward": 0.25}.items():
         piece = env.layout[part]
         assert jnp.abs(one[piece]).max() > 0.0
         np.testing.assert_allclose(other[piece], one[piece] * factor, rtol=1e-6)
@@ -106,3 +108,9 @@ def test_scales_of_the_families():
         "features.value_scale is 0.0; a divisor must be above 0",
         "features.count_scale is -1.0; a divisor must be above 0",
     ]
+
+
+def test_an_action_of_a_box_is_scaled_to_its_bounds():
+    box = spaces.Box(jnp.array([-0.1, 0.0]), jnp.array([0.1, 8.0]), (2,))
+    np.testing.assert_allclose(encode_action(box, jnp.array([0.05, 8.0])), [0.5, 1.0], rtol=1e-6)
+    np.testing.assert_array_equal(encode_action(spaces.Discrete(3), jnp.int32(1)), [0.0, 1.0, 0.0])
