@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
 
 
 BAD_INPUT = [
-    ("trian", ["unknown command 'trian'", "baselines, compare, evaluate, list, resume, train"]),
+    ("trian", ["unknown command 'trian'", "baselines, compare, describe, evaluate, list, resume, train"]),
     ("train", ["name a preset", *PRESETS]),
     ("train maze-h100", ["unknown preset 'maze-h100'", *PRESETS]),
     ("train mdp-h100 --policy lstm", ["unknown policy 'lstm'", "gru, markov"]),
@@ -71,8 +71,10 @@ BAD_INPUT = [
     ("resume run --out x", ["unknown argument '--out'", "--iterations"]),
     ("evaluate other --num-tasks 1", ["other is not a run folder", "num_tasks is 1"]),
     ("evaluate run", ["run holds no agent"]),
-    ("baselines maze --horizon 0", ["unknown family 'maze'", "bandit, mdp", "horizon is 0"]),
+    ("baselines maze --horizon 0", ["unknown family 'maze'", "bandit, ", "gridworld, mdp", "horizon is 0"]),
     ("baselines bandit --variation odd --seed -1", ["unknown variation of bandit 'odd'", "seed is -1"]),
+    ("describe maze --num-tasks 1", ["unknown family 'maze'", "num_tasks is 1"]),
+    ("describe gridworld --variation 12x12", ["unknown variation of gridworld '12x12'", "13x13-dense"]),
     ("baselines bandit --num-arms 0", ["num_arms is 0"]),
     ("baselines mdp --num-arms 3", ["unknown field of family mdp 'num_arms'"]),
     ("baselines bandit --json file/x.json", ["cannot write file/x.json", "file is a file"]),

@@ -13,6 +13,7 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, choose, method_name
 from rl3_jax.run.compare import compare, compare_problems
+from rl3_jax.run.describe import describe
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     evaluate_baselines,
@@ -22,7 +23,7 @@ from rl3_jax.run.evaluation import (
 )
 from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.loggers import LOGGERS
-from rl3_jax.run.tables import print_lists, print_result
+from rl3_jax.run.tables import print_lists, print_result, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.training import TrainConfig
@@ -177,6 +178,40 @@ class Baselines:
 
 
 @dataclasses.dataclass(frozen=True)
+class Describe:
+    """Say what characterises the tasks of a family: statistics of many, with standard errors."""
+
+    family: Annotated[Positional[str], arg(metavar="FAMILY", help=_one_of(FAMILIES))]
+    variation: Annotated[str | None, _optional("V", "of the task family; its base, if not given")] = None
+    num_tasks: Annotated[int, arg(metavar="N", help="tasks drawn, those counted that the family rejects")] = (
+        DEFAULT_NUM_TASKS
+    )
+    seed: Annotated[int, arg(metavar="S", help="names the set of tasks")] = 0
+    json: JsonFile = None
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The fields of the family that were given."""
+        return {} if self.variation is None else {"variation": self.variation}
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        found = task_set_problems(1, self.num_tasks, self.seed) + _json_problems(self.json)
+        try:
+            make_family(self.family, **self._options)
+        except ConfigError as error:
+            found = [*error.problems, *found]
+        return found
+
+    def run(self) -> None:
+        """Describe."""
+        family = make_family(self.family, **self._options)
+        description = describe(family, num_tasks=self.num_tasks, seed=self.seed, progress=True)
+        print_statistics(description)
+        _write(description, self.json)
+
+
+@dataclasses.dataclass(frozen=True)
 class Compare:
     """Set runs beside each other and beside the baselines: one figure and one table."""
 
@@ -201,10 +236,11 @@ COMMANDS = {
     "evaluate": Evaluate,
     "baselines": Baselines,
     "compare": Compare,
+    "describe": Describe,
 }
 
 
-Command = List | Train | Resume | Evaluate | Baselines | Compare
+Command = List | Train | Resume | Evaluate | Baselines | Compare | Describe
 
 
 @functools.cache
@@ -254,6 +290,11 @@ def _json_problems(path: Path | None) -> list[str]:
 def _show(result: dict[str, Any], path: Path | None) -> None:
     """Print a result file's content as a table, and write it if asked to."""
     print_result(result)
+    _write(result, path)
+
+
+def _write(result: dict[str, Any], path: Path | None) -> None:
+    """Write a result as JSON, if asked to."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (json.dumps(result) + "\n").encode())

@@ -1,4 +1,4 @@
-"""What `rl3 list`, `rl3 evaluate` and `rl3 baselines` print."""
+"""What `rl3 list`, `evaluate`, `baselines` and `describe` print."""
 
 from typing import Any
 
@@ -47,6 +47,19 @@ def print_result(result: dict[str, Any]) -> None:
     table = _table(title, "name", "mean return", "standard error")
     for entry in result["results"]:
         table.add_row(entry["name"], f"{entry['mean_return']:.2f}", f"{entry['standard_error']:.2f}")
+    Console().print(table)
+
+
+def print_statistics(description: dict[str, Any]) -> None:
+    """Print what `describe` returns as a table."""
+    title = (
+        f"{description['family']}, variation {description['variation']},"
+        f" {description['num_tasks']} tasks drawn (seed {description['seed']})"
+    )
+    table = _table(title, "statistic", "mean", "standard error")
+    for name, entry in description["statistics"].items():
+        numbers = (entry["mean"], entry["standard_error"])
+        table.add_row(name, *("unknown" if number is None else f"{number:.4f}" for number in numbers))
     Console().print(table)
 
 

@@ -74,6 +74,16 @@ class Bandit(TabularFamily[BanditTask]):
             probability = jax.random.uniform(key, (self.num_arms,))
         return BanditTask(success_probability=probability, max_steps_in_episode=1)
 
+    def statistics(self, tasks: BanditTask) -> dict[str, Float[Array, " N"]]:
+        """Return the best arm's success probability, its lead over the second best, and all arms' mean."""
+        ordered = jnp.sort(tasks.success_probability, axis=1)
+        second = ordered[:, -2] if self.num_arms > 1 else jnp.full(len(ordered), jnp.nan)
+        return {
+            "best_probability": ordered[:, -1],
+            "lead_of_the_best": ordered[:, -1] - second,
+            "mean_probability": ordered.mean(axis=1),
+        }
+
     def is_terminated(self, state: TabularState, params: BanditTask) -> Array:
         """Whether the pull has been made."""
         del params

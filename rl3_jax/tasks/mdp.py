@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import jax
@@ -92,6 +93,27 @@ class RandomMdp(TabularFamily[MdpTask]):
         deviation = jax.random.normal(key_reward, (math.prod(pairs),)).reshape(pairs)
         mean_reward = REWARD_MEAN + REWARD_SCALE * deviation
         return MdpTask(transition=transition, mean_reward=mean_reward, max_steps_in_episode=self.steps)
+
+    def statistics(self, tasks: MdpTask) -> dict[str, Float[Array, " N"]]:
+        """Return the mean entropy of T(s,a,·) in nats, the mean reward, and what one episode pays.
+
+        Of the returns, one is of the best policy and one of uniformly drawn actions, both from state 0.
+        """
+
+        def episode_return(task: MdpTask, choose: Callable[[Array], Array]) -> Float[Array, ""]:
+            def earlier(_, value):
+                later = jnp.matmul(task.transition, value, precision=jax.lax.Precision.HIGHEST)
+                return choose(task.mean_reward + later)
+
+            return jax.lax.fori_loop(0, self.steps, earlier, jnp.zeros(self.states))[0]
+
+        entropy = jax.scipy.special.entr(tasks.transition).sum(-1)
+        return {
+            "transition_entropy": entropy.mean(axis=(1, 2)),
+            "mean_reward": tasks.mean_reward.mean(axis=(1, 2)),
+            "optimal_episode_return": jax.vmap(lambda task: episode_return(task, lambda q: q.max(-1)))(tasks),
+            "random_episode_return": jax.vmap(lambda task: episode_return(task, lambda q: q.mean(-1)))(tasks),
+        }
 
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: MdpTask):
         """Draw s' ~ T(s,a,·) by inversion of its distribution, and the reward. The key is consumed."""
