@@ -5,6 +5,7 @@ from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
 from rl3_jax.baselines.learners import CertaintyEquivalence
 from rl3_jax.baselines.mdps import Clairvoyant, Psrl
+from rl3_jax.baselines.navigation import MapReader, Straight
 from rl3_jax.baselines.registry import make_baselines
 
 __all__ = [
@@ -14,8 +15,10 @@ __all__ = [
     "Clairvoyant",
     "ClairvoyantEpisode",
     "ClairvoyantTrial",
+    "MapReader",
     "Psrl",
     "Random",
+    "Straight",
     "Thompson",
     "Ucb1",
     "make_baselines",

@@ -5,11 +5,12 @@ from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
 from rl3_jax.baselines.learners import CertaintyEquivalence
 from rl3_jax.baselines.mdps import Clairvoyant, Psrl
+from rl3_jax.baselines.navigation import MapReader, Straight
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
+from rl3_jax.tasks import Bandit, FourRoomsTasks, FrozenLakes, Gridworld, MetaMazes, PointRobots, RandomMdp
 
 EVERYWHERE: dict[str, Baseline] = {"random": Random()}
-"""Baselines for any family with discrete actions."""
+"""Baselines for any family."""
 
 BASELINES: dict[str, dict[str, Baseline]] = {
     Bandit.family: {
@@ -30,6 +31,10 @@ BASELINES: dict[str, dict[str, Baseline]] = {
         "clairvoyant-episode": ClairvoyantEpisode(),
         "clairvoyant": ClairvoyantTrial(),
     },
+    FrozenLakes.family: {"clairvoyant": MapReader()},
+    FourRoomsTasks.family: {"clairvoyant": MapReader()},
+    MetaMazes.family: {"clairvoyant": MapReader()},
+    PointRobots.family: {"clairvoyant": Straight()},
 }
 """Further baselines, family by family; a family without an entry has none."""
 

@@ -2,8 +2,14 @@
 
 from rl3_jax.tasks.bandit import Bandit, BanditTask
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task, TaskFamily
+from rl3_jax.tasks.four_rooms import FourRoomsTasks
+from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
+from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 from rl3_jax.tasks.mdp import MdpTask, RandomMdp
+from rl3_jax.tasks.meta_maze import MetaMazes
+from rl3_jax.tasks.point_robot import PointRobots
+from rl3_jax.tasks.reacher import Reachers
 from rl3_jax.tasks.registry import FAMILIES, make_family
 
 __all__ = [
@@ -13,10 +19,18 @@ __all__ = [
     "Bandit",
     "BanditTask",
     "ConcreteState",
+    "FourRoomsTasks",
+    "FrozenLakes",
     "Gridworld",
     "GridworldTask",
+    "GymnaxState",
+    "GymnaxTask",
+    "GymnaxTasks",
     "MdpTask",
+    "MetaMazes",
+    "PointRobots",
     "RandomMdp",
+    "Reachers",
     "TabularFamily",
     "TabularState",
     "Task",

@@ -6,10 +6,27 @@ from typing import Any
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.tasks.bandit import Bandit
 from rl3_jax.tasks.base import TaskFamily
+from rl3_jax.tasks.four_rooms import FourRoomsTasks
+from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld
 from rl3_jax.tasks.mdp import RandomMdp
+from rl3_jax.tasks.meta_maze import MetaMazes
+from rl3_jax.tasks.point_robot import PointRobots
+from rl3_jax.tasks.reacher import Reachers
 
-FAMILIES: dict[str, type[TaskFamily]] = {family.family: family for family in (Bandit, RandomMdp, Gridworld)}
+FAMILIES: dict[str, type[TaskFamily]] = {
+    family.family: family
+    for family in (
+        Bandit,
+        RandomMdp,
+        Gridworld,
+        FrozenLakes,
+        FourRoomsTasks,
+        MetaMazes,
+        PointRobots,
+        Reachers,
+    )
+}
 
 
 def make_family(name: str, **options: Any) -> TaskFamily:

@@ -1,0 +1,143 @@
+"""Frozen lakes with random holes (gymnasium's FrozenLake and its generator of maps)."""
+
+import copy
+import dataclasses
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from gymnax.environments.misc import frozen_lake
+from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
+
+HOLE_PROBABILITY = {"default": 0.2, "more-holes": 0.35, "fewer-holes": 0.1}
+"""Chance of a hole in each tile but start and goal; gymnasium's is 0.2."""
+TRIES = 100
+"""Maps drawn until one has a way to the goal. One in five does at the worst (side 8, `more-holes`)."""
+
+
+@struct.dataclass
+class LakeParams(frozen_lake.EnvParams):
+    """Params of a lake: its map.
+
+    Attributes:
+      desc: [n, n] code of each tile.
+      max_steps_in_episode: the episode length.
+    """
+
+    desc: Int[Array, "n n"] = struct.field(default=None)  # gymnax's field has a default
+
+
+class Lake(frozen_lake.FrozenLake):
+    """gymnax's frozen lake, with its map in the params instead of the constructor."""
+
+    @property
+    def default_params(self) -> LakeParams:
+        """The map of the constructor."""
+        return LakeParams(super().default_params.max_steps_in_episode, self.desc)
+
+    def step_env(self, key: PRNGKeyArray, state: Any, action: Any, params: Any) -> Any:
+        """Step on the map of the params. The key is consumed."""
+        return super(Lake, self._with_map(params)).step_env(key, state, action, params)
+
+    def reset_env(self, key: PRNGKeyArray, params: Any) -> Any:
+        """Start on the map of the params. The key is not used."""
+        return super(Lake, self._with_map(params)).reset_env(key, params)
+
+    def is_terminated(self, state: Any, params: Any) -> Bool[Array, ""]:
+        """Whether the agent reached a hole or the goal of the params' map."""
+        return super(Lake, self._with_map(params)).is_terminated(state, params)
+
+    def _with_map(self, params: LakeParams) -> "Lake":
+        """Return this environment as if it had been made with the map of the params."""
+        lake = copy.copy(self)
+        lake.desc = params.desc
+        return lake
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenLakes(GymnaxTasks):
+    """gymnax's FrozenLake on random maps: from one corner to the other, round holes, on slippery ice.
+
+    Four actions: west, south, east, north. A move goes where it should with probability 1/3, else 90° to
+    either side. The goal pays 1 and ends the episode, as a hole does, which pays nothing. The policy sees its
+    tile's number. Each tile is a hole with the variation's probability; a map without a way from start
+    to goal is drawn again. Variations: `default` (0.2), `more-holes` (0.35), `fewer-holes` (0.1).
+
+    Attributes:
+      side: tiles along each side; 4 and 8 are gymnasium's.
+      slippery: whether moves slip.
+    """
+
+    family: ClassVar[str] = "frozen-lake"
+    variations: ClassVar[tuple[str, ...]] = tuple(HOLE_PROBABILITY)
+    value_scale: ClassVar[float] = 1.0
+
+    side: int = 4
+    slippery: bool = True
+
+    @property
+    def num_successors(self) -> int:
+        """A tile and its four neighbours."""
+        return 5
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        if self.side < 2:
+            return [f"side is {self.side}; a lake with a start and a goal needs at least 2"]
+        return super().problems()
+
+    def make_environment(self) -> Lake:
+        """Return a lake without holes."""
+        rows = [["F"] * self.side for _ in range(self.side)]
+        rows[0][0], rows[-1][-1] = "S", "G"
+        return Lake(desc=["".join(row) for row in rows], is_slippery=self.slippery)
+
+    def sample_params(self, key: PRNGKeyArray) -> LakeParams:
+        """Draw maps until one can be solved. The key is consumed.
+
+        After `TRIES` of them, which is next to never, the last one has its first column and last row cleared.
+        """
+
+        def unsolved(carry):
+            _, tries, desc = carry
+            return ~jnp.isfinite(path_length(desc)) & (tries < TRIES)
+
+        def draw(carry):
+            key, tries, _ = carry
+            key, key_map = jax.random.split(key)
+            return key, tries + 1, self.sample_map(key_map)
+
+        closed = jnp.full((self.side, self.side), HOLE)
+        _, _, desc = jax.lax.while_loop(unsolved, draw, (key, 0, closed))
+        cleared = desc.at[1:, 0].set(FROZEN).at[-1, :-1].set(FROZEN)
+        desc = jnp.where(jnp.isfinite(path_length(desc)), desc, cleared)
+        return LakeParams(desc=desc)
+
+    def sample_map(self, key: PRNGKeyArray) -> Int[Array, "n n"]:
+        """Draw a map, which need not have a solution. The key is consumed."""
+        hole = jax.random.bernoulli(key, HOLE_PROBABILITY[self.variation], (self.side, self.side))
+        return jnp.where(hole, HOLE, FROZEN).at[0, 0].set(START).at[-1, -1].set(GOAL)
+
+    def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
+        """Return the number of holes and the fewest moves to the goal."""
+        return {
+            "holes": (tasks.params.desc == HOLE).sum((1, 2)).astype(jnp.float32),
+            "path_length": jax.vmap(path_length)(tasks.params.desc),
+        }
+
+
+def path_length(desc: Int[Array, "n n"]) -> Float[Array, ""]:
+    """Return the fewest moves from the first tile to the last that enter no hole; ∞ if there is no way."""
+
+    def spread(_, distance):
+        padded = jnp.pad(distance, 1, constant_values=jnp.inf)
+        beside = jnp.stack([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])
+        return jnp.where(desc == HOLE, jnp.inf, jnp.minimum(distance, beside.min(axis=0) + 1.0))
+
+    distance = jnp.full(desc.shape, jnp.inf).at[0, 0].set(0.0)
+    # No shortest path visits a tile twice.
+    return jax.lax.fori_loop(0, desc.size, spread, distance)[-1, -1]
