@@ -5,6 +5,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
+from rl3_jax.object_rl.standard_errors import UNTRIED_VARIANCE, Formulas, new_spread, reward_variance
 
 
 @struct.dataclass
@@ -14,22 +15,28 @@ class BanditModel:
     Attributes:
       counts: [A] pulls n(a) of each arm, float32.
       reward_sum: [A] sum of the rewards of each arm.
+      spread: [A] Σ (r − r̄)² of each arm, or None where no standard errors are asked for.
     """
 
     counts: Float[Array, " A"]
     reward_sum: Float[Array, " A"]
+    spread: Float[Array, " A"] | None = None
 
 
 def init(spec: TableSpec) -> BanditModel:
     """Return the model of a learner that has seen nothing."""
-    return BanditModel(counts=jnp.zeros(spec.num_actions), reward_sum=jnp.zeros(spec.num_actions))
+    zeros = jnp.zeros(spec.num_actions)
+    return BanditModel(counts=zeros, reward_sum=zeros, spread=zeros if spec.standard_errors else None)
 
 
 def update(model: BanditModel, transition: Transition) -> BanditModel:
     """Count one pull."""
+    a, r = transition.a, transition.r
+    spread = None
+    if model.spread is not None:
+        spread = model.spread.at[a].set(new_spread(model.spread[a], model.counts[a], model.reward_sum[a], r))
     return BanditModel(
-        counts=model.counts.at[transition.a].add(1.0),
-        reward_sum=model.reward_sum.at[transition.a].add(transition.r),
+        counts=model.counts.at[a].add(1.0), reward_sum=model.reward_sum.at[a].add(r), spread=spread
     )
 
 
@@ -40,4 +47,18 @@ def values(model: BanditModel, smoothing: float) -> ActionValues:
     """
     mean_reward = model.reward_sum / jnp.maximum(model.counts, 1.0)
     q = mean_reward * (model.counts + smoothing) / (model.counts + 2.0 * smoothing)
-    return ActionValues(q=q, counts=model.counts)
+    errors = None if model.spread is None else _errors(model, model.spread, mean_reward, smoothing)
+    return ActionValues(q=q, counts=model.counts, standard_errors=errors)
+
+
+def _errors(
+    model: BanditModel, spread: Float[Array, " A"], mean_reward: Float[Array, " A"], smoothing: float
+) -> Float[Array, " A"]:
+    """Return E_Q of that sweep, whose values are 0 before; 0 before the first pull, as nothing is planned."""
+    formulas, zero = Formulas(0.0, smoothing), jnp.float32(0.0)
+    n = model.counts
+    p, p_variance = formulas.probability(n, n, 2.0)
+    variance = formulas.term(p, p_variance, mean_reward, reward_variance(n, spread), zero, zero)
+    variance += formulas.of_others(*formulas.probability(jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
+    untried = formulas.of_others(0.5, UNTRIED_VARIANCE, 2.0, zero, zero)
+    return jnp.where(n.sum() > 0.0, jnp.sqrt(jnp.where(n > 0.0, variance, untried)), 0.0)

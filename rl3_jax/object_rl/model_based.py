@@ -1,21 +1,29 @@
 """The model-based learner: a maximum-likelihood model, planned on after each step (design, section 5.1)."""
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.object_rl import bandit_model, successor_model, successor_planner, tabular_model
+from rl3_jax.object_rl import (
+    bandit_model,
+    error_planner,
+    successor_model,
+    successor_planner,
+    tabular_model,
+)
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.planner import SweepRule, value_iteration
+from rl3_jax.object_rl.standard_errors import Formulas
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
 from rl3_jax.object_rl.tabular_model import TabularModel
 
+V = TypeVar("V")
 Planner = Literal["auto", "dense", "sparse", "visited"]
 
 
@@ -26,10 +34,12 @@ class ModelBasedState:
     Attributes:
       model: the tabular model.
       q: [S, A] action values after the last step.
+      errors: [S, A] their standard errors, or None where they are not asked for.
     """
 
     model: TabularModel
     q: Float[Array, "S A"]
+    errors: Float[Array, "S A"] | None = None
 
 
 @struct.dataclass
@@ -39,10 +49,12 @@ class SuccessorListState:
     Attributes:
       model: the lists.
       values: action values after the last step.
+      errors: their standard errors, or None where they are not asked for.
     """
 
     model: SuccessorModel
     values: RowValues
+    errors: RowValues | None = None
 
 
 State = ModelBasedState | SuccessorListState | BanditModel
@@ -108,9 +120,10 @@ class ModelBased:
         planner = self.planner_of(spec)
         if planner == "dense":
             q = jnp.zeros((spec.num_states, spec.num_actions))
-            return ModelBasedState(model=tabular_model.init(spec), q=q)
+            return ModelBasedState(tabular_model.init(spec), q, q if spec.standard_errors else None)
         model = successor_model.init(spec, planner == "visited")
-        return SuccessorListState(model, RowValues(q=jnp.zeros_like(model.visits), untried=jnp.float32(0.0)))
+        values = RowValues(q=jnp.zeros_like(model.visits), untried=jnp.float32(0.0))
+        return SuccessorListState(model, values, values if spec.standard_errors else None)
 
     def planner_of(self, spec: TableSpec) -> Planner:
         """Return the planner that `auto` stands for."""
@@ -122,29 +135,43 @@ class ModelBased:
         """Count the transition, then plan."""
         if isinstance(state, BanditModel):
             return bandit_model.update(state, transition)
-        rule = SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
-        warm = spec.episode_length >= self.warm_start_length
         if isinstance(state, ModelBasedState):
-            model = tabular_model.update(spec, state.model, transition, self.smoothing)
-            start = state.q if warm else jnp.zeros_like(state.q)
-            tables = model.transition, model.reward, model.absorbing
-            return ModelBasedState(model=model, q=value_iteration(rule, self.discount, *tables, start))
-        return self._update_lists(spec, rule, warm, state, transition)
+            return self._update_tables(spec, state, transition)
+        return self._update_lists(spec, state, transition)
+
+    def _rule(self, spec: TableSpec) -> SweepRule:
+        return SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
+
+    def _start(self, spec: TableSpec, values: V) -> V:
+        """Return the values from which planning starts."""
+        warm = spec.episode_length >= self.warm_start_length
+        return values if warm else jax.tree.map(jnp.zeros_like, values)
+
+    def _update_tables(
+        self, spec: TableSpec, state: ModelBasedState, transition: Transition
+    ) -> ModelBasedState:
+        """Count the transition, then plan on whole tables."""
+        model = tabular_model.update(spec, state.model, transition, self.smoothing)
+        rule, start = self._rule(spec), self._start(spec, state.q)
+        if spec.standard_errors:
+            formulas = Formulas(self.discount, self.smoothing)
+            return ModelBasedState(model, *error_planner.plan_tables(rule, formulas, model, start))
+        tables = model.transition, model.reward, model.absorbing
+        return ModelBasedState(model, value_iteration(rule, self.discount, *tables, start))
 
     def _update_lists(
-        self, spec: TableSpec, rule: SweepRule, warm: bool, state: SuccessorListState, transition: Transition
+        self, spec: TableSpec, state: SuccessorListState, transition: Transition
     ) -> SuccessorListState:
         """Count the transition, then plan on lists of successors."""
         model = successor_model.update(state.model, transition, self.smoothing)
-        values = successor_planner.value_iteration(
-            rule,
-            self.discount,
-            self.smoothing,
-            model,
-            state.values if warm else jax.tree.map(jnp.zeros_like, state.values),
-            successor_model.is_met(state.model),
-            discovered=spec.discovered,
-        )
+        rule, start = self._rule(spec), self._start(spec, state.values)
+        met_before = successor_model.is_met(state.model)
+        if spec.standard_errors:
+            formulas = Formulas(self.discount, self.smoothing)
+            problem = successor_planner.problem_of(model, start, met_before, spec.discovered)
+            return SuccessorListState(model, *error_planner.plan_lists(rule, formulas, model, problem))
+        parameters = rule, self.discount, self.smoothing
+        values = successor_planner.value_iteration(*parameters, model, start, met_before, spec.discovered)
         return SuccessorListState(model, values)
 
     def values(self, spec: TableSpec, state: State, s: Int[Array, ""]) -> ActionValues:
@@ -153,13 +180,17 @@ class ModelBased:
         if isinstance(state, BanditModel):
             return bandit_model.values(state, self.smoothing)
         if isinstance(state, ModelBasedState):
-            return ActionValues(q=state.q[s], counts=state.model.counts[s].sum(-1))
+            errors = None if state.errors is None else state.errors[s]
+            return ActionValues(state.q[s], state.model.counts[s].sum(-1), errors)
         row = state.model.row_of[s]
         known = row >= 0
-        return ActionValues(
-            q=jnp.where(known, state.values.q[:, row], state.values.untried),
-            counts=jnp.where(known, state.model.visits[:, row], 0.0),
-        )
+
+        def shown(values):
+            return jnp.where(known, values.q[:, row], values.untried)
+
+        counts = jnp.where(known, state.model.visits[:, row], 0.0)
+        errors = None if state.errors is None else shown(state.errors)
+        return ActionValues(shown(state.values), counts, errors)
 
     def dropped(self, spec: TableSpec, state: State) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""

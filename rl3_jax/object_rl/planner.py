@@ -2,11 +2,15 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+_UNROLLED = 4  # fixed sweeps up to so many are written out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +25,36 @@ class SweepRule:
 
     max_sweeps: int
     tolerance: float
+
+
+def iterate(
+    rule: SweepRule,
+    backup: Callable[[Any], Any],
+    change: Callable[[Any, Any], Float[Array, ""]],
+    start: Any,
+) -> Any:
+    """Return what sweeps make of values, any pytree.
+
+    Args:
+      rule: when to stop.
+      backup: one sweep.
+      change: the largest change of Q from one sweep's values to the next's.
+      start: values before the first sweep.
+    """
+    if rule.tolerance == 0.0:
+        few = rule.max_sweeps <= _UNROLLED
+        return jax.lax.fori_loop(0, rule.max_sweeps, lambda _, values: backup(values), start, unroll=few)
+
+    def sweep(carry):
+        k, values, _ = carry
+        new = backup(values)
+        return k + 1, new, change(new, values) >= rule.tolerance
+
+    def unfinished(carry):
+        k, _, active = carry
+        return (k < rule.max_sweeps) & active
+
+    return jax.lax.while_loop(unfinished, sweep, (0, start, True))[1]
 
 
 def value_iteration(

@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.base import TableSpec, Transition
+from rl3_jax.object_rl.standard_errors import new_spread
 
 
 @struct.dataclass
@@ -26,6 +27,7 @@ class SuccessorModel:
       num_listed: [N] how many of them there are.
       counts: [K, A, N] n(s,a,s') of the listed successors, float32.
       reward_sum: [K, A, N] sum of the rewards of each triple.
+      spread: [K, A, N] Σ (r − r̄)² of each triple, or None where no standard errors are asked for.
       visits: [A, N] n(s,a), float32.
       reward: [A, N] Σ_s' (n(s,a,s') + α) r̄(s,a,s'), the expected reward times n(s,a) + αM.
       absorbing: [N] whether a state has been seen as absorbing; its value is 0.
@@ -39,6 +41,7 @@ class SuccessorModel:
     num_listed: Int[Array, " N"]
     counts: Float[Array, "K A N"]
     reward_sum: Float[Array, "K A N"]
+    spread: Float[Array, "K A N"] | None
     visits: Float[Array, "A N"]
     reward: Float[Array, "A N"]
     absorbing: Bool[Array, " N"]
@@ -70,6 +73,7 @@ def init(spec: TableSpec, compact: bool) -> SuccessorModel:
         num_listed=jnp.zeros(rows, jnp.int32),
         counts=jnp.zeros(triples),
         reward_sum=jnp.zeros(triples),
+        spread=jnp.zeros(triples) if spec.standard_errors else None,
         visits=jnp.zeros(pairs),
         reward=jnp.zeros(pairs),
         absorbing=jnp.zeros(rows, bool),
@@ -109,6 +113,7 @@ def update(model: SuccessorModel, transition: Transition, smoothing: float) -> S
         num_listed=model.num_listed.at[to].max(slot + 1),
         counts=counts,
         reward_sum=reward_sum,
+        spread=_new_spread(model, (slot, a, row), kept, transition.r),
         visits=model.visits.at[a, to].add(1.0),
         reward=model.reward.at[a, to].set(expected.sum()),
         absorbing=model.absorbing.at[next_row].max(transition.terminated),
@@ -136,6 +141,17 @@ def _meet(model: SuccessorModel, state: Int[Array, ""]) -> tuple[SuccessorModel,
         num_met=jnp.minimum(model.num_met + is_new, rows),
     )
     return met, row
+
+
+def _new_spread(
+    model: SuccessorModel, triple: tuple[Array, Array, Array], kept: Bool[Array, ""], reward: Float[Array, ""]
+) -> Float[Array, "K A N"] | None:
+    """Return the spread of rewards after one more reward of a triple, if it is kept."""
+    if model.spread is None:
+        return None
+    spread = new_spread(model.spread[triple], model.counts[triple], model.reward_sum[triple], reward)
+    slot, a, row = triple
+    return model.spread.at[slot, a, jnp.where(kept, row, model.visits.shape[1])].set(spread)
 
 
 def _check_room(dropped: Any, kept: Any, slots: int, rows: int) -> None:

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from rl3_jax.object_rl.planner import SweepRule
+from rl3_jax.object_rl.planner import SweepRule, iterate
 from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
 
 _WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
-_UNROLLED = 4  # fixed sweeps up to so many are written out
 _LANES = 16  # a width is a multiple of this many rows, the float32 lanes of a wide register
 
 
@@ -30,7 +29,7 @@ class RowValues:
 
 
 @struct.dataclass
-class _Problem:
+class Problem:
     """What one planning reads.
 
     Attributes:
@@ -87,9 +86,21 @@ def value_iteration(
       met_before: rows to which `start` applies; the others start as pairs never tried.
       discovered: whether M is the number of states met, or of all states.
     """
+    problem = problem_of(model, start, met_before, discovered)
+    rows = problem.met.shape[0]
+    sweeps = partial(_sweeps, rule, discount, smoothing)
+    if not model.compact or rows <= _LANES:
+        return sweeps(rows, problem)
+    return _for_batches(sweeps, rows, 0)(model.num_met, problem)
+
+
+def problem_of(
+    model: SuccessorModel, start: RowValues, met_before: Bool[Array, " N"], discovered: bool
+) -> Problem:
+    """Return what planning reads; see `value_iteration`."""
     met = is_met(model)
     num_states = model.num_met if discovered else jnp.int32(model.row_of.shape[0])
-    problem = _Problem(
+    return Problem(
         q=start.q,
         untried=start.untried,
         met_before=met_before,
@@ -103,11 +114,6 @@ def value_iteration(
         num_unmet=(num_states - model.num_met).astype(jnp.float32),
         num_states=num_states.astype(jnp.float32),
     )
-    sweeps = partial(_sweeps, rule, discount, smoothing)
-    rows = met.shape[0]
-    if not model.compact or rows <= _LANES:
-        return sweeps(rows, problem)
-    return _for_batches(sweeps, rows, 0)(model.num_met, problem)
 
 
 def _for_batches(sweeps, rows: int, depth: int):
@@ -138,40 +144,42 @@ def _for_batches(sweeps, rows: int, depth: int):
     return plan
 
 
-def _sweeps(rule: SweepRule, discount: float, smoothing: float, width: int, problem: _Problem) -> RowValues:
+def _sweeps(rule: SweepRule, discount: float, smoothing: float, width: int, problem: Problem) -> RowValues:
     """Sweep the first rows of one task, as many as `width`."""
+    return iterate(
+        rule,
+        partial(backup, discount, smoothing, problem),
+        partial(change, problem),
+        start_of(problem, width),
+    )
 
-    def backup(values):
-        # Slices are taken here, where they are read: taken before the loop they would be copies.
-        visits, successors = problem.visits[:, :width], problem.successors[:, :width]
-        best = functools.reduce(jnp.maximum, values.q)
-        value = jnp.where(problem.live[:width], best, 0.0)
-        total = value.sum() + problem.num_unmet * values.untried
-        # One slice [A, W] per successor, so that each is gathered once and not once an action.
-        successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
-        products = (n[:, :width] * v for n, v in zip(problem.counts, successor_values, strict=True))
-        expected = functools.reduce(jnp.add, products, smoothing * total)
-        untried = discount / problem.num_states * total
-        weight = visits + smoothing * problem.num_states
-        tried = (problem.reward[:, :width] + discount * expected) / weight
-        return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=untried)
 
+def start_of(problem: Problem, width: int) -> RowValues:
+    """Return the first rows of the values from which to start."""
     q = jnp.where(problem.met_before[:width], problem.q[:, :width], problem.untried)
-    values = RowValues(q, problem.untried)
-    if rule.tolerance == 0.0:
-        return jax.lax.fori_loop(
-            0, rule.max_sweeps, lambda _, values: backup(values), values, unroll=rule.max_sweeps <= _UNROLLED
-        )
+    return RowValues(q, problem.untried)
 
-    def sweep(carry):
-        k, values, _ = carry
-        new = backup(values)
-        change = jnp.where(problem.met[:width], jnp.abs(new.q - values.q), 0.0).max()
-        of_unmet = jnp.where(problem.any_unmet, jnp.abs(new.untried - values.untried), 0.0)
-        return k + 1, new, jnp.maximum(change, of_unmet) >= rule.tolerance
 
-    def unfinished(carry):
-        k, _, active = carry
-        return (k < rule.max_sweeps) & active
+def backup(discount: float, smoothing: float, problem: Problem, values: RowValues) -> RowValues:
+    """Return values after one sweep of the first rows, as many as `values` has."""
+    # Slices are taken here, where they are read: taken before the loop they would be copies.
+    width = values.q.shape[1]
+    visits, successors = problem.visits[:, :width], problem.successors[:, :width]
+    best = functools.reduce(jnp.maximum, values.q)
+    value = jnp.where(problem.live[:width], best, 0.0)
+    total = value.sum() + problem.num_unmet * values.untried
+    # One slice [A, W] per successor, so that each is gathered once and not once an action.
+    successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
+    products = (n[:, :width] * v for n, v in zip(problem.counts, successor_values, strict=True))
+    expected = functools.reduce(jnp.add, products, smoothing * total)
+    untried = discount / problem.num_states * total
+    weight = visits + smoothing * problem.num_states
+    tried = (problem.reward[:, :width] + discount * expected) / weight
+    return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=untried)
 
-    return jax.lax.while_loop(unfinished, sweep, (0, values, True))[1]
+
+def change(problem: Problem, new: RowValues, old: RowValues) -> Float[Array, ""]:
+    """Return the largest change of Q, of all states."""
+    of_met = jnp.where(problem.met[: new.q.shape[1]], jnp.abs(new.q - old.q), 0.0).max()
+    of_unmet = jnp.where(problem.any_unmet, jnp.abs(new.untried - old.untried), 0.0)
+    return jnp.maximum(of_met, of_unmet)

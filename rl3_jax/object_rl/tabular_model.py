@@ -7,6 +7,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from rl3_jax.object_rl.base import TableSpec, Transition
+from rl3_jax.object_rl.standard_errors import new_spread
 
 
 @struct.dataclass
@@ -24,6 +25,7 @@ class TabularModel:
         for a successor that does not count.
       reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s').
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
+      spread: [S, A, S] Σ (r − r̄)² of each triple, or None where no standard errors are asked for.
     """
 
     counts: Float[Array, "S A S"]
@@ -32,6 +34,7 @@ class TabularModel:
     transition: Float[Array, "S A S"]
     reward: Float[Array, "S A"]
     absorbing: Bool[Array, " S"]
+    spread: Float[Array, "S A S"] | None = None
 
 
 def init(spec: TableSpec) -> TabularModel:
@@ -45,6 +48,7 @@ def init(spec: TableSpec) -> TabularModel:
         transition=jnp.full(triples, 1.0 / num_states),
         reward=jnp.zeros((num_states, num_actions)),
         absorbing=jnp.zeros(num_states, bool),
+        spread=jnp.zeros(triples) if spec.standard_errors else None,
     )
 
 
@@ -56,7 +60,17 @@ def count(model: TabularModel, transition: Transition) -> TabularModel:
         counts=model.counts.at[s, a, next_s].add(1.0),
         reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
         absorbing=model.absorbing.at[next_s].max(transition.terminated),
+        spread=_new_spread(model, transition),
     )
+
+
+def _new_spread(model: TabularModel, transition: Transition) -> Float[Array, "S A S"] | None:
+    """Return the spread of rewards after one transition, if it is kept."""
+    if model.spread is None:
+        return None
+    triple = transition.s, transition.a, transition.next_s
+    spread = new_spread(model.spread[triple], model.counts[triple], model.reward_sum[triple], transition.r)
+    return model.spread.at[triple].set(spread)
 
 
 def update(spec: TableSpec, model: TabularModel, transition: Transition, smoothing: float) -> TabularModel:

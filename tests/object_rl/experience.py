@@ -72,12 +72,11 @@ def learn(learner, spec, stream):
 
 
 def learn_slowly(twin, num_states, stream):
-    """Return the twin's q and counts [N, S, A] after each transition."""
+    """Return the twin's q and counts [N, S, A] after each transition, and its errors where it has any."""
     tables = []
     columns = map(np.asarray, (stream.s, stream.a, stream.r, stream.next_s, stream.terminated))
     for s, a, r, next_s, terminated in zip(*columns, strict=True):
         twin.update(s, a, float(r), next_s, terminated)
         values = [twin.values(state) for state in range(num_states)]
         tables.append([np.array(column) for column in zip(*values, strict=True)])
-    q, counts = zip(*tables, strict=True)
-    return np.array(q), np.array(counts)
+    return tuple(np.array(table) for table in zip(*tables, strict=True))
