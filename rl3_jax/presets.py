@@ -7,16 +7,14 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, ModelBased, make_learner
 from rl3_jax.policies import CORES, PolicyConfig, make_core
 from rl3_jax.ppo import PPOConfig
-from rl3_jax.tasks import Bandit, RandomMdp, TaskFamily
+from rl3_jax.tasks import Bandit, Gridworld, RandomMdp, TaskFamily
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import METHODS, family_abstraction, method_abstraction, method_features, with_method
 
 DEFAULT_METHOD = "rl3"
 
 
-def _paper(
-    task: TaskFamily, horizon: int, trials: int, minibatch_trials: int, iterations: int
-) -> TrainConfig:
+def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default."""
     return TrainConfig(
         task=task,
@@ -24,9 +22,24 @@ def _paper(
         features=method_features(DEFAULT_METHOD, task),
         abstraction=family_abstraction(task),
         policy=PolicyConfig(core=make_core("gru"), width=256),
-        ppo=PPOConfig(trials=trials, minibatch_trials=minibatch_trials),
+        ppo=PPOConfig(**ppo),
         iterations=iterations,
     )
+
+
+def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
+    """Return a preset of the paper for gridworlds (design, sections 5.1 and 7)."""
+    preset = _paper(
+        Gridworld(variation=variation),
+        horizon,
+        iterations=20000,
+        learning_rate=2e-4,
+        learning_rate_final=2e-4,
+        entropy_bonus=0.04,
+        entropy_bonus_final=0.04,
+        **ppo,
+    )
+    return dataclasses.replace(preset, learner=ModelBased(smoothing=0.01, tolerance=0.1))
 
 
 def _quick(
@@ -81,17 +94,48 @@ def _quick(
     )
 
 
+def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
+    """Return a preset for gridworlds, tuned like `_quick`."""
+    quick = _quick(
+        Gridworld(variation=variation),
+        "gru",
+        iterations=iterations,
+        learning_rate=3e-3,
+        value_scale=3.0,
+        count_scale=1.0,
+    )
+    return dataclasses.replace(
+        quick,
+        horizon=horizon,
+        features=dataclasses.replace(quick.features, reward_scale=10.0),
+        learner=ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2),
+        ppo=dataclasses.replace(
+            quick.ppo,
+            trials=64,
+            minibatch_trials=16,
+            discount=0.99,
+            gae_lambda=0.9,
+            entropy_bonus=0.03,
+            entropy_bonus_final=0.01,
+        ),
+    )
+
+
 PRESETS: dict[str, TrainConfig] = {
-    "bandit-h100": _paper(Bandit(), 100, trials=328, minibatch_trials=41, iterations=5000),
-    "bandit-h512": _paper(Bandit(), 512, trials=64, minibatch_trials=8, iterations=5000),
-    "mdp-h100": _paper(RandomMdp(), 100, trials=328, minibatch_trials=41, iterations=10000),
-    "mdp-h512": _paper(RandomMdp(), 512, trials=64, minibatch_trials=8, iterations=10000),
+    "bandit-h100": _paper(Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
+    "bandit-h512": _paper(Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
+    "mdp-h100": _paper(RandomMdp(), 100, iterations=10000, trials=328, minibatch_trials=41),
+    "mdp-h512": _paper(RandomMdp(), 512, iterations=10000, trials=64, minibatch_trials=8),
     "bandit-h100-quick": _quick(
         Bandit(), "gru", iterations=400, learning_rate=3e-3, value_scale=1.0, count_scale=50.0
     ),
     "mdp-h100-quick": _quick(
         RandomMdp(), "markov", iterations=400, learning_rate=6e-3, value_scale=1.0, count_scale=1.0
     ),
+    "gridworld-11x11": _paper_gridworld("11x11", 250, trials=128, minibatch_trials=16),
+    "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
+    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=1000),
+    "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=700),
 }
 """All with method `rl3` and the learner `model-based`."""
 

@@ -10,8 +10,9 @@ import rl3_jax.errors
 ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
-    "tasks": ("errors",),
-    "object_rl": ("errors",),
+    "bins": (),
+    "tasks": ("errors", "bins"),
+    "object_rl": ("errors", "bins"),
     "trial": ("tasks", "object_rl"),
     "baselines": ("trial",),
     "policies": ("errors",),

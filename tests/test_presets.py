@@ -3,6 +3,7 @@
 import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
+from rl3_jax.object_rl import ModelBased
 from rl3_jax.presets import method_name
 from rl3_jax.tasks import Bandit
 from rl3_jax.trial import COARSE
@@ -12,7 +13,8 @@ from rl3_jax.trial import COARSE
 def test_every_preset_is_valid(preset):
     config = PRESETS[preset]
     config.validate()
-    assert preset.startswith(f"{config.task.family}-h{config.horizon}")
+    horizon_or_variation = {f"h{config.horizon}", config.task.variation}
+    assert preset.removeprefix(config.task.family + "-").removesuffix("-quick") in horizon_or_variation
     assert make_config(preset) == config
 
 
@@ -23,6 +25,8 @@ def test_every_preset_is_valid(preset):
         ("bandit-h512", 64, 512, 8, 5000, 1.0),
         ("mdp-h100", 328, 100, 41, 10000, 10.0),
         ("mdp-h512", 64, 512, 8, 10000, 10.0),
+        ("gridworld-11x11", 128, 250, 16, 20000, 10.0),
+        ("gridworld-13x13", 96, 350, 12, 20000, 10.0),
     ],
 )
 def test_paper_presets_are_those_of_the_design(
@@ -30,6 +34,9 @@ def test_paper_presets_are_those_of_the_design(
 ):
     config = PRESETS[preset]
     assert (config.horizon, config.iterations, config.policy.width) == (horizon, iterations, 256)
+    gridworld = config.task.family == "gridworld"
+    learning_rate = 2e-4 if gridworld else 3e-4
+    assert config.learner == (ModelBased(smoothing=0.01, tolerance=0.1) if gridworld else ModelBased())
     assert config.ppo == PPOConfig(
         trials=trials,
         minibatch_trials=minibatch_trials,
@@ -38,10 +45,10 @@ def test_paper_presets_are_those_of_the_design(
         gae_lambda=0.3,
         clip=0.2,
         kl_limit=0.01,
-        learning_rate=3e-4,
-        learning_rate_final=3e-4,
-        entropy_bonus=0.1,
-        entropy_bonus_final=0.0,
+        learning_rate=learning_rate,
+        learning_rate_final=learning_rate,
+        entropy_bonus=0.04 if gridworld else 0.1,
+        entropy_bonus_final=0.04 if gridworld else 0.0,
         critic_coefficient=0.5,
         critic_l2=0.01,
         adam_epsilon=1e-7,

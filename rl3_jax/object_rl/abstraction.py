@@ -4,8 +4,9 @@ import dataclasses
 import math
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+from rl3_jax.bins import Bounds, bin_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class StateSpace:
 
     num_states: int
     num_actions: int
-    bounds: tuple[tuple[float, float], ...] = ()
+    bounds: Bounds = ()
     num_successors: int = 0
     neighbour_radius: float = 0.0
 
@@ -187,22 +188,4 @@ class Tiling(Fixed):
     ) -> Int[Array, ""]:
         """Return the number of the tile, counted along the last coordinate first."""
         del memory, index
-        return tile(coordinates, space.bounds, self.bins)
-
-
-def tile(
-    x: Float[Array, " n"], bounds: tuple[tuple[float, float], ...], bins: tuple[int, ...]
-) -> Int[Array, ""]:
-    """Return the flat index Σ_i ⌊b_i (x_i − low_i)/(high_i − low_i)⌋ Π_{j>i} b_j of the tile of x.
-
-    Each factor ⌊…⌋ is clipped to [0, b_i − 1].
-
-    Args:
-      x: the vector.
-      bounds: (low_i, high_i) of each coordinate.
-      bins: b_i tiles along each coordinate.
-    """
-    low, high = jnp.array(bounds).T
-    number = jnp.array(bins)
-    cell = jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
-    return jnp.ravel_multi_index(tuple(cell), bins, mode="clip")
+        return bin_of(coordinates, space.bounds, self.bins)

@@ -9,6 +9,7 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax.bins import Bounds
 from rl3_jax.errors import unknown_choice
 
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
@@ -122,7 +123,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
         return 0
 
     @property
-    def coordinate_bounds(self) -> tuple[tuple[float, float], ...]:
+    def coordinate_bounds(self) -> Bounds:
         """Least and largest value of each coordinate of a state; none where states have no distance."""
         return ()
 

@@ -9,6 +9,7 @@ from flax import struct
 from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax.bins import Bounds
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_layout import (
     DANGER,
@@ -107,7 +108,7 @@ class Gridworld(TabularFamily[GridworldTask]):
         return self.layout.centre
 
     @property
-    def coordinate_bounds(self) -> tuple[tuple[float, float], ...]:
+    def coordinate_bounds(self) -> Bounds:
         """Least and largest row/side and column/side, half a cell beyond the outermost centres."""
         half = 0.5 / self.layout.side
         return ((half, 1.0 + half),) * 2

@@ -13,10 +13,8 @@ from gymnax.environments import spaces
 from gymnax.environments.environment import Environment, EnvState
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax.bins import Bounds, bin_of
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
-
-Bounds = tuple[tuple[float, float], ...]
-"""Least and largest value of each number of a vector."""
 
 
 @struct.dataclass
@@ -311,19 +309,3 @@ def bounds_of(space: spaces.Box) -> Bounds:
     largest = np.finfo(np.float32).max
     low, high = np.where(low <= -largest, -np.inf, low), np.where(high >= largest, np.inf, high)
     return tuple(zip(low.tolist(), high.tolist(), strict=True))
-
-
-def bin_of(x: Float[Array, " n"], bounds: Bounds, bins: tuple[int, ...]) -> Int[Array, ""]:
-    """Return the flat index Σ_i ⌊b_i (x_i − low_i)/(high_i − low_i)⌋ Π_{j>i} b_j of the bin of x.
-
-    Each factor ⌊…⌋ is clipped to [0, b_i − 1].
-
-    Args:
-      x: the vector.
-      bounds: (low_i, high_i) of each dimension.
-      bins: b_i bins along each dimension.
-    """
-    low, high = jnp.array(bounds).T
-    number = jnp.array(bins)
-    place = jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
-    return jnp.ravel_multi_index(tuple(place), bins, mode="clip")

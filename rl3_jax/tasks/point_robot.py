@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from gymnax.environments.misc.point_robot import EnvParams, EnvState, PointRobot
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.tasks.gymnax_tasks import Bounds, GymnaxTasks
+from rl3_jax.bins import Bounds
+from rl3_jax.tasks.gymnax_tasks import GymnaxTasks
 
 NEVER = -1.0
 """A `goal_radius` that no distance is within."""

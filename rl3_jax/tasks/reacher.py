@@ -10,7 +10,8 @@ from flax import struct
 from gymnax.environments.misc import reacher
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.tasks.gymnax_tasks import Bounds, GymnaxTask, GymnaxTasks
+from rl3_jax.bins import Bounds
+from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 
 LINK_LENGTH = {"default": (0.5, 1.5), "long": (1.5, 2.0)}
 """Bounds of the uniform draw of each link's length; gymnax's links have length 1."""

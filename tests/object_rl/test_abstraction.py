@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rl3_jax.object_rl import ABSTRACTIONS, Abstraction, Clusters, Identity, StateSpace, Tiling
-from rl3_jax.object_rl.abstraction import tile
 from tests.reference.clusters import Clusters as SlowClusters
 
 SIDE, STEPS = 5, 40
@@ -84,7 +83,7 @@ def test_tiles_are_counted_row_by_row(fractions, bins):
         position = number * (value - least) / (largest - least)
         assume(abs(position - round(position)) > 1e-4)  # nearer than that, rounding decides
         expected = expected * number + min(max(int(np.floor(position)), 0), number - 1)
-    assert tile(jnp.asarray(x), VECTORS.bounds, bins) == expected
+    assert Tiling(bins).locate(VECTORS, (), None, jnp.asarray(x)) == expected
     assert 0 <= expected < Tiling(bins).num_states(VECTORS)
 
 

@@ -13,9 +13,9 @@ from gymnax.environments.misc.reacher import Reacher
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rl3_jax.bins import bin_of
 from rl3_jax.object_rl import Tiling
 from rl3_jax.tasks import GymnaxTasks
-from rl3_jax.tasks.gymnax_tasks import bin_of
 from rl3_jax.trial import METHODS, TrialEnv, family_abstraction
 from tests.reference.gymnax_tasks import bin_of as slow_bin_of
 

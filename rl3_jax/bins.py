@@ -1,0 +1,23 @@
+"""Cutting a Box into equal bins."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Bounds = tuple[tuple[float, float], ...]
+"""Least and largest value of each number of a vector."""
+
+
+def bin_of(x: Float[Array, " n"], bounds: Bounds, bins: tuple[int, ...]) -> Int[Array, ""]:
+    """Return the flat index Σ_i ⌊b_i (x_i − low_i)/(high_i − low_i)⌋ Π_{j>i} b_j of the bin of x.
+
+    Each factor ⌊…⌋ is clipped to [0, b_i − 1].
+
+    Args:
+      x: the vector.
+      bounds: (low_i, high_i) of each dimension.
+      bins: b_i bins along each dimension.
+    """
+    low, high = jnp.array(bounds).T
+    number = jnp.array(bins)
+    place = jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
+    return jnp.ravel_multi_index(tuple(place), bins, mode="clip")
