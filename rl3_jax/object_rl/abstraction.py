@@ -65,21 +65,19 @@ class Abstraction(Protocol):
         """Return the memory before any state is met."""
         ...
 
-    def enter(self, space: StateSpace, memory: Any, index: Index, coordinates: Coordinates) -> Any:
+    def enter(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Any:
         """Return the memory after a concrete state is met: a trial's first, and each next one."""
         ...
 
-    def locate(
-        self, space: StateSpace, memory: Any, index: Index, coordinates: Coordinates
-    ) -> Int[Array, ""]:
+    def locate(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
         """Return the table state of a concrete state that has been met."""
         ...
 
-    def record(self, memory: Any, index: Index, action: Int[Array, ""]) -> Any:
+    def record(self, memory: Any, index: Any, action: Int[Array, ""]) -> Any:
         """Return the memory after an action in a concrete state."""
         ...
 
-    def counts(self, memory: Any, index: Index, table_counts: Float[Array, " A"]) -> Float[Array, " A"]:
+    def counts(self, memory: Any, index: Any, table_counts: Float[Array, " A"]) -> Float[Array, " A"]:
         """Return how often each action was taken in a concrete state, given that of its table state."""
         ...
 

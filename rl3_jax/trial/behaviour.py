@@ -19,7 +19,7 @@ class Behaviour(Protocol):
     Its memory is any pytree of arrays, made anew for each trial.
     """
 
-    def init(self, env: TrialEnv, task: Task) -> Any:
+    def init(self, env: TrialEnv, task: Any) -> Any:
         """Return the memory before the trial. Only a clairvoyant may look at the task."""
         ...
 
@@ -47,7 +47,7 @@ class Behaviour(Protocol):
 class BehaviourBase:
     """A `Behaviour` that remembers, plans and learns nothing; each overrides what it needs."""
 
-    def init(self, env: TrialEnv, task: Task) -> Any:
+    def init(self, env: TrialEnv, task: Any) -> Any:
         """Return no memory."""
         del env, task
         return ()

@@ -51,7 +51,7 @@ class TrialState(environment.EnvState):
     """
 
     task: environment.EnvParams
-    inner: environment.EnvState
+    inner: Any
     abstraction: Any
     learner: Any
     previous_action: Int[Array, ""] | Float[Array, " n"]
@@ -260,7 +260,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         return spaces.Dict(
             {
                 "time": spaces.Discrete(self.horizon + 1),
-                "inner": self.family.state_space(),
+                "inner": self.family.state_space(None),
                 "previous_action": self.action_space(),
             }
         )
