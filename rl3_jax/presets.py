@@ -100,7 +100,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
         Gridworld(variation=variation),
         "gru",
         iterations=iterations,
-        learning_rate=3e-3,
+        learning_rate=6e-3,
         value_scale=3.0,
         count_scale=1.0,
     )
@@ -116,7 +116,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
             discount=0.99,
             gae_lambda=0.9,
             entropy_bonus=0.03,
-            entropy_bonus_final=0.01,
+            entropy_bonus_final=0.005,
         ),
     )
 
@@ -134,8 +134,8 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     "gridworld-11x11": _paper_gridworld("11x11", 250, trials=128, minibatch_trials=16),
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
-    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=1000),
-    "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=700),
+    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=800),
+    "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=600),
 }
 """All with method `rl3` and the learner `model-based`."""
 
