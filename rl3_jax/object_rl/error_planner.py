@@ -76,27 +76,34 @@ def plan_lists(
     return values, RowValues(jnp.sqrt(variances.q), jnp.sqrt(variances.untried))
 
 
-class _Terms(NamedTuple):
-    """What the variance of Q reads of the model alone: [K, A, N] of listed successors, [A, N] of others."""
+Listed = Float[Array, "K A N"]
 
-    listed: Float[Array, "K 1 N"]
-    p: Float[Array, "K A N"]
-    p_variance: Float[Array, "K A N"]
-    mean_reward: Float[Array, "K A N"]
-    reward_variance: Float[Array, "K A N"]
-    p_other: Float[Array, "A N"]
-    p_variance_other: Float[Array, "A N"]
+
+class _Terms(NamedTuple):
+    """What the variance of Q reads of the model alone.
+
+    Attributes:
+      of_listed: [K, A, N] T, E_T², r̄ and E_R² of listed successors.
+      of_others: [A, N] T and E_T² of each of the others.
+    """
+
+    of_listed: tuple[Listed, Listed, Listed, Listed]
+    of_others: tuple[Float[Array, "A N"], Float[Array, "A N"]]
 
 
 def _list_terms(formulas: Formulas, model: SuccessorModel, problem: Problem) -> _Terms:
+    """Return what does not change from sweep to sweep."""
     assert model.spread is not None
-    slots = jnp.arange(model.counts.shape[0])[:, None, None]
+    mean_reward = model.reward_sum / jnp.maximum(model.counts, 1.0)
+    of_reward = reward_variance(model.counts, model.spread)
+    never = jnp.zeros_like(model.visits)
     return _Terms(
-        (slots < model.num_listed).astype(jnp.float32),
-        *formulas.probability(model.counts, model.visits, problem.num_states),
-        model.reward_sum / jnp.maximum(model.counts, 1.0),
-        reward_variance(model.counts, model.spread),
-        *formulas.probability(jnp.zeros_like(model.visits), model.visits, problem.num_states),
+        of_listed=(
+            *formulas.probability(model.counts, model.visits, problem.num_states),
+            mean_reward,
+            of_reward,
+        ),
+        of_others=formulas.probability(never, model.visits, problem.num_states),
     )
 
 
@@ -115,22 +122,21 @@ def _variances(
     all_squares = (value**2).sum() + problem.num_unmet * values.untried**2
     all_variances = value_variance.sum() + problem.num_unmet * variances.untried
 
-    listed_value = value[model.successors][:, None]
-    listed_variance = value_variance[model.successors][:, None]
-    of_listed = formulas.term(
-        terms.p,
-        terms.p_variance,
-        terms.mean_reward,
-        terms.reward_variance,
-        listed_value,
-        listed_variance,
-    )
+    # One slice [A, N] per successor, as in planning Q.
+    tried, squares, other_variances = jnp.zeros_like(model.visits), all_squares, all_variances
+    for k, row in enumerate(model.successors):
+        listed = (model.num_listed > k).astype(jnp.float32)
+        listed_value, listed_variance = (
+            listed * x.at[row].get(mode="promise_in_bounds") for x in (value, value_variance)
+        )
+        squares -= listed_value**2
+        other_variances -= listed_variance
+        p, p_variance, mean_reward, of_reward = (x[k] for x in terms.of_listed)
+        tried += listed * formulas.term(p, p_variance, mean_reward, of_reward, listed_value, listed_variance)
     others = problem.num_states - model.num_listed
     # A difference of sums that are equal but for rounding may come out below 0.
-    squares = jnp.maximum(all_squares - (terms.listed * listed_value**2).sum(0), 0.0)
-    other_variances = jnp.maximum(all_variances - (terms.listed * listed_variance).sum(0), 0.0)
-    tried = (terms.listed * of_listed).sum(0) + formulas.of_others(
-        terms.p_other, terms.p_variance_other, others, squares, other_variances
+    tried += formulas.of_others(
+        *terms.of_others, others, jnp.maximum(squares, 0.0), jnp.maximum(other_variances, 0.0)
     )
     p = 1.0 / problem.num_states
     untried = formulas.of_others(p, UNTRIED_VARIANCE, problem.num_states, all_squares, all_variances)
