@@ -10,7 +10,7 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
 from rl3_jax.tasks import FAMILIES
-from rl3_jax.trial import METHODS
+from rl3_jax.trial import COARSE, METHODS
 
 
 def print_lists() -> None:
@@ -23,10 +23,11 @@ def print_lists() -> None:
         policy = f"{config.policy.core.core} {config.policy.width}"
         numbers = (str(config.horizon), str(config.ppo.trials), str(config.iterations))
         presets.add_row(name, config.task.family, *numbers, policy)
-    methods = _table("Methods: --method", "method", "sees of object-level RL")
+    methods = _table("Methods: --method", "method", "sees of object-level RL", "which plans on")
     for name, features in METHODS.items():
         shown = [part for part in ("advantages", "value", "counts") if getattr(features, part)]
-        methods.add_row(name, ", ".join(shown) or "nothing")
+        states = COARSE[name].abstraction if name in COARSE else "states" if shown else ""
+        methods.add_row(name, ", ".join(shown) or "nothing", states)
     policies = _table("Policies: --policy", "policy", "description")
     for name, core in CORES.items():
         policies.add_row(name, _first_sentence(core))
