@@ -25,6 +25,7 @@ from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.tables import print_lists, print_result, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
+from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.serialise import NAMED, to_dict
@@ -237,10 +238,11 @@ COMMANDS = {
     "baselines": Baselines,
     "compare": Compare,
     "describe": Describe,
+    "watch": Watch,
 }
 
 
-Command = List | Train | Resume | Evaluate | Baselines | Compare | Describe
+Command = List | Train | Resume | Evaluate | Baselines | Compare | Describe | Watch
 
 
 @functools.cache

@@ -1,0 +1,131 @@
+"""Animations of one trial: panels side by side, one frame a step, as a GIF.
+
+What stays is drawn once; each frame copies that picture and draws only what moves. Drawing everything anew
+takes ten times as long.
+"""
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+DPI = 100
+FONT: dict[Any, Any] = {"font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11, "hatch.linewidth": 0.6}
+"""Points; at half size the smallest letters are still seven pixels high."""
+CAPTION = 13
+"""Points of the line of text, unless it is too long for that."""
+COLOURS = 255
+"""Of the one palette of all frames; the 256th is left to mean `as before`."""
+PALETTE_FRAMES = 8
+"""Frames, spread over the trial, from which the palette is taken."""
+LAST_FRAME = 2.0
+"""Seconds for which the last frame stands."""
+
+Moving = tuple[Sequence[Artist], Callable[[int], None]]
+"""The artists of a panel that move, in the order of drawing, and what sets them to a step."""
+
+
+class Panel(Protocol):
+    """One part of a picture: plain arrays over the steps of a trial, and how they are drawn."""
+
+    def draw(self, axes: Axes) -> Moving:
+        """Draw what stays and make what moves."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """An animation before it is drawn.
+
+    Attributes:
+      captions: [H] a line of text for each step.
+      panels: by name.
+      mosaic: rows of names of panels; a name that fills several places is one panel.
+      widths: of the columns, to each other.
+      size: width and height, inches of 100 pixels.
+    """
+
+    captions: Sequence[str]
+    panels: dict[str, Panel]
+    mosaic: Sequence[Sequence[str]]
+    widths: Sequence[float]
+    size: tuple[float, float]
+
+
+class Stage:
+    """A scene on a canvas, which shows one step at a time."""
+
+    def __init__(self, scene: Scene):
+        """Draw what stays."""
+        # A Figure of its own, not pyplot's: no display, no global state.
+        figure = Figure(figsize=scene.size, dpi=DPI, layout="constrained")
+        self._canvas = FigureCanvasAgg(figure)
+        # The line of text is no part of the layout, which keeps room for it by an empty title.
+        figure.suptitle(" ", fontsize=CAPTION)
+        caption = figure.text(0.01, 0.99, max(scene.captions, key=len), va="top", fontsize=CAPTION)
+        room = 0.98 * figure.bbox.width / caption.get_window_extent(self._canvas.get_renderer()).width
+        caption.set_fontsize(CAPTION * min(1.0, room))
+        axes = figure.subplot_mosaic([list(row) for row in scene.mosaic], width_ratios=scene.widths)
+        moving = [panel.draw(axes[name]) for name, panel in scene.panels.items()]
+        self._artists = [caption, *(artist for artists, _ in moving for artist in artists)]
+        self._updates = [
+            lambda step: caption.set_text(scene.captions[step]),
+            *(update for _, update in moving),
+        ]
+        for artist in self._artists:
+            artist.set_animated(True)
+        self._canvas.draw()
+        figure.set_layout_engine("none")
+        self._still: Any = self._canvas.copy_from_bbox(figure.bbox)
+
+    def show(self, step: int) -> Image.Image:
+        """Return the picture of a step."""
+        self._canvas.restore_region(self._still)
+        for update in self._updates:
+            update(step)
+        for artist in self._artists:
+            artist.draw(self._canvas.get_renderer())
+        return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3].copy())
+
+
+def animate(scene: Scene, steps: Iterable[int], num_steps: int, fps: float) -> bytes:
+    """Return a GIF.
+
+    Args:
+      scene: what is drawn.
+      steps: the steps to show, 0 to num_steps − 1; wrapped, to show progress.
+      num_steps: how many there are.
+      fps: frames a second.
+    """
+
+    with rc_context(FONT):
+        stage = Stage(scene)
+        palette = _palette(stage, num_steps)
+        frames = (stage.show(step).quantize(palette=palette, dither=Image.Dither.NONE) for step in steps)
+        return _gif(frames, num_steps, fps)
+
+
+def _palette(stage: Stage, num_steps: int) -> Image.Image:
+    """Return an image with the colours of frames spread over the trial."""
+    chosen = np.unique(np.linspace(0, num_steps - 1, PALETTE_FRAMES).round().astype(int))
+    pictures = np.concatenate([np.asarray(stage.show(int(step))) for step in chosen])
+    return Image.fromarray(pictures).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+
+
+def _gif(frames: Iterator[Image.Image], num_frames: int, fps: float) -> bytes:
+    """Return the frames as a GIF that repeats."""
+    buffer = io.BytesIO()
+    each = round(100 / fps) * 10  # GIF counts hundredths of a second
+    duration = [each] * (num_frames - 1) + [round(LAST_FRAME * 1000)]
+    next(frames).save(
+        buffer, format="GIF", save_all=True, append_images=frames, duration=duration, loop=0, optimize=True
+    )
+    return buffer.getvalue()

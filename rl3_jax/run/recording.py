@@ -1,0 +1,129 @@
+"""One trial of an agent, step by step, as arrays of the host."""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+
+from rl3_jax.object_rl import ActionValues, Tiling
+from rl3_jax.policies import Policy
+from rl3_jax.tasks import Task
+from rl3_jax.training import Agent
+from rl3_jax.training.evaluate import held_out_tasks
+from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.trial import TrialEnv, TrialState
+
+LARGEST_TABLE = 2000
+"""States of which all values are kept, at each step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """What was so before each of H steps, what was done then, and what came of it.
+
+    Attributes:
+      inner: [H] the task's own state.
+      index: [H] its integer, or None where states are vectors.
+      observation: [H] or [H, n] what the policy saw of the task's state.
+      parameters: [H, P] of the distribution of the action.
+      action: [H] or [H, n] the action taken.
+      reward: [H] its reward.
+      ended: [H] whether the episode ended with this step.
+      table: [H, S, A] values of object-level RL in each integer state, NaN where it has none, or in each
+        tile of vectors; None without object-level RL, and if S is above `LARGEST_TABLE`.
+      visits: [H, S, A] how often each action had been taken there, or None likewise.
+      q: [H, A] values of the current state, or None without object-level RL.
+      counts: [H, A] how often each action had been taken in it, or None likewise.
+    """
+
+    inner: PyTree
+    index: Int[np.ndarray, " H"] | None
+    observation: Shaped[np.ndarray, "H ..."]
+    parameters: Float[np.ndarray, "H P"]
+    action: Shaped[np.ndarray, "H ..."]
+    reward: Float[np.ndarray, " H"]
+    ended: Bool[np.ndarray, " H"]
+    table: Float[np.ndarray, "H S A"] | None
+    visits: Float[np.ndarray, "H S A"] | None
+    q: Float[np.ndarray, "H A"] | None
+    counts: Float[np.ndarray, "H A"] | None
+
+
+def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:
+    """Return the first held-out task of a set, and the trial on it that evaluation runs.
+
+    Args:
+      env: the trial.
+      agent: who acts.
+      seed: names the set of tasks, as in `evaluate`.
+    """
+    task, rows = _record(env, agent.policy, agent.greedy, agent.params, seed)
+    return jax.tree.map(np.asarray, task), Recording(**jax.tree.map(np.asarray, rows))
+
+
+@partial(jax.jit, static_argnames=("env", "policy", "greedy"))
+def _record(
+    env: TrialEnv, policy: Policy, greedy: bool, params: PyTree, seed: Int[Array, ""]
+) -> tuple[Task, dict[str, Any]]:
+    """Return the task and the fields of `Recording`. Keys split as in `run_trials`: it is the same trial."""
+    task = jax.tree.map(lambda x: x[0], held_out_tasks(env, seed, 0, 1))
+    key = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), 0, 1)[0]
+    key_start, key_steps = jax.random.split(key)
+    observation, state = env.start(key_start, task)
+
+    def step(carry, time):
+        memory, state, observation = carry
+        key_env, _, key_act = jax.random.split(jax.random.fold_in(key_steps, time), 3)
+        memory, outputs = policy.step(params, memory, observation)
+        action = _choose(policy, outputs, key_act, greedy)
+        observation, after, reward, _, info = env.step_env(key_env, state, action, env.default_params)
+        known = env.action_values(state) if env.features.uses_object_rl else None
+        table = _table(env, state)
+        row = {
+            "inner": state.inner,
+            "index": env.family.concrete(state.inner, task).index,
+            "observation": env.family.get_obs(state.inner, task),
+            "parameters": policy.distribution.parameters(outputs),
+            "action": action,
+            "reward": reward,
+            "ended": info["transition"].terminated | info["transition"].truncated,
+            "table": None if table is None else table.q,
+            "visits": None if table is None else table.counts,
+            "q": None if known is None else known.q,
+            "counts": None if known is None else known.counts,
+        }
+        return (memory, after, observation), row
+
+    _, rows = jax.lax.scan(step, (policy.initial_carry(), state, observation), jnp.arange(env.horizon))
+    return task, rows
+
+
+def _choose(policy: Policy, outputs: Float[Array, " N"], key: PRNGKeyArray, greedy: bool) -> Any:
+    """Return an action for the environment, as `Policy.act` chooses it. The key is consumed."""
+    distribution = policy.distribution
+    return distribution.to_env(distribution.mode(outputs) if greedy else distribution.sample(key, outputs))
+
+
+def _table(env: TrialEnv, state: TrialState) -> ActionValues | None:
+    """Return what object-level RL knows about each integer state or tile, if there are not too many."""
+    tiled = isinstance(env.abstraction, Tiling)
+    num_states = env.table.num_states if tiled else env.family.num_states
+    if not env.features.uses_object_rl or not 0 < num_states <= LARGEST_TABLE:
+        return None
+
+    def values(index):
+        if tiled:
+            return env.learner.values(env.table, state.learner, index)
+        # Both other abstractions find a state that was met by its index alone, and put one that was not
+        # beyond the table's end.
+        s = env.abstraction.locate(env.space, state.abstraction, index, None)
+        inside = s < env.table.num_states
+        known = env.learner.values(env.table, state.learner, jnp.where(inside, s, 0))
+        counts = env.abstraction.counts(state.abstraction, index, known.counts)
+        return ActionValues(q=jnp.where(inside, known.q, jnp.nan), counts=jnp.where(inside, counts, 0.0))
+
+    return jax.vmap(values)(jnp.arange(num_states))
