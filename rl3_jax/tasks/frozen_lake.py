@@ -11,6 +11,7 @@ from gymnax.environments.misc import frozen_lake
 from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax.tasks.base import TaskFamily
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 
 HOLE_PROBABILITY = {"default": 0.2, "more-holes": 0.35, "fewer-holes": 0.1}
@@ -87,7 +88,8 @@ class FrozenLakes(GymnaxTasks):
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
         if self.side < 2:
-            return [f"side is {self.side}; a lake with a start and a goal needs at least 2"]
+            message = f"side is {self.side}; a lake with a start and a goal needs at least 2"
+            return [message, *TaskFamily.problems(self)]
         return super().problems()
 
     def make_environment(self) -> Lake:

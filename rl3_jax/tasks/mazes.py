@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from rl3_jax.bins import Bounds
 from rl3_jax.tasks.base import ConcreteState
-from rl3_jax.tasks.gymnax_tasks import Bounds, GymnaxState, GymnaxTask, GymnaxTasks
+from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gymnax.environments.misc import point_robot
 
-from rl3_jax.object_rl.abstraction import tile
+from rl3_jax.bins import bin_of
 from rl3_jax.tasks import PointRobots
 from tests.statistics import assert_mean
 
@@ -67,11 +67,11 @@ def test_tiles_follow_their_neighbours():
     family = PointRobots()
     places = jnp.stack(jnp.meshgrid(*2 * [jnp.linspace(-1.5, 1.5, 31)]), -1).reshape(-1, 1, 2)
     moves = jnp.stack(jnp.meshgrid(*2 * [jnp.linspace(-0.1, 0.1, 3)]), -1).reshape(1, -1, 2)
-    locate = jax.vmap(jax.vmap(lambda x: tile(x, family.coordinate_bounds, family.tiles)))
+    locate = jax.vmap(jax.vmap(lambda x: bin_of(x, family.coordinate_bounds, family.tiles)))
     before = np.broadcast_to(locate(places), (len(places), 9)).ravel()
     after = np.asarray(locate(places + moves)).ravel()
     followers = [len(np.unique(after[before == s])) for s in np.unique(before)]
     assert len(followers) == 121
     assert max(followers) <= 9 < family.num_successors
-    assert tile(jnp.zeros(2), family.coordinate_bounds, family.tiles) == 60
-    assert (tile(jnp.full(2, 0.12), family.coordinate_bounds, family.tiles)) == 60
+    assert bin_of(jnp.zeros(2), family.coordinate_bounds, family.tiles) == 60
+    assert (bin_of(jnp.full(2, 0.12), family.coordinate_bounds, family.tiles)) == 60

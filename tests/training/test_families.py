@@ -44,7 +44,7 @@ def test_a_family_trains(method, name):
 
 @pytest.mark.slow
 def test_rl3_closes_most_of_the_gap_between_chance_and_knowing_the_goal():
-    """100 iterations, 1.28 million steps, to −28.3 ± 0.2; chance gets −101.7, one that knows the goal −19.4."""
+    """100 iterations, 1.28 million steps, to −28.3 ± 0.2; chance gets −101.7, the clairvoyant −19.4."""
     family = PointRobots()
     config = TrainConfig(
         task=family,
