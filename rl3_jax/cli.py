@@ -20,7 +20,8 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from rl3_jax.errors import ConfigError, NonFiniteError, unknown_choice
 from rl3_jax.presets import PRESETS, choose, method_name, name_problems
-from rl3_jax.run.commands import COMMANDS, Command, Train, any_flags, flags_of
+from rl3_jax.run.commands import COMMANDS, Command, Train
+from rl3_jax.run.flags import any_flags, flags_of
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training.serialise import NAMED
@@ -31,7 +32,7 @@ HELP_PRESET = "mdp-h100-quick"
 HELP = ("-h", "--help")
 
 Option = list[str]
-"""An argument that starts with dashes, and the value that follows it if there is one."""
+"""An argument that starts with dashes, and the value, or values of a list, that follow it."""
 
 REGISTRY = ConstructorRegistry()
 
@@ -175,7 +176,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[Option]]:
     switches = {
         form for flag, value in any_flags().items() if isinstance(value, bool) for form in _forms([flag])
     }
-    waiting = False  # for the value of the last option
+    lists = {flag for flag, value in any_flags().items() if isinstance(value, list)}
+    waiting = False  # for a value of the last option
     for text in arguments:
         if text.startswith("--") or text in HELP or (text.startswith("-") and not waiting):
             flag, equals, value = text.partition("=")
@@ -183,7 +185,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[Option]]:
             waiting = not equals and options[-1][0] not in {*switches, *HELP}
         elif waiting:
             options[-1].append(text)
-            waiting = False
+            waiting = options[-1][0] in lists
         else:
             words.append(text)
     return words, options

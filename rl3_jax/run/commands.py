@@ -1,8 +1,6 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
-import functools
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +9,18 @@ from tyro.conf import Positional, arg
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
-from rl3_jax.presets import PRESETS, choose, method_name
+from rl3_jax.presets import PRESETS, method_name
+from rl3_jax.run.arguments import (
+    JsonFile,
+    NumTasks,
+    RunDir,
+    Seed,
+    json_problems,
+    one_of,
+    optional,
+    show,
+    write_json,
+)
 from rl3_jax.run.compare import compare, compare_problems
 from rl3_jax.run.describe import describe
 from rl3_jax.run.evaluation import (
@@ -21,34 +30,13 @@ from rl3_jax.run.evaluation import (
     evaluation_problems,
     task_set_problems,
 )
-from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.loggers import LOGGERS
-from rl3_jax.run.tables import print_lists, print_result, print_statistics
+from rl3_jax.run.tables import print_lists, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.training import TrainConfig
-from rl3_jax.training.serialise import NAMED, to_dict
 from rl3_jax.trial import METHODS
-
-REGISTRY_KEYS = [key for key, _ in NAMED.values()]
-"""What `to_dict` adds to the fields."""
-
-
-def _one_of(choices: Any) -> str:
-    """Return the help text of an argument with these choices."""
-    return "one of: " + ", ".join(choices)
-
-
-def _optional(metavar: str, text: str) -> Any:
-    """Return the description of an argument that may be left out, for a reason the text gives."""
-    return arg(metavar=metavar, help=text, help_behavior_hint="")
-
-
-RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
-JsonFile = Annotated[Path | None, _optional("FILE", "write the result to this file, too")]
-NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]
-Seed = Annotated[int, arg(metavar="S", help="names the held-out tasks, the same for agents and baselines")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +56,15 @@ class Train:
     see `rl3 train PRESET --help`. `rl3 list` describes the presets. Ctrl-C stops; `rl3 resume` goes on.
     """
 
-    preset: Annotated[Positional[str], _optional("PRESET", _one_of(PRESETS))]
+    preset: Annotated[Positional[str], optional("PRESET", one_of(PRESETS))]
     settings: Annotated[TrainConfig, arg(name="")]
-    method: Annotated[str, arg(metavar="M", help=_one_of(METHODS))] = ""
-    policy: Annotated[str, arg(metavar="P", help=_one_of(CORES))] = ""
-    learner: Annotated[str, arg(metavar="L", help=_one_of(LEARNERS))] = ""
-    config: Annotated[Path | None, _optional("FILE", "a run's config.json, in place of PRESET")] = None
-    out: Annotated[Path | None, _optional("DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedN")] = (
-        None
-    )
+    method: Annotated[str, arg(metavar="M", help=one_of(METHODS))] = ""
+    policy: Annotated[str, arg(metavar="P", help=one_of(CORES))] = ""
+    learner: Annotated[str, arg(metavar="L", help=one_of(LEARNERS))] = ""
+    config: Annotated[Path | None, optional("FILE", "a run's config.json, in place of PRESET")] = None
+    out: Annotated[Path | None, optional("DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedN")] = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
-    log: Annotated[str | None, _optional("LOGGER", _one_of(LOGGERS) + "; beside metrics.jsonl")] = None
+    log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 
     @property
     def folder(self) -> Path:
@@ -103,7 +89,7 @@ class Resume:
     """Go on with a run that was stopped, or extend one."""
 
     dir: RunDir
-    iterations: Annotated[int | None, _optional("N", "in all; as last asked for, if not given")] = None
+    iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
@@ -119,8 +105,8 @@ class Evaluate:
     """Evaluate a run's agent on held-out tasks, and note the result in its evaluation.json."""
 
     dir: RunDir
-    variation: Annotated[str | None, _optional("V", "of the task family; as trained, if not given")] = None
-    horizon: Annotated[int | None, _optional("H", "trial length; as trained, if not given")] = None
+    variation: Annotated[str | None, optional("V", "of the task family; as trained, if not given")] = None
+    horizon: Annotated[int | None, optional("H", "trial length; as trained, if not given")] = None
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
     greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
@@ -133,23 +119,21 @@ class Evaluate:
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return evaluation_problems(self.dir, **self._asked) + _json_problems(self.json)
+        return evaluation_problems(self.dir, **self._asked) + json_problems(self.json)
 
     def run(self) -> None:
         """Evaluate."""
-        _show(evaluate_run(self.dir, **self._asked, greedy=self.greedy, progress=True), self.json)
+        show(evaluate_run(self.dir, **self._asked, greedy=self.greedy, progress=True), self.json)
 
 
 @dataclasses.dataclass(frozen=True)
 class Baselines:
     """Evaluate the baselines of a task family on held-out tasks."""
 
-    family: Annotated[Positional[str], arg(metavar="FAMILY", help=_one_of(FAMILIES))]
-    variation: Annotated[str | None, _optional("V", "of the task family; its base, if not given")] = None
-    horizon: Annotated[int | None, _optional("H", "trial length; the family's usual one, if not given")] = (
-        None
-    )
-    num_arms: Annotated[int | None, _optional("K", "of a bandit; 5 if not given")] = None
+    family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
+    variation: Annotated[str | None, optional("V", "of the task family; its base, if not given")] = None
+    horizon: Annotated[int | None, optional("H", "trial length; the family's usual one, if not given")] = None
+    num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
     json: JsonFile = None
@@ -163,7 +147,7 @@ class Baselines:
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
         horizon = 1 if self.horizon is None else self.horizon
-        found = task_set_problems(horizon, self.num_tasks, self.seed) + _json_problems(self.json)
+        found = task_set_problems(horizon, self.num_tasks, self.seed) + json_problems(self.json)
         try:
             make_family(self.family, **self._options)
         except ConfigError as error:
@@ -175,15 +159,15 @@ class Baselines:
         family = make_family(self.family, **self._options)
         horizon = family.trial_length if self.horizon is None else self.horizon
         result = evaluate_baselines(family, horizon, num_tasks=self.num_tasks, seed=self.seed, progress=True)
-        _show(result, self.json)
+        show(result, self.json)
 
 
 @dataclasses.dataclass(frozen=True)
 class Describe:
     """Say what characterises the tasks of a family: statistics of many, with standard errors."""
 
-    family: Annotated[Positional[str], arg(metavar="FAMILY", help=_one_of(FAMILIES))]
-    variation: Annotated[str | None, _optional("V", "of the task family; its base, if not given")] = None
+    family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
+    variation: Annotated[str | None, optional("V", "of the task family; its base, if not given")] = None
     num_tasks: Annotated[int, arg(metavar="N", help="tasks drawn, those counted that the family rejects")] = (
         DEFAULT_NUM_TASKS
     )
@@ -197,7 +181,7 @@ class Describe:
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = task_set_problems(1, self.num_tasks, self.seed) + _json_problems(self.json)
+        found = task_set_problems(1, self.num_tasks, self.seed) + json_problems(self.json)
         try:
             make_family(self.family, **self._options)
         except ConfigError as error:
@@ -209,14 +193,14 @@ class Describe:
         family = make_family(self.family, **self._options)
         description = describe(family, num_tasks=self.num_tasks, seed=self.seed, progress=True)
         print_statistics(description)
-        _write(description, self.json)
+        write_json(description, self.json)
 
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
     """Set runs beside each other and beside the baselines: one figure and one table."""
 
-    dirs: Annotated[Positional[tuple[Path, ...]], _optional("DIR [DIR ...]", "run folders")]
+    dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     out: Annotated[Path, arg(metavar="DIR", help="folder for the figure and the table")] = Path("comparison")
 
     def problems(self) -> list[str]:
@@ -243,60 +227,3 @@ COMMANDS = {
 
 
 Command = List | Train | Resume | Evaluate | Baselines | Compare | Describe | Watch
-
-
-@functools.cache
-def any_flags() -> dict[str, Any]:
-    """Return the optional arguments of all commands, for every family, policy and learner."""
-    base = TrainConfig()
-    configs = [dataclasses.replace(base, task=make_family(name)) for name in FAMILIES]
-    configs += [choose(base, method=None, policy=name, learner=None) for name in CORES]
-    configs += [choose(base, method=None, policy=None, learner=name) for name in LEARNERS]
-    return {
-        flag: value
-        for config in configs
-        for command in COMMANDS.values()
-        for flag, value in flags_of(command, config).items()
-    }
-
-
-def flags_of(command: type[Command], settings: TrainConfig) -> dict[str, Any]:
-    """Return the names of all optional arguments of a command, with a value of each."""
-    flags = {}
-    for field in dataclasses.fields(command):
-        if field.name == "settings":
-            flags |= _setting_flags(to_dict(settings))
-        elif field.default is not dataclasses.MISSING:  # the others are told by their position
-            flags[f"--{field.name}"] = field.default
-    return {flag.replace("_", "-"): value for flag, value in flags.items()}
-
-
-def _setting_flags(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the arguments that stand for a configuration's fields."""
-    flags = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flags |= _setting_flags(value, f"{prefix}{name}.")
-        elif name not in REGISTRY_KEYS:
-            flags[f"--{prefix}{name}"] = value
-    return flags
-
-
-def _json_problems(path: Path | None) -> list[str]:
-    """Return a message if a result file cannot be written."""
-    if path is None:
-        return []
-    return [f"cannot write {path}: it is a folder"] if path.is_dir() else writing_problems(path)
-
-
-def _show(result: dict[str, Any], path: Path | None) -> None:
-    """Print a result file's content as a table, and write it if asked to."""
-    print_result(result)
-    _write(result, path)
-
-
-def _write(result: dict[str, Any], path: Path | None) -> None:
-    """Write a result as JSON, if asked to."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (json.dumps(result) + "\n").encode())

@@ -4,11 +4,12 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import load_agent
+from rl3_jax.run.arguments import RunDir, optional
 from rl3_jax.run.evaluation import task_set_problems
 from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
@@ -19,11 +20,6 @@ LEAST_FPS, LARGEST_FPS = 0.1, 50.0
 """GIF counts hundredths of a second, and viewers slow down what is faster than two of them."""
 
 
-def _optional(metavar: str, text: str) -> Any:
-    """Return the description of an argument that may be left out, for a reason the text gives."""
-    return arg(metavar=metavar, help=text, help_behavior_hint="")
-
-
 @dataclasses.dataclass(frozen=True)
 class Watch:
     """Draw one trial of a run's agent as an animation (GIF), a frame a step.
@@ -31,12 +27,12 @@ class Watch:
     It is the trial on the first of the held-out tasks that `rl3 evaluate` takes with the same seed.
     """
 
-    dir: Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
-    variation: Annotated[str | None, _optional("V", "of the task family; as trained, if not given")] = None
+    dir: RunDir
+    variation: Annotated[str | None, optional("V", "of the task family; as trained, if not given")] = None
     seed: Annotated[int, arg(metavar="S", help="names the held-out tasks, of which the first is shown")] = 0
-    out: Annotated[Path | None, _optional("FILE", "the GIF; default DIR/figures/watch-V-seedS.gif")] = None
+    out: Annotated[Path | None, optional("FILE", "the GIF; default DIR/figures/watch-V-seedS.gif")] = None
     greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
-    steps: Annotated[int | None, _optional("N", "show the first N only")] = None
+    steps: Annotated[int | None, optional("N", "show the first N only")] = None
     fps: Annotated[float, arg(metavar="F", help="frames a second")] = 10.0
 
     def file(self, env: TrialEnv) -> Path:
