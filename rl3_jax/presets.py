@@ -7,7 +7,17 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, ModelBased, make_learner
 from rl3_jax.policies import CORES, PolicyConfig, make_core
 from rl3_jax.ppo import PPOConfig
-from rl3_jax.tasks import Bandit, Gridworld, RandomMdp, TaskFamily
+from rl3_jax.tasks import (
+    Bandit,
+    FourRoomsTasks,
+    FrozenLakes,
+    Gridworld,
+    MetaMazes,
+    PointRobots,
+    RandomMdp,
+    Reachers,
+    TaskFamily,
+)
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import METHODS, family_abstraction, method_abstraction, method_features, with_method
 
@@ -121,6 +131,19 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     )
 
 
+def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
+    """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot."""
+    scale = task.value_scale
+    quick = _quick(task, "gru", iterations=100, learning_rate=3e-3, value_scale=scale, count_scale=10.0)
+    return dataclasses.replace(
+        quick,
+        horizon=horizon,
+        abstraction=family_abstraction(task),
+        learner=ModelBased(tolerance=0.0, max_sweeps=3),
+        ppo=dataclasses.replace(quick.ppo, gae_lambda=0.9, kl_limit=0.05, entropy_bonus=0.01),
+    )
+
+
 PRESETS: dict[str, TrainConfig] = {
     "bandit-h100": _paper(Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
     "bandit-h512": _paper(Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
@@ -136,6 +159,11 @@ PRESETS: dict[str, TrainConfig] = {
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
     "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=800),
     "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=600),
+    "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
+    "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
+    "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),
+    "point-robot-h100-quick": _quick_gymnax(PointRobots(), 100),
+    "reacher-h200-quick": _quick_gymnax(Reachers(), 200),
 }
 """All with method `rl3` and the learner `model-based`."""
 

@@ -23,7 +23,8 @@ class TableSpec:
       one_shot: whether each step leads from state 0 to the absorbing state 1, as in a bandit.
       num_successors: K, at most so many distinct next states follow one state, whatever the action; 0
         where any number may.
-      horizon: steps of a trial, which meets at most one state more; 0 where it is unknown.
+      horizon: H, steps of a trial; 0 where it is unknown. A step enters one state, and may start an
+        episode in another: a trial meets at most 2H + 1.
       discovered: whether only the states met so far count as successors (M of the design, section
         5.1), or all S.
       standard_errors: whether values show standard errors of Q.

@@ -52,7 +52,7 @@ class SuccessorModel:
 def num_rows(spec: TableSpec, compact: bool) -> int:
     """Return N: as many rows as there are states, or as a trial can meet."""
     if compact and spec.horizon:
-        return min(spec.num_states, spec.horizon + 1)
+        return min(spec.num_states, 2 * spec.horizon + 1)
     return spec.num_states
 
 

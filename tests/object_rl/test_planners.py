@@ -100,7 +100,7 @@ def test_too_many_successors_are_an_error_or_are_counted(planner):
 
 
 def test_too_many_states_are_an_error_or_are_counted():
-    spec = TableSpec(9, 2, 10, num_successors=2, horizon=2)
+    spec = TableSpec(9, 2, 10, num_successors=2, horizon=1)
     learner = ModelBased()
     state = learner.update(spec, learner.init(spec), one_step(0, 1))
     state = learner.update(spec, state, one_step(1, 2))
