@@ -1,11 +1,10 @@
 """`TrainConfig` as plain data: the content of `config.json`, and back."""
 
 import dataclasses
-import math
 import typing
 from typing import Any, Literal
 
-from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.errors import ConfigError, unknown_choice, wrong_scalar
 from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner
 from rl3_jax.policies import CORES, Core
 from rl3_jax.tasks import FAMILIES, TaskFamily
@@ -92,7 +91,7 @@ def _read(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -
             return value
         problems.append(unknown_choice(name, str(value), typing.get_args(kind)))
         return default
-    message = _wrong_scalar(kind, value)
+    message = wrong_scalar(kind, value)
     if message:
         problems.append(f"{name} is {value!r}; {message}")
         return default
@@ -138,16 +137,3 @@ def _read_fields(cls: Any, value: Any, name: str, default: Any, problems: list[s
         if field in value
     }
     return dataclasses.replace(default, **content)
-
-
-def _wrong_scalar(kind: type, value: Any) -> str:
-    """Return what is wrong with a bool, int, float or string, or nothing."""
-    if kind is bool:
-        return "" if isinstance(value, bool) else "it must be true or false"
-    if kind is str:
-        return "" if isinstance(value, str) else "it must be a string"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "it must be a number"
-    if kind is int:
-        return "" if isinstance(value, int) else "it must be a whole number"
-    return "" if math.isfinite(value) else "it must be a finite number"

@@ -29,3 +29,36 @@ def test_all_mistakes_are_listed_at_once():
     with pytest.raises(ConfigError) as error:
         make_family("mdp", states=0, actions=-1, steps=0, variation="x", num_arms=3)
     assert len(error.value.problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("point-robot", {"action_bins": 3}, "action_bins is 3; it must be a list"),
+        ("point-robot", {"action_bins": (3, "3")}, r"action_bins is \(3, '3'\); .* number"),
+        ("point-robot", {"action_bins": (3, 2.5)}, "action_bins is .* whole number"),
+        ("point-robot", {"dense": 1}, "dense is 1; it must be true or false"),
+        ("frozen-lake", {"side": "a"}, "side is 'a'; it must be a number"),
+        ("bandit", {"num_arms": "5"}, "num_arms is '5'; it must be a number"),
+        ("bandit", {"num_arms": 5.5}, "num_arms is 5.5; it must be a whole number"),
+        ("bandit", {"num_arms": True}, "num_arms is True; it must be a number"),
+        ("bandit", {"num_arms": None}, "num_arms is None; it must be a number"),
+        ("bandit", {"variation": ["ood"]}, r"variation is \['ood'\]; it must be a string"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_named(name, options, expected):
+    with pytest.raises(ConfigError, match=expected) as error:
+        make_family(name, **options)
+    assert len(error.value.problems) == 1
+
+
+def test_a_wrong_type_hides_no_other_mistake():
+    with pytest.raises(ConfigError) as error:
+        make_family("mdp", states="ten", actions=-1, num_arms=3)
+    assert len(error.value.problems) == 3
+
+
+def test_a_list_is_taken_for_a_tuple():
+    family = make_family("point-robot", action_bins=[5, 3])
+    assert family == make_family("point-robot", action_bins=(5, 3))
+    assert hash(family) == hash(make_family("point-robot", action_bins=(5, 3)))
