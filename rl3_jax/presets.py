@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import LEARNERS, ModelBased, make_learner
+from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES, PolicyConfig, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import (
@@ -19,9 +19,17 @@ from rl3_jax.tasks import (
     TaskFamily,
 )
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
-from rl3_jax.trial import METHODS, family_abstraction, method_abstraction, method_features, with_method
+from rl3_jax.trial import (
+    METHODS,
+    family_abstraction,
+    family_learner,
+    fits_method,
+    method_abstraction,
+    method_features,
+    with_method,
+)
 
-DEFAULT_METHOD = "rl3"
+DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
 
 
 def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
@@ -30,6 +38,7 @@ def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> Train
         task=task,
         horizon=horizon,
         features=method_features(DEFAULT_METHOD, task),
+        learner=family_learner(DEFAULT_LEARNER, task),
         abstraction=family_abstraction(task),
         policy=PolicyConfig(core=make_core("gru"), width=256),
         ppo=PPOConfig(**ppo),
@@ -39,7 +48,7 @@ def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> Train
 
 def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper for gridworlds (design, sections 5.1 and 7)."""
-    preset = _paper(
+    return _paper(
         Gridworld(variation=variation),
         horizon,
         iterations=20000,
@@ -49,7 +58,6 @@ def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
         entropy_bonus_final=0.04,
         **ppo,
     )
-    return dataclasses.replace(preset, learner=ModelBased(smoothing=0.01, tolerance=0.1))
 
 
 def _quick(
@@ -83,7 +91,8 @@ def _quick(
         task=task,
         horizon=100,
         features=features,
-        learner=ModelBased(tolerance=0.0),
+        learner=dataclasses.replace(family_learner(DEFAULT_LEARNER, task), tolerance=0.0),
+        abstraction=family_abstraction(task),
         policy=PolicyConfig(core=make_core(policy), width=64),
         ppo=PPOConfig(
             trials=128,
@@ -118,7 +127,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
         quick,
         horizon=horizon,
         features=dataclasses.replace(quick.features, reward_scale=10.0),
-        learner=ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2),
+        learner=dataclasses.replace(quick.learner, max_sweeps=2),
         ppo=dataclasses.replace(
             quick.ppo,
             trials=64,
@@ -138,8 +147,7 @@ def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     return dataclasses.replace(
         quick,
         horizon=horizon,
-        abstraction=family_abstraction(task),
-        learner=ModelBased(tolerance=0.0, max_sweeps=3),
+        learner=dataclasses.replace(quick.learner, max_sweeps=3),
         ppo=dataclasses.replace(quick.ppo, gae_lambda=0.9, kl_limit=0.05, entropy_bonus=0.01),
     )
 
@@ -219,7 +227,7 @@ def choose(
     A policy or learner that it already has keeps its settings.
     """
     if learner is not None and config.learner.learner != learner:
-        config = dataclasses.replace(config, learner=make_learner(learner))
+        config = dataclasses.replace(config, learner=family_learner(learner, config.task))
     if policy is not None and config.policy.core.core != policy:
         network = dataclasses.replace(config.policy, core=make_core(policy))
         config = dataclasses.replace(config, policy=network)
@@ -237,8 +245,7 @@ def method_name(config: TrainConfig) -> str:
     matches = [
         name
         for name in METHODS
-        if with_method(config.features, name) == config.features
-        and method_abstraction(name, config.task, config.abstraction) == config.abstraction
+        if with_method(config.features, name) == config.features and fits_method(name, config.abstraction)
     ]
     return matches[0] if matches else "custom"
 

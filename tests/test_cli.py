@@ -48,6 +48,17 @@ BAD_INPUT = [
     ("train mdp-h100 --task.num-arms 1", ["unknown argument '--task.num-arms'", "--task.states,"]),
     ("train mdp-h100 stray", ["unexpected argument 'stray'"]),
     ("train mdp-h100 --task.variation odd", ["unknown variation of mdp 'odd'", "default, ood"]),
+    (
+        "train gridworld-11x11-quick --method rl3-coarse --task.variation 12x12",
+        ["unknown variation of gridworld '12x12'", "13x13-dense"],
+    ),
+    ("train mdp-h100 --method rl3-coarse", ["abstraction is clusters", "use method rl3"]),
+    ("train mdp-h100 --task.states 1000", ["1,000 states", "use fewer states, bins or tiles"]),
+    (
+        "train point-robot-h100-quick --task.action-bins 3 3 3 --abstraction.bins 7",
+        ["action_bins has 3 numbers", "an action of point-robot has 2 dimensions"],
+    ),
+    ("train point-robot-h100-quick --abstraction.bins 7", ["abstraction.bins has 1 number", "2 coordinates"]),
     ("train mdp-h100 --horizon 0", ["horizon is 0", "at least 1"]),
     ("train mdp-h100 --ppo.minibatch-trials 40", ["minibatch_trials is 40", "divisors are 1, 2, 4, 8, 41"]),
     ("train mdp-h100 --ppo.learning-rate nan", ["ppo.learning_rate is nan"]),

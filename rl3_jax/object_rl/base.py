@@ -8,8 +8,8 @@ import jax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-MAX_STATE_BYTES = 2**24
-"""What a learner may keep of one task: 16 MiB, 2 GiB for 128 tasks at once."""
+MAX_STATE_BYTES = 2**22
+"""What a learner may keep of one task: 4 MiB, 2 GiB for 500 tasks at once, as in evaluation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +126,6 @@ def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
         return []
     return [
         f"learner {learner.learner} would keep {size:,} bytes for each task, with {spec.num_states:,} states"
-        f" and {spec.num_actions:,} actions; at most {MAX_STATE_BYTES:,} are allowed: use fewer bins or"
-        f" tiles{mend}"
+        f" and {spec.num_actions:,} actions; at most {MAX_STATE_BYTES:,} are allowed: use fewer"
+        f" states, bins or tiles{mend}"
     ]

@@ -75,6 +75,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Whether each step leads from state 0 to the absorbing state 1."""
     value_scale: ClassVar[float] = 10.0
     """Divisor that brings action values of this family near 1 (design, section 6)."""
+    smoothing: ClassVar[float] = 0.1
+    """α of the tabular model (design, section 5.1)."""
+    tolerance: ClassVar[float] = 0.01
+    """ε at which planning stops (design, section 5.1)."""
 
     variation: str = "default"
 

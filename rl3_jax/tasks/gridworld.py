@@ -68,6 +68,8 @@ class Gridworld(TabularFamily[GridworldTask]):
 
     family: ClassVar[str] = "gridworld"
     variations: ClassVar[tuple[str, ...]] = tuple(LAYOUTS)
+    smoothing: ClassVar[float] = 0.01
+    tolerance: ClassVar[float] = 0.1
 
     variation: str = "11x11"
     attempts: int = 100

@@ -138,9 +138,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         _, inner = self.family.reset_env(key, task)
         abstraction = learner = None
         if self.features.uses_object_rl:
-            at = self.family.concrete(inner, task)
-            memory = self.abstraction.init(self.space)
-            abstraction = self.abstraction.enter(self.space, memory, at.index, at.coordinates)
+            abstraction = self._enter(self.abstraction.init(self.space), inner, task)
             learner = self.learner.init(self.table)
         action = self.action_space()
         state = TrialState(
@@ -178,11 +176,12 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         abstraction, learner, transition = self._learn(state, action, reward, inner, terminated, truncated)
         _, fresh = self.family.reset_env(key_reset, task)
         ended = terminated | truncated
+        inner = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
         state = TrialState(
             time=state.time + 1,
             task=task,
-            inner=jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner),
-            abstraction=abstraction,
+            inner=inner,
+            abstraction=self._enter(abstraction, inner, task),
             learner=learner,
             previous_action=action,
             previous_reward=reward,
@@ -265,6 +264,13 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             }
         )
 
+    def _enter(self, memory: Any, inner: Any, task: environment.EnvParams) -> Any:
+        """Return the abstraction's memory after a state of the task is met, if object-level RL runs."""
+        if not self.features.uses_object_rl:
+            return memory
+        at = self.family.concrete(inner, task)
+        return self.abstraction.enter(self.space, memory, at.index, at.coordinates)
+
     def _learn(
         self,
         state: TrialState,
@@ -286,7 +292,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         memory = state.abstraction
         if self.features.uses_object_rl:
             memory = self.abstraction.record(memory, before.index, action)
-            memory = self.abstraction.enter(self.space, memory, after.index, after.coordinates)
+            memory = self._enter(memory, inner, state.task)
             s, next_s = (
                 self.abstraction.locate(self.space, memory, at.index, at.coordinates)
                 for at in (before, after)

@@ -1,12 +1,12 @@
 """Ready-made trials by name."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import jax
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Tiling, make_learner
+from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Learner, Tiling, make_learner
 from rl3_jax.tasks import TaskFamily, make_family
 from rl3_jax.trial.env import TrialEnv, TrialParams
 from rl3_jax.trial.observation import SCALES, Features
@@ -19,7 +19,9 @@ METHODS: dict[str, Features] = {
 """RL² sees the raw history; RL³ also values and visit counts; RL³-coarse plans on clusters of states."""
 
 COARSE = {"rl3-coarse": Clusters}
-"""Methods with an abstraction of their own; the others have the family's."""
+"""Methods with an abstraction of their own."""
+OF_FAMILIES = (Identity, Tiling)
+"""What the other methods have."""
 
 POOL_SIZE = 1024
 """Tasks in the pool of `make`, on which trainers that reset at each step draw."""
@@ -55,11 +57,26 @@ def method_abstraction(
     method: str, family: TaskFamily, abstraction: Abstraction | None = None
 ) -> Abstraction:
     """Return the state abstraction of a method; one that fits it already keeps its settings."""
-    if method in COARSE:
-        return abstraction if isinstance(abstraction, COARSE[method]) else COARSE[method]()
-    if abstraction is None or isinstance(abstraction, tuple(COARSE.values())):
-        return family_abstraction(family)
-    return abstraction
+    if abstraction is not None and fits_method(method, abstraction):
+        return abstraction
+    return COARSE[method]() if method in COARSE else family_abstraction(family)
+
+
+def fits_method(method: str, abstraction: Abstraction) -> bool:
+    """Tell whether a state abstraction is one that a method may have."""
+    return isinstance(abstraction, COARSE.get(method, OF_FAMILIES))
+
+
+def family_learner(name: str, family: TaskFamily) -> Learner:
+    """Return the learner of that name with the family's smoothing and tolerance (design, section 5.1).
+
+    Raises:
+      ConfigError: if there is none of that name.
+    """
+    learner = make_learner(name)
+    known = {"smoothing": family.smoothing, "tolerance": family.tolerance}
+    fields = {field.name for field in dataclasses.fields(cast(Any, learner))}
+    return dataclasses.replace(cast(Any, learner), **{k: v for k, v in known.items() if k in fields})
 
 
 def make(
@@ -96,7 +113,7 @@ def make(
         task_family,
         horizon=horizon,
         features=features,
-        learner=make_learner(learner),
+        learner=family_learner(learner, task_family),
         abstraction=method_abstraction(method, task_family),
     )
     if found := env.problems():

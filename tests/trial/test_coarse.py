@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.tasks import Gridworld
+from rl3_jax.tasks import Gridworld, TabularState
 from rl3_jax.trial import TrialEnv, method_abstraction, method_features
 from tests.reference import tabular
 from tests.reference.clusters import Clusters
@@ -81,3 +81,25 @@ def test_successors_without_room_are_counted():
     assert expected > 0
     np.testing.assert_array_equal(jax.vmap(env.dropped)(states)[-1], expected)
     assert jnp.isfinite(jax.vmap(env.get_obs)(states)).all()
+
+
+def test_where_an_episode_starts_is_met():
+    """Episodes that start anywhere: each state of a transition has a cluster."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Anywhere(Gridworld):
+        def sample_candidate(self, key):
+            return dataclasses.replace(super().sample_candidate(key), max_steps_in_episode=2)
+
+        def reset_env(self, key, params):
+            s = jax.random.randint(key, (), 0, self.num_states)
+            state = TabularState(time=jnp.int32(0), s=s)
+            return self.get_obs(state, params), state
+
+    env = dataclasses.replace(make_env("rl3-coarse"), family=Anywhere())
+    _, _, (_, states, *_, info) = walk(env, jax.random.key(5))
+    assert info["transition"].truncated.any()
+    assert (info["transition"].s < SIDE**2).all()
+    here = jax.vmap(lambda memory, s: memory.cluster[s])(states.abstraction, states.inner.s)
+    assert (here < SIDE**2).all()
+    assert (jax.vmap(env.dropped)(states) == 0).all()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.tasks import Bandit, RandomMdp
-from rl3_jax.trial import METHODS, TrialEnv, make, method_features
+from rl3_jax.object_rl import ModelBased, QLearning
+from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
+from rl3_jax.trial import METHODS, TrialEnv, family_learner, make, method_features
 from tests.conformance.trees import at, differs, signature
 from tests.trial.walk import transitions, walk
 
@@ -137,6 +138,12 @@ def test_make():
     assert params.tasks.success_probability.shape[1:] == (3,)
     assert len(params.tasks.success_probability) > 100
     assert jnp.isfinite(env.reset(jax.random.key(0), params)[0]).all()
+
+
+def test_a_learner_has_the_numbers_of_its_family():
+    assert family_learner("model-based", MDP) == ModelBased()
+    assert family_learner("model-based", Gridworld()) == ModelBased(smoothing=0.01, tolerance=0.1)
+    assert family_learner("q-learning", Gridworld()) == QLearning()
 
 
 @pytest.mark.parametrize(
