@@ -1,6 +1,7 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.tables import print_lists, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch
-from rl3_jax.tasks import FAMILIES, make_family
+from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
 from rl3_jax.trial import METHODS
 
@@ -138,25 +139,19 @@ class Baselines:
     seed: Seed = 0
     json: JsonFile = None
 
-    @property
-    def _options(self) -> dict[str, Any]:
-        """The fields of the family that were given."""
-        options = {"variation": self.variation, "num_arms": self.num_arms}
-        return {name: value for name, value in options.items() if value is not None}
+    def _make(self) -> TaskFamily:
+        """Return the family."""
+        return _make_family(self.family, variation=self.variation, num_arms=self.num_arms)
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
         horizon = 1 if self.horizon is None else self.horizon
-        found = task_set_problems(horizon, self.num_tasks, self.seed) + json_problems(self.json)
-        try:
-            make_family(self.family, **self._options)
-        except ConfigError as error:
-            found = [*error.problems, *found]
-        return found
+        found = _making_problems(self._make) + task_set_problems(horizon, self.num_tasks, self.seed)
+        return found + json_problems(self.json)
 
     def run(self) -> None:
         """Evaluate."""
-        family = make_family(self.family, **self._options)
+        family = self._make()
         horizon = family.trial_length if self.horizon is None else self.horizon
         result = evaluate_baselines(family, horizon, num_tasks=self.num_tasks, seed=self.seed, progress=True)
         show(result, self.json)
@@ -174,23 +169,18 @@ class Describe:
     seed: Annotated[int, arg(metavar="S", help="names the set of tasks")] = 0
     json: JsonFile = None
 
-    @property
-    def _options(self) -> dict[str, Any]:
-        """The fields of the family that were given."""
-        return {} if self.variation is None else {"variation": self.variation}
+    def _make(self) -> TaskFamily:
+        """Return the family."""
+        return _make_family(self.family, variation=self.variation)
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = task_set_problems(1, self.num_tasks, self.seed) + json_problems(self.json)
-        try:
-            make_family(self.family, **self._options)
-        except ConfigError as error:
-            found = [*error.problems, *found]
-        return found
+        found = _making_problems(self._make) + task_set_problems(1, self.num_tasks, self.seed)
+        return found + json_problems(self.json)
 
     def run(self) -> None:
         """Describe."""
-        family = make_family(self.family, **self._options)
+        family = self._make()
         description = describe(family, num_tasks=self.num_tasks, seed=self.seed, progress=True)
         print_statistics(description)
         write_json(description, self.json)
@@ -227,3 +217,17 @@ COMMANDS = {
 
 
 Command = List | Train | Resume | Evaluate | Baselines | Compare | Describe | Watch
+
+
+def _make_family(name: str, **options: Any) -> TaskFamily:
+    """Return the family of that name with the fields that were given, which are not None."""
+    return make_family(name, **{field: value for field, value in options.items() if value is not None})
+
+
+def _making_problems(make: Callable[[], TaskFamily]) -> list[str]:
+    """Return a message for each reason why a family cannot be made."""
+    try:
+        make()
+    except ConfigError as error:
+        return list(error.problems)
+    return []

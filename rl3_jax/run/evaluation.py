@@ -55,7 +55,7 @@ def evaluate_run(
     folder = RunFolder(Path(path))
     config = folder.read().config
     agent = load_agent(folder.path)
-    env = _asked_env(agent.env, variation, horizon)
+    env = asked_env(agent.env, variation, horizon)
     name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
     result = _agent_result(agent, env, name, num_tasks=num_tasks, seed=seed, greedy=greedy, progress=progress)
     result |= {"greedy": greedy}
@@ -109,8 +109,8 @@ def evaluation_problems(
         trained = load_agent(path).env
     except ConfigError as error:
         return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
-    env = _asked_env(trained, variation, horizon)
-    found = env.family.problems() + task_set_problems(env.horizon, num_tasks, seed)
+    env = asked_env(trained, variation, horizon)
+    found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
     return found + writing_problems(folder.evaluation)
 
 
@@ -126,7 +126,7 @@ def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
     return found
 
 
-def _asked_env(trained: TrialEnv, variation: str | None, horizon: int | None) -> TrialEnv:
+def asked_env(trained: TrialEnv, variation: str | None, horizon: int | None = None) -> TrialEnv:
     """Return the trial that was trained on, with another variation or horizon if that is asked for."""
     family = trained.family
     if variation is not None:
@@ -134,6 +134,13 @@ def _asked_env(trained: TrialEnv, variation: str | None, horizon: int | None) ->
     return dataclasses.replace(
         trained, family=family, horizon=trained.horizon if horizon is None else horizon
     )
+
+
+def env_problems(env: TrialEnv) -> list[str]:
+    """Return a message for each problem of a trial's family, or else of how its parts fit each other."""
+    found = env.family.problems()
+    # Of a trial without steps there is nothing to say; `task_set_problems` reports it.
+    return found if found or env.horizon < 1 else env.problems()
 
 
 def _agent_result(

@@ -10,7 +10,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import RunDir, optional
-from rl3_jax.run.evaluation import task_set_problems
+from rl3_jax.run.evaluation import asked_env, env_problems, task_set_problems
 from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
@@ -40,13 +40,6 @@ class Watch:
         name = f"watch-{env.family.variation}-seed{self.seed}.gif"
         return self.out or self.dir / "figures" / name
 
-    def env(self, trained: TrialEnv) -> TrialEnv:
-        """Return the trial that was trained on, with another variation if that is asked for."""
-        if self.variation is None:
-            return trained
-        family = dataclasses.replace(trained.family, variation=self.variation)
-        return dataclasses.replace(trained, family=family)
-
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
         found = task_set_problems(1, 2, self.seed)
@@ -65,8 +58,8 @@ class Watch:
 
     def _run_problems(self, trained: TrialEnv) -> list[str]:
         """Return a message for each argument that does not fit the run."""
-        env = self.env(trained)
-        found = env.family.problems()
+        env = asked_env(trained, self.variation)
+        found = env_problems(env)
         if self.out is None and not found:
             found += _file_problems(self.file(env))
         if self.steps is not None and self.steps > env.horizon:
@@ -101,7 +94,7 @@ def _watch(asked: Watch, *, progress: bool) -> Path:
     """Write the animation that is asked for, with valid arguments; returns its path."""
     config = RunFolder(asked.dir).read().config
     agent = load_agent(asked.dir)
-    env = asked.env(agent.env)
+    env = asked_env(agent.env, asked.variation)
     num_steps = asked.steps or env.horizon
     # The bar stands from here on; its first item is the recording, which compiles.
     steps = iter(tracker("watching", visible=progress)(range(-1, num_steps)))

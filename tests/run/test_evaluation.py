@@ -1,5 +1,6 @@
 """Result files and `evaluation.json`."""
 
+import dataclasses
 import importlib
 import json
 import os
@@ -9,7 +10,10 @@ import pytest
 
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family
 from rl3_jax.run.compare import compare_problems
+from rl3_jax.run.evaluation import env_problems
 from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.watch import Watch
+from rl3_jax.trial import TrialEnv
 from tests.run import tiny
 
 # The package has a function of this name, too.
@@ -63,6 +67,18 @@ def test_all_mistakes_are_listed(run):
     with pytest.raises(ConfigError) as caught:
         run.evaluate(variation="x", horizon=0, num_tasks=1, seed=-1)
     assert len(caught.value.problems) == 4
+
+
+def test_the_parts_of_the_asked_trial_must_fit_each_other(run, monkeypatch):
+    unfit = TrialEnv(make_family("point-robot"))
+    assert env_problems(unfit) == unfit.problems() != []
+    wrong = dataclasses.replace(unfit.family, variation="x")
+    assert env_problems(dataclasses.replace(unfit, family=wrong)) == wrong.problems()
+    monkeypatch.setattr(TrialEnv, "problems", lambda env: ["no fit"] if env.family.variation == "ood" else [])
+    with pytest.raises(ConfigError, match="no fit"):
+        run.evaluate(variation="ood")
+    assert Watch(run.path, variation="ood").problems() == ["no fit"]
+    assert Watch(run.path).problems() == []
 
 
 def test_baselines_meet_the_tasks_of_the_agents(run):
