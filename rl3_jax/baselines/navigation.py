@@ -85,7 +85,11 @@ def plan(cells: Cells, num_steps: int) -> Int[Array, "H S"]:
 
 @struct.dataclass
 class MapReader(Baseline):
-    """The clairvoyant optimum of a maze or lake, by dynamic programming over the restarting trial."""
+    """The clairvoyant optimum of a maze or lake, by dynamic programming over the restarting trial.
+
+    It is the optimum of a trial whose episodes are not truncated: the plan does not look at how long an
+    episode has lasted. Where truncation cuts many episodes short, another behaviour may do better.
+    """
 
     def init(self, env: TrialEnv, task: Any) -> Int[Array, "H S"]:
         """Return the best action of each cell for each number of steps to go."""
