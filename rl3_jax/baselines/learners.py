@@ -1,5 +1,6 @@
 """Object-level RL on its own: what acts in ordinary RL, without a meta-policy."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
-from rl3_jax.object_rl import Learner, ModelBased, Transition
+from rl3_jax.object_rl import Identity, Learner, ModelBased, TableSpec, Transition
 from rl3_jax.tasks import Task
 from rl3_jax.trial import TrialEnv, TrialState
 
@@ -18,7 +19,8 @@ class CertaintyEquivalence(Baseline):
     """An object-level learner that acts ε-greedily on its own current values.
 
     The greedy action is drawn uniformly among those of the largest value, since pairs never tried have
-    equal values. For families whose states and actions are integers.
+    equal values. It learns between the table states of the trial: its abstraction's if object-level RL runs
+    there, else the concrete states, which must then be integers.
 
     Mean return of ε on 500 tuning tasks (seed 1000), standard errors 10–13, 1.0–1.2 and 0.7–1.1; gridworlds
     11x11 at H=250 with two warm sweeps, MDPs and bandits at H=100:
@@ -42,7 +44,7 @@ class CertaintyEquivalence(Baseline):
     def init(self, env: TrialEnv, task: Task) -> Any:
         """Return the state of the learner. The task is not looked at."""
         del task
-        return self.learner.init(env.table)
+        return self.learner.init(_table(env))
 
     def act(
         self,
@@ -54,13 +56,27 @@ class CertaintyEquivalence(Baseline):
     ) -> tuple[Any, Int[Array, ""]]:
         """Return an action. The key is consumed."""
         del observation
-        index = env.family.concrete(state.inner, state.task).index
-        assert index is not None, "for families of integer states"
-        q = self.learner.values(env.table, memory, index).q
+        q = self.learner.values(_table(env), memory, _table_state(env, state)).q
         draws = jax.random.uniform(key, (1 + env.num_actions,))
         explores = draws[0] < self.epsilon
         return memory, jnp.where((q == q.max()) | explores, draws[1:], -1.0).argmax()
 
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
         """Return the state of the learner after a step."""
-        return self.learner.update(env.table, memory, transition)
+        return self.learner.update(_table(env), memory, transition)
+
+
+def _table(env: TrialEnv) -> TableSpec:
+    """Return the sizes of the table to which the trial's transitions belong."""
+    if env.features.uses_object_rl:
+        return env.table
+    return dataclasses.replace(env, abstraction=Identity()).table
+
+
+def _table_state(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
+    """Return the current state as the trial's transitions number it."""
+    at = env.family.concrete(state.inner, state.task)
+    if env.features.uses_object_rl:
+        return env.abstraction.locate(env.space, state.abstraction, at.index, at.coordinates)
+    assert at.index is not None, "without object-level RL, states must be integers"
+    return at.index
