@@ -150,6 +150,13 @@ class Policy:
           greedy: take the mode instead of a sample.
         """
         carry, outputs = self.step(actor_params, carry, observation)
+        return carry, self.choose(outputs, key, greedy)
+
+    def choose(self, outputs: Float[Array, " N"], key: PRNGKeyArray, greedy: bool = False) -> Action:
+        """Return an action for the environment, given the actor's outputs: a sample, or the mode if greedy.
+
+        The key is consumed.
+        """
         distribution = self.distribution
         action = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
-        return carry, distribution.to_env(action)
+        return distribution.to_env(action)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from rl3_jax.object_rl import ActionValues, Tiling
 from rl3_jax.policies import Policy
@@ -79,7 +79,7 @@ def _record(
         memory, state, observation = carry
         key_env, _, key_act = jax.random.split(jax.random.fold_in(key_steps, time), 3)
         memory, outputs = policy.step(params, memory, observation)
-        action = _choose(policy, outputs, key_act, greedy)
+        action = policy.choose(outputs, key_act, greedy)
         observation, after, reward, _, info = env.step_env(key_env, state, action, env.default_params)
         known = env.action_values(state) if env.features.uses_object_rl else None
         table = _table(env, state)
@@ -100,12 +100,6 @@ def _record(
 
     _, rows = jax.lax.scan(step, (policy.initial_carry(), state, observation), jnp.arange(env.horizon))
     return task, rows
-
-
-def _choose(policy: Policy, outputs: Float[Array, " N"], key: PRNGKeyArray, greedy: bool) -> Any:
-    """Return an action for the environment, as `Policy.act` chooses it. The key is consumed."""
-    distribution = policy.distribution
-    return distribution.to_env(distribution.mode(outputs) if greedy else distribution.sample(key, outputs))
 
 
 def _table(env: TrialEnv, state: TrialState) -> ActionValues | None:
