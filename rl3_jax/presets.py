@@ -114,7 +114,19 @@ def _quick(
 
 
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
-    """Return a preset for gridworlds, tuned like `_quick`."""
+    """Return a preset for gridworlds, tuned like `_quick`.
+
+    Staying in the start pays −250 in 250 steps, more than most of what is tried first: with an entropy bonus
+    of 0.015 instead of 0.03 or a discount of 1 the policy stays there. Mean return on held-out tasks, and
+    seconds of training on one busy core of a 2.6 GHz Xeon, after 800 iterations (12.8 M steps) of gru:
+    - `gridworld-11x11-quick`: RL³ −30.7 ± 11.5 in 450 s; with dyna-q −63.5 ± 11.9, with q-learning
+      −77.3 ± 10.8; RL² −138.1 ± 8.1; RL³-coarse −147.9 ± 8.5; the learner alone −454.4 ± 6.3; random
+      −563.9 ± 7.1 (2000 tasks). The return still rises when training ends.
+    - `gridworld-13x13-quick`: RL³ −140.5 ± 18.8 in 320 s, 600 iterations (13.4 M steps; 1000 tasks).
+
+    RL³ after 400 iterations, all ± 15: learning rate 3e-3 with discount 0.997 and λ 0.95 −116, with
+    value_scale 10 −114; learning rate 6e-3 −88.
+    """
     quick = _quick(
         Gridworld(variation=variation),
         "gru",
@@ -141,7 +153,13 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 
 
 def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
-    """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot."""
+    """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
+
+    Mean return on 500 held-out tasks after 100 iterations, RL³ and RL², beside random and clairvoyant:
+    - `point-robot-h100-quick`: −28.3 ± 0.2 and −28.1 ± 0.2; −101.7 and −19.4.
+    - `frozen-lake-h100-quick`: 2.33 ± 0.07 and 2.44 ± 0.07; 0.62 and 3.36.
+    - `four-rooms-h250-quick`: 0.83 ± 0.08 and 0.67 ± 0.07, which is no more than random's 0.92; 21.0.
+    """
     scale = task.value_scale
     quick = _quick(task, "gru", iterations=100, learning_rate=3e-3, value_scale=scale, count_scale=10.0)
     return dataclasses.replace(

@@ -53,9 +53,10 @@ def test_actions_follow_the_policy():
     """Each action is drawn with the probability that its logits give; in sum, as the batch is small."""
     policy, params, _, _ = collected()
     keys = jax.random.split(jax.random.key(9), 400)
-    seen = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
+    seen, dropped = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
         make_env(), policy, params["actor"], keys
     )
+    assert (dropped == 0).all()
     probability = np.exp(seen.distributions)[..., 1]
     surprise = seen.actions - probability
     error = np.sqrt((probability * (1 - probability)).sum())
@@ -85,7 +86,8 @@ def test_the_environment_gets_the_squashed_action():
     low, high = (np.array(bound) for bound in (policy.distribution.low, policy.distribution.high))
     assert ((action >= low) & (action <= high)).all()
     told = seen.observations[:, 1:, make_env(family=BOX).layout["previous_action"]]
-    np.testing.assert_allclose(told, action[:, :-1], atol=1e-6)
+    scaled = (2 * action - low - high) / (high - low)
+    np.testing.assert_allclose(told, scaled[:, :-1], atol=1e-6)
     np.testing.assert_allclose(seen.rewards, -((action - np.array(BOX.target)) ** 2).sum(-1), atol=1e-6)
 
 

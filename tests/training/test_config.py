@@ -66,7 +66,7 @@ def test_equal_configs_are_equal_static_arguments():
 def test_derived_sizes():
     assert CONFIG.steps_per_iteration == 80
     assert CONFIG.network.observation_size == CONFIG.env.observation_size
-    assert CONFIG.network.num_actions == 2
+    assert CONFIG.network.distribution == Categorical(2)
 
 
 @pytest.mark.parametrize(("seed", "evaluation_seed"), [(0, 0), (2**32 - 1, 2**31 - 1)])
