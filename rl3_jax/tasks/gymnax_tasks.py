@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 from gymnax.environments.environment import Environment, EnvState
@@ -15,6 +14,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds, bin_of
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
+from rl3_jax.tasks.gymnax_spaces import (
+    action_problems,
+    as_types,
+    bounds_of,
+    observation_problems,
+    wider_types,
+)
 
 
 @struct.dataclass
@@ -124,7 +130,9 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
             found.append(f"action_bins is {self.action_bins}; each dimension needs at least 1 bin")
         if found:
             return found  # the rest needs the environment
-        return self._observation_problems() + self._action_problems()
+        return observation_problems(self.family, self.observation_space()) + action_problems(
+            self.family, self.action_space(), self.action_bins
+        )
 
     @property
     def episode_length(self) -> int:
@@ -247,9 +255,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
             return state, GymnaxState(time=state.time, wrapped=step[1], observation=step[0])
 
         states = jax.eval_shape(two_states, jax.random.key(0))
-        return jax.tree.map(
-            lambda a, b: jax.ShapeDtypeStruct(a.shape, jnp.promote_types(a.dtype, b.dtype)), *states
-        )
+        return wider_types(*states)
 
     @functools.cached_property
     def _action_space(self) -> spaces.Discrete | spaces.Box:
@@ -267,45 +273,3 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
             state = jax.eval_shape(lambda key: self._start(key, self.sample_task(key)), key)
             seen = jax.eval_shape(self.shown, state.wrapped, state.observation)
             return spaces.Box(-jnp.inf, jnp.inf, seen.shape)
-
-    def _observation_problems(self) -> list[str]:
-        """Return a message if the policy cannot see what the environment shows."""
-        space = self.observation_space()
-        if isinstance(space, (spaces.Discrete, spaces.Box)):
-            return []
-        return [f"{self.family} is observed as {space}; `shown` must make it one integer or vector"]
-
-    def _action_problems(self) -> list[str]:
-        """Return a message for each reason why actions do not fit their bins."""
-        space = self.action_space()
-        if isinstance(space, spaces.Discrete):
-            if not self.action_bins:
-                return []
-            return [f"action_bins is {self.action_bins}, but {self.family} has integer actions; give none"]
-        if not isinstance(space, spaces.Box):
-            return [f"the actions of {self.family} are {space}; they must be a Discrete or a Box"]
-        if len(self.action_bins) != math.prod(space.shape):
-            return [
-                f"action_bins has {len(self.action_bins)} numbers, but an action of {self.family} has"
-                f" {math.prod(space.shape)} dimensions; give one number of bins for each"
-            ]
-        if not np.isfinite(bounds_of(space)).all():
-            return [f"the actions of {self.family} have bounds {bounds_of(space)}; bins need finite ones"]
-        return []
-
-
-def as_types(tree: Any, types: Any) -> Any:
-    """Return a tree of numbers as arrays of the given types."""
-    return jax.tree.map(lambda x, kind: jnp.asarray(x, kind.dtype), tree, types)
-
-
-def bounds_of(space: spaces.Box) -> Bounds:
-    """Return the bounds of each number of a Box, in order; infinite where gymnax puts the largest float."""
-    with jax.ensure_compile_time_eval():
-        low, high = (
-            np.broadcast_to(np.asarray(bound, float), space.shape).ravel()
-            for bound in (space.low, space.high)
-        )
-    largest = np.finfo(np.float32).max
-    low, high = np.where(low <= -largest, -np.inf, low), np.where(high >= largest, np.inf, high)
-    return tuple(zip(low.tolist(), high.tolist(), strict=True))
