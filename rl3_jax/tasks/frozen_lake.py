@@ -119,16 +119,24 @@ class FrozenLakes(GymnaxTasks):
         desc = jnp.where(jnp.isfinite(path_length(desc)), desc, cleared)
         return LakeParams(desc=desc)
 
+    def sample_candidate(self, key: PRNGKeyArray) -> GymnaxTask:
+        """Draw the task of one map, which need not have a solution. The key is consumed."""
+        task = self.sample_task(key)
+        return dataclasses.replace(task, params=dataclasses.replace(task.params, desc=self.sample_map(key)))
+
     def sample_map(self, key: PRNGKeyArray) -> Int[Array, "n n"]:
         """Draw a map, which need not have a solution. The key is consumed."""
         hole = jax.random.bernoulli(key, HOLE_PROBABILITY[self.variation], (self.side, self.side))
         return jnp.where(hole, HOLE, FROZEN).at[0, 0].set(START).at[-1, -1].set(GOAL)
 
     def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
-        """Return the number of holes and the fewest moves to the goal."""
+        """Return numbers that characterise each of N maps; NaN for those without a way to the goal."""
+        length = jax.vmap(path_length)(tasks.params.desc)
+        accepted = jnp.isfinite(length)
         return {
-            "holes": (tasks.params.desc == HOLE).sum((1, 2)).astype(jnp.float32),
-            "path_length": jax.vmap(path_length)(tasks.params.desc),
+            "acceptance_rate": accepted.astype(jnp.float32),
+            "holes": jnp.where(accepted, (tasks.params.desc == HOLE).sum((1, 2)), jnp.nan),
+            "path_length": jnp.where(accepted, length, jnp.nan),
         }
 
 

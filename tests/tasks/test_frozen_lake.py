@@ -97,6 +97,19 @@ def test_statistics_count_holes_and_moves():
     numbers = family.statistics(tasks)
     np.testing.assert_array_equal(numbers["holes"], [(desc == HOLE).sum() for desc in tasks.params.desc])
     np.testing.assert_array_equal(numbers["path_length"], [slow_path_length(x) for x in tasks.params.desc])
+    np.testing.assert_array_equal(numbers["acceptance_rate"], 1.0)
+
+
+def test_statistics_of_candidates_count_the_rejected_and_describe_the_others():
+    family = FrozenLakes(variation="more-holes", side=8)
+    candidates = jax.jit(jax.vmap(family.sample_candidate))(jax.random.split(jax.random.key(0), 100))
+    numbers = family.statistics(candidates)
+    lengths = np.array([slow_path_length(desc) for desc in candidates.params.desc])
+    solved = np.isfinite(lengths)
+    assert 0 < solved.sum() < 100
+    np.testing.assert_array_equal(numbers["acceptance_rate"], solved)
+    np.testing.assert_array_equal(numbers["path_length"], np.where(solved, lengths, np.nan))
+    np.testing.assert_array_equal(np.isfinite(numbers["holes"]), solved)
 
 
 def test_a_lake_too_small_is_a_problem():
