@@ -1,7 +1,7 @@
 """Ready-made configurations by name, and the function that varies them."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS
@@ -91,7 +91,7 @@ def _quick(
         task=task,
         horizon=100,
         features=features,
-        learner=dataclasses.replace(family_learner(DEFAULT_LEARNER, task), tolerance=0.0),
+        learner=dataclasses.replace(cast(Any, family_learner(DEFAULT_LEARNER, task)), tolerance=0.0),
         abstraction=family_abstraction(task),
         policy=PolicyConfig(core=make_core(policy), width=64),
         ppo=PPOConfig(
@@ -139,7 +139,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
         quick,
         horizon=horizon,
         features=dataclasses.replace(quick.features, reward_scale=10.0),
-        learner=dataclasses.replace(quick.learner, max_sweeps=2),
+        learner=dataclasses.replace(cast(Any, quick.learner), max_sweeps=2),
         ppo=dataclasses.replace(
             quick.ppo,
             trials=64,
@@ -165,7 +165,7 @@ def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     return dataclasses.replace(
         quick,
         horizon=horizon,
-        learner=dataclasses.replace(quick.learner, max_sweeps=3),
+        learner=dataclasses.replace(cast(Any, quick.learner), max_sweeps=3),
         ppo=dataclasses.replace(quick.ppo, gae_lambda=0.9, kl_limit=0.05, entropy_bonus=0.01),
     )
 
