@@ -6,6 +6,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
+from rl3_jax.baselines.planning import concrete_index, planned_action
 from rl3_jax.tasks import GridworldTask
 from rl3_jax.tasks.gridworld_planning import (
     Dynamics,
@@ -43,7 +44,7 @@ class ClairvoyantEpisode(Baseline):
     ) -> tuple[Int[Array, " S"], Int[Array, ""]]:
         """Return the action. The key is not used."""
         del observation, key
-        return memory, memory[_cell(env, state)].astype(jnp.int32)
+        return memory, memory[concrete_index(env, state)].astype(jnp.int32)
 
 
 @struct.dataclass
@@ -64,7 +65,7 @@ class ClairvoyantTrial(Baseline):
     ) -> tuple[Int[Array, "H S"], Int[Array, ""]]:
         """Return the action. The key is not used."""
         del observation, key
-        return memory, memory[env.horizon - 1 - state.time, _cell(env, state)].astype(jnp.int32)
+        return memory, planned_action(env, memory, state)
 
 
 def episode_policy(grid: Dynamics) -> Int[Array, " S"]:
@@ -87,10 +88,3 @@ def trial_policy(grid: Dynamics, horizon: int) -> Int[Array, "H S"]:
         return entry_values(grid, jnp.where(grid.absorbing, value[start], value)), policy
 
     return jax.lax.scan(earlier, entry_values(grid, jnp.zeros_like(grid.reward)), length=horizon)[1]
-
-
-def _cell(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
-    """Return the cell that the trial is in."""
-    index = env.family.concrete(state.inner, state.task).index
-    assert index is not None, "cells are numbered"
-    return index

@@ -9,6 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
+from rl3_jax.baselines.planning import concrete_index
 from rl3_jax.object_rl import Identity, Learner, ModelBased, TableSpec, Transition
 from rl3_jax.tasks import Task
 from rl3_jax.trial import TrialEnv, TrialState
@@ -75,8 +76,7 @@ def _table(env: TrialEnv) -> TableSpec:
 
 def _table_state(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
     """Return the current state as the trial's transitions number it."""
+    if not env.features.uses_object_rl:
+        return concrete_index(env, state)
     at = env.family.concrete(state.inner, state.task)
-    if env.features.uses_object_rl:
-        return env.abstraction.locate(env.space, state.abstraction, at.index, at.coordinates)
-    assert at.index is not None, "without object-level RL, states must be integers"
-    return at.index
+    return env.abstraction.locate(env.space, state.abstraction, at.index, at.coordinates)

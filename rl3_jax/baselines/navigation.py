@@ -10,6 +10,7 @@ from gymnax.environments.misc.frozen_lake import GOAL, HOLE
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
+from rl3_jax.baselines.planning import planned_action
 from rl3_jax.tasks import FourRoomsTasks, FrozenLakes, GymnaxTask, MetaMazes
 from rl3_jax.trial import TrialEnv, TrialState
 
@@ -105,8 +106,7 @@ class MapReader(Baseline):
     ) -> tuple[Int[Array, "H S"], Int[Array, ""]]:
         """Return the best action for the steps that are left. The key is not used."""
         del observation, key
-        s = env.family.concrete(state.inner, state.task).index
-        return memory, memory[env.horizon - state.time - 1, s].astype(jnp.int32)
+        return memory, planned_action(env, memory, state)
 
 
 def read_cells(family: Any, task: GymnaxTask) -> Cells:

@@ -39,3 +39,15 @@ def steps_to_go(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
 def greedy_action(env: TrialEnv, values: Float[Array, "L S A"], state: TrialState) -> Int[Array, ""]:
     """Return argmax_a Q_k(s,a) for the k steps that are left, the first among equals."""
     return values[steps_to_go(env, state) - 1, state.inner.s].argmax()
+
+
+def concrete_index(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
+    """Return the integer state of the task that the trial is in."""
+    index = env.family.concrete(state.inner, state.task).index
+    assert index is not None, "states must be integers"
+    return index
+
+
+def planned_action(env: TrialEnv, policy: Int[Array, "H S"], state: TrialState) -> Int[Array, ""]:
+    """Return the action of a plan over the whole trial, which has that for k steps to go at index k − 1."""
+    return policy[env.horizon - 1 - state.time, concrete_index(env, state)].astype(jnp.int32)
