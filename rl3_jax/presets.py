@@ -198,8 +198,8 @@ def make_config(
     preset: str,
     *,
     method: str | None = None,
-    policy: str | None = None,
-    learner: str | None = None,
+    policy: str | dict[str, Any] | None = None,
+    learner: str | dict[str, Any] | None = None,
     **overrides: Any,
 ) -> TrainConfig:
     """Return a preset, varied; e.g. `make_config("bandit-h100-quick", method="rl2", ppo={"epochs": 8})`.
@@ -207,13 +207,17 @@ def make_config(
     Args:
       preset: a name of `PRESETS`.
       method: a name of `METHODS`; it sets the features.
-      policy: name of the sequence core; the preset's width stays.
-      learner: name of the object-level learner.
+      policy: name of the sequence core; the preset's width stays. Or fields of the policy to change.
+      learner: name of the object-level learner, or fields of the preset's own to change.
       **overrides: fields of `TrainConfig`; a dict changes fields of that part and keeps the others.
 
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
+    if isinstance(policy, dict):
+        overrides["policy"], policy = policy, None
+    if isinstance(learner, dict):
+        overrides["learner"], learner = learner, None
     found = name_problems(preset=preset, method=method, policy=policy, learner=learner)
     base = PRESETS.get(preset, TrainConfig())
     if not found:

@@ -1,6 +1,6 @@
 """Sequence models behind one interface, and the meta-policy made of them."""
 
-from rl3_jax.policies.base import Core, CoreModule
+from rl3_jax.policies.base import Compute, Core, CoreModule, CoreSpec, dense
 from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
 from rl3_jax.policies.gaussian import SquashedGaussian
@@ -12,8 +12,10 @@ from rl3_jax.policies.registry import CORES, make_core
 __all__ = [
     "CORES",
     "Categorical",
+    "Compute",
     "Core",
     "CoreModule",
+    "CoreSpec",
     "Distribution",
     "Gru",
     "Markov",
@@ -23,5 +25,6 @@ __all__ = [
     "SquashedGaussian",
     "action_distribution",
     "action_problems",
+    "dense",
     "make_core",
 ]

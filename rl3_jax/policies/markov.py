@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from rl3_jax.policies.base import CoreSpec, dense
+
 
 @dataclasses.dataclass(frozen=True)
 class Markov:
@@ -13,34 +15,40 @@ class Markov:
 
     core: ClassVar[str] = "markov"
     log_prob_tolerance: ClassVar[float] = 1e-5
+    constant_carry: ClassVar[bool] = True
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
         return []
 
-    def module(self, width: int) -> nn.Module:
-        """Return the linen module."""
-        return MarkovModule(width)
+    def spec_problems(self, spec: CoreSpec) -> list[str]:
+        """Return no messages: it fits all sizes."""
+        del spec
+        return []
 
-    def initial_carry(self, width: int) -> tuple[()]:
+    def module(self, spec: CoreSpec) -> nn.Module:
+        """Return the linen module."""
+        return MarkovModule(spec)
+
+    def initial_carry(self, spec: CoreSpec) -> tuple[()]:
         """Return the empty memory."""
-        del width
+        del spec
         return ()
 
 
 class MarkovModule(nn.Module):
     """One hidden layer, applied to each step alone."""
 
-    width: int
+    spec: CoreSpec
 
     def setup(self):
         """Make the layer."""
-        self.hidden = nn.Dense(self.width)
+        self.hidden = dense(self.spec.width, self.spec.compute)
 
-    def __call__(self, inputs: Float[Array, "T W"]) -> Float[Array, "T W"]:
-        """Return the outputs of a whole trial."""
-        return nn.tanh(self.hidden(inputs))
+    def __call__(self, carry: Any, inputs: Float[Array, "*steps W"]) -> tuple[Any, Float[Array, "*steps W"]]:
+        """Return the empty memory, and the output of each step."""
+        return carry, nn.tanh(self.hidden(inputs))
 
     def step(self, carry: Any, inputs: Float[Array, " W"]) -> tuple[Any, Float[Array, " W"]]:
-        """Return the unchanged memory and the output of one step."""
-        return carry, nn.tanh(self.hidden(inputs))
+        """Return the empty memory, and the output of one step."""
+        return self(carry, inputs)

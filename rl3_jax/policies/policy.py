@@ -1,4 +1,4 @@
-"""The meta-policy: separate actor and critic, each input MLP → core → head (design, section 7)."""
+"""The meta-policy: actor and critic, each input MLP → core → head, or two heads on one core (design, 7)."""
 
 import dataclasses
 from typing import Any, cast
@@ -8,13 +8,16 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from rl3_jax.policies.base import Core
+from rl3_jax.policies.base import Compute, Core, CoreSpec, dense
 from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.gru import Gru
 
 ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
 CRITIC_HEAD_SCALE = 1.0
+BFLOAT16_TOLERANCE = 0.1
+"""`log_prob_tolerance` of products of bfloat16, whose operands have eight bits: a number that two programs
+compute with the last bit of float32 apart may round to neighbours, 1/256 apart."""
 
 Params = dict[str, PyTree]
 """Parameters of the two networks under the names `actor` and `critic`."""
@@ -22,17 +25,23 @@ Params = dict[str, PyTree]
 
 @dataclasses.dataclass(frozen=True)
 class PolicyConfig:
-    """What the two networks look like.
+    """What the networks look like.
 
     Attributes:
       core: the sequence core.
       width: W, units of each hidden layer and of the core.
       input_layers: hidden layers before the core.
+      shared_trunk: whether the critic is a head on the actor's input layers and core, instead of a network
+        of its own. It halves the sequence work; the two then share one gradient.
+      compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
+        memories, heads and losses are float32.
     """
 
     core: Core = Gru()
     width: int = 64
     input_layers: int = 1
+    shared_trunk: bool = False
+    compute: Compute = "float32"
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
@@ -45,30 +54,43 @@ class PolicyConfig:
             )
         return found
 
+    def horizon_problems(self, horizon: int) -> list[str]:
+        """Return a message for each way in which the core does not fit its sizes or trials of this length."""
+        return self.core.spec_problems(self.spec(horizon))
+
+    def spec(self, horizon: int) -> CoreSpec:
+        """Return the sizes that the core sees."""
+        return CoreSpec(width=self.width, horizon=horizon, compute=self.compute)
+
 
 class Network(nn.Module):
     """Input MLP → core → linear head."""
 
     config: PolicyConfig
+    horizon: int
     num_outputs: int
     head_scale: float
 
     def setup(self):
         """Make the parts."""
         config = self.config
-        self.inputs = [nn.Dense(config.width) for _ in range(config.input_layers)]
-        self.core = config.core.module(config.width)
-        init = nn.initializers.variance_scaling(self.head_scale**2, "fan_in", "truncated_normal")
-        self.head = nn.Dense(self.num_outputs, kernel_init=init)
+        self.inputs = [dense(config.width, config.compute) for _ in range(config.input_layers)]
+        self.core = config.core.module(config.spec(self.horizon))
+        self.head = head(self.num_outputs, self.head_scale)
 
-    def __call__(self, observations: Float[Array, "T D"]) -> Float[Array, "T N"]:
-        """Return the outputs of a whole trial."""
-        return self.head(self.core(self._encode(observations)))
+    def __call__(
+        self, carries: Any, observations: Float[Array, "B T D"]
+    ) -> tuple[Any, Float[Array, "B T N"], Float[Array, "B T W"]]:
+        """Return the memories after part of B trials; its outputs at each step; what they are read from."""
+        carries, features = self.core(carries, self._encode(observations))
+        return carries, self.head(features), features
 
-    def step(self, carry: Any, observation: Float[Array, " D"]) -> tuple[Any, Float[Array, " N"]]:
-        """Return the memory after one more step, and its output."""
-        carry, output = self.core.step(carry, self._encode(observation))
-        return carry, self.head(output)
+    def step(
+        self, carry: Any, observation: Float[Array, " D"]
+    ) -> tuple[Any, Float[Array, " N"], Float[Array, " W"]]:
+        """Return the memory of one trial after one more step, its outputs, and what they are read from."""
+        carry, features = self.core.step(carry, self._encode(observation))
+        return carry, self.head(features), features
 
     def _encode(self, observation: Float[Array, "... D"]) -> Float[Array, "... W"]:
         """Apply the input MLP."""
@@ -78,59 +100,112 @@ class Network(nn.Module):
         return hidden
 
 
+def head(num_outputs: int, scale: float) -> nn.Dense:
+    """Return a linear head with initial weights of this scale, in float32."""
+    init = nn.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
+    return nn.Dense(num_outputs, kernel_init=init)
+
+
 @dataclasses.dataclass(frozen=True)
 class Policy:
     """A meta-policy for observations of size D; pure functions of its parameters.
 
-    Functions are for one trial; callers `vmap`. Acting needs the actor's parameters only.
+    Whole sequences come for B trials at once, steps for one trial; callers `vmap`. Acting needs the actor's
+    parameters only.
 
     Attributes:
-      config: what the two networks look like.
+      config: what the networks look like.
       observation_size: D.
       distribution: what the actor's N outputs mean.
+      horizon: H, the longest trial, steps.
     """
 
     config: PolicyConfig
     observation_size: int
     distribution: Distribution
+    horizon: int
 
     @property
     def actor(self) -> Network:
         """The network that yields the distribution's outputs."""
-        return Network(self.config, self.distribution.num_outputs, ACTOR_HEAD_SCALE)
+        return Network(self.config, self.horizon, self.distribution.num_outputs, ACTOR_HEAD_SCALE)
 
     @property
-    def critic(self) -> Network:
-        """The network that yields values."""
-        return Network(self.config, 1, CRITIC_HEAD_SCALE)
+    def critic(self) -> Network | nn.Dense:
+        """The network that yields values, or the head that reads them from the actor's features."""
+        if self.config.shared_trunk:
+            return head(1, CRITIC_HEAD_SCALE)
+        return Network(self.config, self.horizon, 1, CRITIC_HEAD_SCALE)
+
+    @property
+    def log_prob_tolerance(self) -> float:
+        """Largest accepted |log-probability in training − in rollout| before an update."""
+        float32 = self.config.core.log_prob_tolerance
+        return float32 if self.config.compute == "float32" else max(float32, BFLOAT16_TOLERANCE)
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Return fresh parameters. The key is consumed."""
         key_actor, key_critic = jax.random.split(key)
-        example = jnp.zeros((1, self.observation_size))
+        carries, observations = self.initial_carries(1), jnp.zeros((1, 1, self.observation_size))
+        example = (carries, observations)
+        read = (jnp.zeros((1, 1, self.config.width)),) if self.config.shared_trunk else example
         return {
-            "actor": self.actor.init(key_actor, example)["params"],
-            "critic": self.critic.init(key_critic, example)["params"],
+            "actor": self.actor.init(key_actor, *example)["params"],
+            "critic": self.critic.init(key_critic, *read)["params"],
         }
 
-    def outputs(self, actor_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, "H N"]:
-        """Return the actor's outputs at each step of a whole trial."""
-        return cast(Array, self.actor.apply({"params": actor_params}, observations))
-
-    def values(self, critic_params: PyTree, observations: Float[Array, "H D"]) -> Float[Array, " H"]:
-        """Return the critic's output at each step of a whole trial."""
-        return cast(Array, self.critic.apply({"params": critic_params}, observations))[..., 0]
-
     def initial_carry(self) -> Any:
-        """Return the actor's memory at a trial's first step."""
-        return self.config.core.initial_carry(self.config.width)
+        """Return a network's memory at a trial's first step."""
+        return self.config.core.initial_carry(self.config.spec(self.horizon))
+
+    def initial_carries(self, num_trials: int) -> Any:
+        """Return a network's memories [B, …] at the first step of B trials."""
+        return jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (num_trials, *leaf.shape)), self.initial_carry()
+        )
+
+    def outputs(
+        self, actor_params: PyTree, carries: Any, observations: Float[Array, "B T D"]
+    ) -> tuple[Any, Float[Array, "B T N"]]:
+        """Return the actor's memories after a part of B trials, and its outputs at each step."""
+        carries, outputs, _ = cast(Any, self.actor.apply({"params": actor_params}, carries, observations))
+        return carries, outputs
+
+    def values(
+        self, critic_params: PyTree, carries: Any, observations: Float[Array, "B T D"]
+    ) -> tuple[Any, Float[Array, "B T"]]:
+        """Return what `outputs` does, for the one output of a critic with a core of its own."""
+        carries, outputs, _ = cast(Any, self.critic.apply({"params": critic_params}, carries, observations))
+        return carries, outputs[..., 0]
+
+    def outputs_and_values(
+        self, params: Params, carries: Any, observations: Float[Array, "B T D"]
+    ) -> tuple[Any, tuple[Float[Array, "B T N"], Float[Array, "B T"]]]:
+        """Return what `outputs` does, with the values that the critic reads from the shared trunk."""
+        found = self.actor.apply({"params": params["actor"]}, carries, observations)
+        carries, outputs, features = cast(Any, found)
+        return carries, (outputs, self._read_values(params, features))
 
     def step(
         self, actor_params: PyTree, carry: Any, observation: Float[Array, " D"]
     ) -> tuple[Any, Float[Array, " N"]]:
         """Return the actor's memory after one more step, and its outputs."""
-        carry, outputs = self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
-        return carry, cast(Array, outputs)
+        found = self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
+        carry, outputs, _ = cast(Any, found)
+        return carry, outputs
+
+    def step_with_value(
+        self, params: Params, carry: Any, observation: Float[Array, " D"]
+    ) -> tuple[Any, Float[Array, " N"], Float[Array, ""]]:
+        """Return what `step` does, with the value that the critic reads from the shared trunk."""
+        found = self.actor.apply({"params": params["actor"]}, carry, observation, method=Network.step)
+        carry, outputs, features = cast(Any, found)
+        return carry, outputs, self._read_values(params, features)
+
+    def _read_values(self, params: Params, features: Float[Array, "*steps W"]) -> Float[Array, "*steps"]:
+        """Return the value that the critic's head reads from the actor's features."""
+        assert self.config.shared_trunk, "a critic of its own reads no features of the actor"
+        return cast(Array, self.critic.apply({"params": params["critic"]}, features))[..., 0]
 
     def act(
         self,

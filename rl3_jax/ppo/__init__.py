@@ -3,8 +3,8 @@
 from rl3_jax.ppo.advantages import gae
 from rl3_jax.ppo.config import PPOConfig, linear
 from rl3_jax.ppo.iteration import collect, iterate
-from rl3_jax.ppo.loss import Batch, actor_loss, critic_loss, critic_values, mean_kl
-from rl3_jax.ppo.rollout import Trajectory, rollout
+from rl3_jax.ppo.loss import Batch, actor_loss, critic_loss, critic_values, mean_kl, shared_loss, value_scale
+from rl3_jax.ppo.rollout import Rollout, Trajectory, rollout
 from rl3_jax.ppo.update import PPOState, Rates, init, update
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "PPOConfig",
     "PPOState",
     "Rates",
+    "Rollout",
     "Trajectory",
     "actor_loss",
     "collect",
@@ -23,5 +24,7 @@ __all__ = [
     "linear",
     "mean_kl",
     "rollout",
+    "shared_loss",
     "update",
+    "value_scale",
 ]

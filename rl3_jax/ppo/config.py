@@ -19,7 +19,10 @@ class PPOConfig:
       gae_lambda: λ of generalised advantage estimation.
       clip: ε of the clipped surrogate objective.
       kl_limit: the actor stops for this iteration once the mean KL from the rollout policy is at
-        this or more after an epoch; the critic goes on.
+        this or more after an epoch; the critic goes on, unless it shares the actor's trunk.
+      kl_estimate: `batch` takes that mean over the whole batch after the epoch, one more forward pass;
+        `minibatches` over the epoch's minibatches, each before its gradient step, which costs nothing and
+        lags half an epoch behind.
       learning_rate: at the first iteration.
       learning_rate_final: reached linearly after the last one.
       entropy_bonus: at the first iteration.
@@ -31,6 +34,13 @@ class PPOConfig:
       normalise_advantages: subtract the mean and divide by the standard deviation in each minibatch.
       critic_scale: what the critic's output is multiplied by; `remaining-steps` is H − t, which lets
         the critic of an undiscounted return learn at once.
+      segment_length: steps of the parts in which the update goes through a trial, which bounds its memory; 0
+        for whole trials. Divides the horizon, and needs a core whose memory does not grow with the trial.
+      segment_carries: what the core remembers where a segment starts. `recomputed`: the update runs through
+        the trial's segments in turn, keeps the memories between them and computes the rest again on the
+        way back; the gradient is that of the whole trial. `stored`: segments of all trials are shuffled
+        into minibatches of their own, each started from the memory that the rollout had there. Its gradient
+        ends where the segment starts, and after the first gradient step that memory is an old policy's.
     """
 
     trials: int = 328
@@ -50,11 +60,33 @@ class PPOConfig:
     max_grad_norm: float = 0.0
     normalise_advantages: bool = True
     critic_scale: Literal["none", "remaining-steps"] = "none"
+    kl_estimate: Literal["batch", "minibatches"] = "batch"
+    segment_length: int = 0
+    segment_carries: Literal["recomputed", "stored"] = "recomputed"
 
     @property
     def num_minibatches(self) -> int:
         """Minibatches in an epoch."""
         return self.trials // self.minibatch_trials
+
+    def segmented(self, horizon: int) -> bool:
+        """Whether the update goes through trials of this length in parts."""
+        return 0 < self.segment_length < horizon
+
+    def num_stored(self, horizon: int) -> int:
+        """Return into how many segments with stored memories a trial is cut; 1 for whole trials."""
+        stored = self.segmented(horizon) and self.segment_carries == "stored"
+        return horizon // self.segment_length if stored else 1
+
+    def segment_problems(self, horizon: int) -> list[str]:
+        """Return a message if trials of this length cannot be cut as configured."""
+        if not self.segmented(horizon) or horizon % self.segment_length == 0:
+            return []
+        divisors = [str(n) for n in range(1, horizon + 1) if horizon % n == 0]
+        return [
+            f"ppo.segment_length is {self.segment_length}, which does not divide horizon {horizon};"
+            f" divisors are {', '.join(divisors)}"
+        ]
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
@@ -88,6 +120,7 @@ class PPOConfig:
                 "critic_coefficient",
                 "critic_l2",
                 "max_grad_norm",
+                "segment_length",
             )
             if not getattr(self, field) >= 0.0
         ]

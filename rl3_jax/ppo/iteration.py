@@ -7,8 +7,9 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.advantages import gae
 from rl3_jax.ppo.config import PPOConfig
-from rl3_jax.ppo.loss import Batch, critic_values
+from rl3_jax.ppo.loss import Batch, critic_values, value_scale
 from rl3_jax.ppo.rollout import rollout
+from rl3_jax.ppo.segments import cut
 from rl3_jax.ppo.update import PPOState, Rates, update
 from rl3_jax.trial import TrialEnv
 
@@ -19,19 +20,24 @@ def collect(
     """Collect one trial for each key, and estimate advantages.
 
     Args:
-      config: discount, λ and the critic's scale.
+      config: discount, λ, the critic's scale and the segments.
       env: the trial.
       policy: the meta-policy.
       params: its parameters.
-      keys: [B] one key a trial; consumed.
+      keys: [B] one key a trial, a multiple of the number of minibatches; consumed.
 
     Returns:
       The batch, and the metrics `mean_return` (undiscounted, of a whole trial), `explained_variance`
       (1 − Var(return − V)/Var(return), over all steps) and `dropped_transitions` (a trial's mean number of
       transitions that object-level RL could not keep in its model).
     """
-    trajectory, dropped = jax.vmap(rollout, in_axes=(None, None, None, 0))(env, policy, params["actor"], keys)
-    values = critic_values(config, policy, params["critic"], trajectory.observations)
+    num_segments = config.num_stored(env.horizon)
+    rollouts = jax.vmap(rollout, in_axes=(None, None, None, 0, None))(env, policy, params, keys, num_segments)
+    trajectory, carries = rollouts.trajectory, {"actor": rollouts.carries}
+    if trajectory.values is None:
+        carries["critic"], values = critic_values(config, policy, params["critic"], trajectory.observations)
+    else:
+        values = trajectory.values * value_scale(config, env.horizon)
     advantages = jax.vmap(gae, in_axes=(0, 0, None, None))(
         trajectory.rewards, values, config.discount, config.gae_lambda
     )
@@ -39,9 +45,16 @@ def collect(
     metrics = {
         "mean_return": trajectory.rewards.sum(-1).mean(),
         "explained_variance": 1.0 - jnp.var(advantages) / jnp.var(returns),
-        "dropped_transitions": dropped.mean(),
+        "dropped_transitions": rollouts.dropped.mean(),
     }
-    return Batch(trajectory=trajectory, advantages=advantages, returns=returns), metrics
+    scale = jnp.broadcast_to(value_scale(config, env.horizon), returns.shape)
+    batch = Batch(
+        trajectory=trajectory, advantages=advantages, returns=returns, value_scale=scale, carries=None
+    )
+    if num_segments > 1:
+        batch = jax.tree.map(lambda x: cut(x, num_segments), batch).replace(carries=carries)
+        batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    return batch, metrics
 
 
 def iterate(

@@ -1,10 +1,12 @@
 """Collecting whole trials with the meta-policy."""
 
+from typing import Any
+
 import jax
 from flax import struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rl3_jax.policies import Policy
+from rl3_jax.policies import Params, Policy
 from rl3_jax.trial import TrialEnv
 
 
@@ -17,40 +19,80 @@ class Trajectory:
       actions: [H] or [H, n] what it did, as its distribution drew it.
       rewards: [H] what it was paid.
       distributions: [H, P] what it drew from, the parameters of each step's distribution.
+      values: [H] the critic's outputs before each step, if it shares the actor's trunk; else None.
     """
 
     observations: Float[Array, "H D"]
     actions: Int[Array, " H"] | Float[Array, "H n"]
     rewards: Float[Array, " H"]
     distributions: Float[Array, "H P"]
+    values: Float[Array, " H"] | None
+
+
+@struct.dataclass
+class Rollout:
+    """One trial, and what is left of it.
+
+    Attributes:
+      trajectory: the trial.
+      carries: [n, …] the actor's memory at the start of each of n segments; None for whole trials.
+      dropped: [] how many of its transitions object-level RL could not keep in its model.
+    """
+
+    trajectory: Trajectory
+    carries: Any
+    dropped: Int[Array, ""]
 
 
 def rollout(
-    env: TrialEnv, policy: Policy, actor_params: PyTree, key: PRNGKeyArray
-) -> tuple[Trajectory, Int[Array, ""]]:
+    env: TrialEnv, policy: Policy, params: Params, key: PRNGKeyArray, num_segments: int = 1
+) -> Rollout:
     """Return one trial on a freshly drawn task, with sampled actions. The key is consumed.
 
-    Also returns how many of its transitions object-level RL could not keep in its model.
+    Args:
+      env: the trial.
+      policy: the meta-policy.
+      params: its parameters; the critic's are used only if it shares the actor's trunk.
+      key: consumed.
+      num_segments: n, divides H; at the start of each segment the actor's memory is kept.
     """
-    params, distribution = env.default_params, policy.distribution
+    env_params, distribution = env.default_params, policy.distribution
     key_reset, key_steps = jax.random.split(key)
-    observation, state = env.reset_env(key_reset, params)
+    observation, state = env.reset_env(key_reset, env_params)
 
     def step(carry, key):
         memory, observation, state = carry
         key_action, key_env = jax.random.split(key)
-        memory, outputs = policy.step(actor_params, memory, observation)
+        memory, outputs, value = _step(policy, params, memory, observation)
         action = distribution.sample(key_action, outputs)
         next_observation, state, reward, _, _ = env.step_env(
-            key_env, state, distribution.to_env(action), params
+            key_env, state, distribution.to_env(action), env_params
         )
         return (memory, next_observation, state), Trajectory(
             observations=observation,
             actions=action,
             rewards=reward,
             distributions=distribution.parameters(outputs),
+            values=value,
         )
 
-    carry = (policy.initial_carry(), observation, state)
-    (_, _, final), trajectory = jax.lax.scan(step, carry, jax.random.split(key_steps, env.horizon))
-    return trajectory, env.dropped(final)
+    def segment(carry, keys):
+        after, part = jax.lax.scan(step, carry, keys)
+        return after, (carry[0], part)
+
+    carry, keys = (policy.initial_carry(), observation, state), jax.random.split(key_steps, env.horizon)
+    if num_segments == 1:
+        (_, _, final), trajectory = jax.lax.scan(step, carry, keys)
+        return Rollout(trajectory=trajectory, carries=None, dropped=env.dropped(final))
+    (_, _, final), (carries, parts) = jax.lax.scan(segment, carry, keys.reshape(num_segments, -1))
+    trajectory = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), parts)
+    return Rollout(trajectory=trajectory, carries=carries, dropped=env.dropped(final))
+
+
+def _step(
+    policy: Policy, params: Params, memory: Any, observation: Float[Array, " D"]
+) -> tuple[Any, Float[Array, " N"], Float[Array, ""] | None]:
+    """Return the memory after one more step, the actor's outputs, and the value if acting yields it."""
+    if policy.config.shared_trunk:
+        return policy.step_with_value(params, memory, observation)
+    return *policy.step(params["actor"], memory, observation), None

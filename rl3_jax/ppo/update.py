@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.config import PPOConfig
-from rl3_jax.ppo.loss import Batch, actor_loss, critic_loss, mean_kl
+from rl3_jax.ppo.loss import Batch, Metrics, actor_loss, critic_loss, mean_kl, shared_loss
 
 
 @struct.dataclass
@@ -58,36 +58,40 @@ def init(config: PPOConfig, policy: Policy, key: PRNGKeyArray) -> PPOState:
 
 def update(
     config: PPOConfig, policy: Policy, state: PPOState, batch: Batch, rates: Rates, key: PRNGKeyArray
-) -> tuple[PPOState, dict[str, Float[Array, ""]]]:
-    """Run the epochs of one iteration on a batch of B trials. The key is consumed.
+) -> tuple[PPOState, Metrics]:
+    """Run the epochs of one iteration on a batch of N sequences. The key is consumed.
 
-    After each epoch the mean KL from the rollout policy is taken over the whole batch; at
-    `config.kl_limit` or more the actor stops while the critic goes on.
+    After each epoch the mean KL from the rollout policy is taken; at `config.kl_limit` or more the actor
+    stops while a critic of its own goes on.
 
     Returns:
       The new state, and the metrics `actor_loss`, `entropy`, `critic_loss` (means over the minibatches
-      that were learnt from), `kl` (after the actor's last epoch), `actor_epochs`, and
-      `max_abs_log_ratio` (in the first minibatch, before any gradient step).
+      that were learnt from), `kl` (after the actor's last epoch, or in it: see `config.kl_estimate`),
+      `actor_epochs`, and `max_abs_log_ratio` (in the first minibatch, before any gradient step).
     """
+    num_sequences = batch.advantages.shape[0]
 
     def epoch(carry, key):
         state, active, kl = carry
-        order = jax.random.permutation(key, config.trials)
-        order = order.reshape(config.num_minibatches, config.minibatch_trials)
+        order = jax.random.permutation(key, num_sequences).reshape(config.num_minibatches, -1)
         step = partial(_minibatch_step, config, policy, batch, rates, active)
         state, metrics = jax.lax.scan(step, state, order)
-        new_kl = jax.lax.cond(
-            active, lambda: mean_kl(policy, state.params["actor"], batch.trajectory), lambda: kl
-        )
+        if config.kl_estimate == "minibatches":
+            new_kl = jnp.where(active, metrics["kl"].mean(), kl)
+        else:
+            new_kl = jax.lax.cond(
+                active, lambda: mean_kl(config, policy, state.params["actor"], batch), lambda: kl
+            )
         carry = (state, active & (new_kl < config.kl_limit), new_kl)
         return carry, metrics | {"active": jnp.broadcast_to(active, (config.num_minibatches,))}
 
     carry = (state, jnp.bool_(True), jnp.float32(0.0))
     (state, _, kl), metrics = jax.lax.scan(epoch, carry, jax.random.split(key, config.epochs))
     active = metrics["active"]  # [epochs, minibatches]
+    critic_active = active if policy.config.shared_trunk else None
     return state, {
         "actor_loss": jnp.mean(metrics["actor_loss"], where=active),
-        "critic_loss": metrics["critic_loss"].mean(),
+        "critic_loss": jnp.mean(metrics["critic_loss"], where=critic_active),
         "entropy": jnp.mean(metrics["entropy"], where=active),
         "kl": kl,
         "actor_epochs": active[:, 0].sum(),
@@ -100,39 +104,53 @@ def _minibatch_step(
     policy: Policy,
     batch: Batch,
     rates: Rates,
-    actor_active: Bool[Array, ""],
+    active: Bool[Array, ""],
     state: PPOState,
-    trials: Int[Array, " b"],
-) -> tuple[PPOState, dict[str, Float[Array, ""]]]:
-    """Take one gradient step of each network on the named trials."""
-    minibatch = jax.tree.map(lambda x: x[trials], batch)
-
-    def actor_step():
-        grad, metrics = jax.grad(
-            lambda params: actor_loss(config, policy, params, minibatch, rates.entropy_bonus), has_aux=True
-        )(state.params["actor"])
-        return _descend(config, "actor", state, grad, rates), metrics
-
-    def actor_rests():
-        metrics = {name: jnp.float32(0.0) for name in ("actor_loss", "entropy", "max_abs_log_ratio")}
-        return (state.params["actor"], state.opt_state["actor"]), metrics
-
-    (actor, actor_opt), metrics = jax.lax.cond(actor_active, actor_step, actor_rests)
+    sequences: Int[Array, " b"],
+) -> tuple[PPOState, Metrics]:
+    """Take one gradient step of each network that is active on the named sequences."""
+    minibatch = jax.tree.map(lambda x: x[sequences], batch)
+    step = partial(
+        _shared_step if policy.config.shared_trunk else _actor_step, config, policy, minibatch, rates
+    )
+    shapes = jax.eval_shape(step, state)[1]
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    state, metrics = jax.lax.cond(active, step, lambda state: (state, nothing), state)
+    if policy.config.shared_trunk:
+        return state, metrics
     error, grad = jax.value_and_grad(lambda params: critic_loss(config, policy, params, minibatch))(
         state.params["critic"]
     )
     grad = jax.tree.map(lambda g: config.critic_coefficient * g, grad)
-    critic, critic_opt = _descend(config, "critic", state, grad, rates)
-    state = PPOState(
-        params={"actor": actor, "critic": critic},
-        opt_state={"actor": actor_opt, "critic": critic_opt},
-    )
-    return state, metrics | {"critic_loss": error}
+    return _descend(config, state, {"critic": grad}, rates), metrics | {"critic_loss": error}
 
 
-def _descend(config: PPOConfig, name: str, state: PPOState, grad: Params, rates: Rates):
-    """Return one network's parameters and optimiser state after a step against its gradient."""
-    params = state.params[name]
-    direction, opt_state = optimisers(config)[name].update(grad, state.opt_state[name], params)
-    step = jax.tree.map(lambda d: -rates.learning_rate * d, direction)
-    return optax.apply_updates(params, step), opt_state
+def _actor_step(
+    config: PPOConfig, policy: Policy, minibatch: Batch, rates: Rates, state: PPOState
+) -> tuple[PPOState, Metrics]:
+    """Take a gradient step of the actor, and return its metrics."""
+    grad, metrics = jax.grad(
+        lambda params: actor_loss(config, policy, params, minibatch, rates.entropy_bonus), has_aux=True
+    )(state.params["actor"])
+    return _descend(config, state, {"actor": grad}, rates), metrics
+
+
+def _shared_step(
+    config: PPOConfig, policy: Policy, minibatch: Batch, rates: Rates, state: PPOState
+) -> tuple[PPOState, Metrics]:
+    """Take a gradient step of actor and critic, which share a trunk, and return their metrics."""
+    grads, metrics = jax.grad(
+        lambda params: shared_loss(config, policy, params, minibatch, rates.entropy_bonus), has_aux=True
+    )(state.params)
+    return _descend(config, state, grads, rates), metrics
+
+
+def _descend(config: PPOConfig, state: PPOState, grads: Params, rates: Rates) -> PPOState:
+    """Return the state after a step of the named networks against their gradients."""
+    params, opt_state = dict(state.params), dict(state.opt_state)
+    for name, grad in grads.items():
+        optimiser = optimisers(config)[name]
+        direction, opt_state[name] = optimiser.update(grad, opt_state[name], params[name])
+        step = jax.tree.map(lambda d: -rates.learning_rate * d, direction)
+        params[name] = optax.apply_updates(params[name], step)
+    return PPOState(params=params, opt_state=opt_state)

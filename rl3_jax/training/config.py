@@ -85,7 +85,7 @@ class TrainConfig:
         env = self.env
         with jax.ensure_compile_time_eval():  # the bounds of a Box are numbers, also while JAX traces
             distribution = action_distribution(env.action_space())
-        return Policy(self.policy, env.observation_size, distribution)
+        return Policy(self.policy, env.observation_size, distribution, self.horizon)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -115,6 +115,12 @@ class TrainConfig:
         if self.checkpoint_every < 1:
             found.append(f"checkpoint_every is {self.checkpoint_every}; it must be at least 1")
         if not found:
+            found += self.policy.horizon_problems(self.horizon) + self.ppo.segment_problems(self.horizon)
+            if self.ppo.segmented(self.horizon) and not self.policy.core.constant_carry:
+                found.append(
+                    f"ppo.segment_length is {self.ppo.segment_length}, but the memory of"
+                    f" {self.policy.core.core} grows with the trial; set it to 0, or choose another policy"
+                )
             found += self.env.problems() + action_problems(self.env.action_space())
         return found
 

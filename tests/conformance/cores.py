@@ -1,5 +1,7 @@
 """Conformance of a sequence core."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +17,12 @@ def check_core(core):
     """Check one core: acting step by step and training on whole trials are the same function."""
     assert core.problems() == []
     assert hash(core) == hash(type(core)())
-    policy = Policy(PolicyConfig(core=core, width=WIDTH), NUM_FEATURES, DISTRIBUTIONS[0])
+    config = PolicyConfig(core=core, width=WIDTH)
+    assert config.horizon_problems(NUM_STEPS) == []
+    policy = Policy(config, NUM_FEATURES, DISTRIBUTIONS[0], NUM_STEPS)
     params = opinionated(policy.init(jax.random.key(0)))["actor"]
     observations = _random_trials()
-    whole = jax.jit(jax.vmap(policy.outputs, in_axes=(None, 0)))(params, observations)
+    whole = jax.jit(partial(outputs_of, policy))(params, observations)
     carries, stepped = _step_through(policy, params, observations)
     assert whole.shape == stepped.shape == (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS)
     assert whole.dtype == stepped.dtype == jnp.float32
@@ -26,8 +30,21 @@ def check_core(core):
         _check_log_probs(distribution, whole, stepped, core.log_prob_tolerance)
     assert signature(carries) == signature(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(NUM_TRIALS)))
     assert_finite((whole, carries))
-    _check_causal(policy, params, observations[0], whole[0])
+    _check_causal(policy, params, observations[:1], whole[0])
     _check_gradient(policy, params, observations)
+    _check_gradient_numerically(policy, params, observations)
+    if core.constant_carry:
+        _check_segments(policy, params, observations, whole)
+
+
+def outputs_of(policy, actor_params, observations):
+    """Return the actor's outputs [B, H, N] at each step of whole trials."""
+    return policy.outputs(actor_params, policy.initial_carries(observations.shape[0]), observations)[1]
+
+
+def values_of(policy, critic_params, observations):
+    """Return the values [B, H] of a critic of its own at each step of whole trials."""
+    return policy.values(critic_params, policy.initial_carries(observations.shape[0]), observations)[1]
 
 
 def opinionated(params, scale=0.3):
@@ -70,7 +87,7 @@ def _check_log_probs(distribution, whole, stepped, tolerance):
 def _check_causal(policy, params, observations, outputs):
     """What happens at a step changes its output and none before."""
     middle = NUM_STEPS // 2
-    changed = policy.outputs(params, observations.at[middle].add(1.0))
+    changed = outputs_of(policy, params, observations.at[:, middle].add(1.0))[0]
     np.testing.assert_allclose(changed[:middle], outputs[:middle], atol=1e-6)
     assert jnp.abs(changed[middle] - outputs[middle]).max() > 1e-3
 
@@ -80,7 +97,7 @@ def _check_gradient(policy, params, observations):
     weights = jax.random.normal(jax.random.key(3), (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS))
 
     def whole(params):
-        return (weights * jax.vmap(policy.outputs, in_axes=(None, 0))(params, observations)).mean()
+        return (weights * outputs_of(policy, params, observations)).mean()
 
     def stepped(params):
         return (weights * _step_through(policy, params, observations)[1]).mean()
@@ -88,3 +105,30 @@ def _check_gradient(policy, params, observations):
     gradient, expected = (jax.jit(jax.grad(loss))(params) for loss in (whole, stepped))
     assert all(jnp.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(expected))
     assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
+
+
+def _check_gradient_numerically(policy, params, observations):
+    """Along a direction in the space of parameters, the gradient is the slope of the loss.
+
+    The slope is (f(h) − f(−h))/2h, which float32 tells to some 1e-3 of the largest gradient.
+    """
+    weights = jax.random.normal(jax.random.key(3), (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS))
+    direction = opinionated(jax.tree.map(jnp.zeros_like, params), scale=1.0)
+
+    @jax.jit
+    def loss(distance):
+        moved = jax.tree.map(lambda p, d: p + distance * d, params, direction)
+        return (weights * outputs_of(policy, moved, observations)).mean()
+
+    found = jax.jit(jax.grad(loss))(0.0)
+    slope = (loss(3e-3) - loss(-3e-3)) / 6e-3
+    assert abs(found) > 1e-3
+    np.testing.assert_allclose(found, slope, rtol=2e-2, atol=2e-4)
+
+
+def _check_segments(policy, params, observations, whole):
+    """A trial in two parts, the memory handed on, is the whole trial."""
+    middle = NUM_STEPS // 3
+    carries, first = policy.outputs(params, policy.initial_carries(NUM_TRIALS), observations[:, :middle])
+    _, second = policy.outputs(params, carries, observations[:, middle:])
+    np.testing.assert_allclose(jnp.concatenate([first, second], axis=1), whole, rtol=1e-4, atol=1e-5)

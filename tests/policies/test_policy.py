@@ -5,7 +5,7 @@ import pytest
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import CORES, Categorical, Policy, PolicyConfig, SquashedGaussian, make_core
-from tests.conformance.cores import opinionated
+from tests.conformance.cores import opinionated, outputs_of, values_of
 
 WIDTH, FEATURES, ACTIONS, STEPS = 16, 6, 3, 12
 DISCRETE = Categorical(ACTIONS)
@@ -13,22 +13,23 @@ BOX = SquashedGaussian((-1.0, 0.0), (1.0, 0.4))
 
 
 def make_policy(core, distribution=DISCRETE, **options):
-    return Policy(PolicyConfig(core=make_core(core), width=WIDTH, **options), FEATURES, distribution)
+    config = PolicyConfig(core=make_core(core), width=WIDTH, **options)
+    return Policy(config, FEATURES, distribution, STEPS)
 
 
 @pytest.mark.parametrize("core", CORES)
 def test_a_fresh_policy_is_nearly_uniform_and_a_fresh_critic_is_not_flat(core):
     policy = make_policy(core)
     params = policy.init(jax.random.key(0))
-    observations = jax.random.normal(jax.random.key(1), (STEPS, FEATURES))
-    assert jnp.abs(policy.outputs(params["actor"], observations)).max() < 0.1
-    values = policy.values(params["critic"], observations)
-    assert values.shape == (STEPS,)
+    observations = jax.random.normal(jax.random.key(1), (1, STEPS, FEATURES))
+    assert jnp.abs(outputs_of(policy, params["actor"], observations)).max() < 0.1
+    values = values_of(policy, params["critic"], observations)
+    assert values.shape == (1, STEPS)
     assert values.std() > 0.05
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_actor_and_critic_share_nothing(core):
+def test_actor_and_critic_share_nothing_unless_asked_to(core):
     policy = make_policy(core)
     one, other = (policy.init(jax.random.key(seed)) for seed in (0, 1))
     leaves = [jax.tree.leaves(params) for params in (one["actor"], one["critic"], other["actor"])]
@@ -38,6 +39,30 @@ def test_actor_and_critic_share_nothing(core):
     # Acting needs the actor's parameters only: there is nowhere else to take anything from.
     outputs = policy.step(one["actor"], policy.initial_carry(), jnp.ones(FEATURES))[1]
     assert outputs.shape == (ACTIONS,)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_shared_trunk_is_the_actor_with_one_more_head(core):
+    policy = make_policy(core, shared_trunk=True)
+    params = opinionated(policy.init(jax.random.key(0)))
+    assert jax.tree.map(jnp.shape, params["critic"]) == {"kernel": (WIDTH, 1), "bias": (1,)}
+    observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
+    carries = policy.initial_carries(2)
+    _, (outputs, values) = policy.outputs_and_values(params, carries, observations)
+    np.testing.assert_allclose(outputs, outputs_of(policy, params["actor"], observations), atol=1e-5)
+    assert values.shape == (2, STEPS)
+    assert values.std() > 0.05
+
+    def act(observations):
+        def step(carry, observation):
+            carry, outputs, value = policy.step_with_value(params, carry, observation)
+            return carry, (outputs, value)
+
+        return jax.lax.scan(step, policy.initial_carry(), observations)[1]
+
+    stepped, stepped_values = jax.vmap(act)(observations)
+    np.testing.assert_allclose(stepped, outputs, atol=2e-5)
+    np.testing.assert_allclose(stepped_values, values, rtol=1e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("distribution", [DISCRETE, BOX])
@@ -54,13 +79,13 @@ def test_acting_draws_from_the_outputs(distribution):
 
 def test_only_a_memory_tells_the_past():
     """An early observation changes the last output of a gru and not that of a markov policy."""
-    observations = jax.random.normal(jax.random.key(1), (STEPS, FEATURES))
-    changed = observations.at[2].add(1.0)
+    observations = jax.random.normal(jax.random.key(1), (1, STEPS, FEATURES))
+    changed = observations.at[:, 2].add(1.0)
     gaps = {}
     for core in ("markov", "gru"):
         policy = make_policy(core)
         params = opinionated(policy.init(jax.random.key(0)))["actor"]
-        last, other = (policy.outputs(params, seen)[-1] for seen in (observations, changed))
+        last, other = (outputs_of(policy, params, seen)[0, -1] for seen in (observations, changed))
         gaps[core] = jnp.abs(last - other).max()
     assert gaps["markov"] <= 1e-6
     assert gaps["gru"] > 1e-4

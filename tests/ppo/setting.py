@@ -31,10 +31,11 @@ def make_env(method="rl3", family=MDP):
     return TrialEnv(family, horizon=HORIZON, features=method_features(method, family))
 
 
-def make_policy(core="markov", method="rl3", family=MDP):
+def make_policy(core="markov", method="rl3", family=MDP, **options):
     env = make_env(method, family)
     distribution = action_distribution(env.action_space())
-    return Policy(PolicyConfig(core=make_core(core), width=8), env.observation_size, distribution)
+    config = PolicyConfig(core=make_core(core), width=8, **options)
+    return Policy(config, env.observation_size, distribution, HORIZON)
 
 
 def make_state(policy, config=CONFIG):

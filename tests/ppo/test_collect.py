@@ -8,6 +8,7 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
 from rl3_jax.trial import METHODS
+from tests.conformance.cores import outputs_of
 from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, TRIALS, collected, make_env
 from tests.reference import outer
 
@@ -15,7 +16,7 @@ LAYOUT = make_env().layout
 
 
 def training_distributions(policy, params, observations):
-    outputs = jax.jit(jax.vmap(policy.outputs, in_axes=(None, 0)))(params["actor"], observations)
+    outputs = jax.jit(partial(outputs_of, policy))(params["actor"], observations)
     return policy.distribution.parameters(outputs)
 
 
@@ -53,10 +54,11 @@ def test_actions_follow_the_policy():
     """Each action is drawn with the probability that its logits give; in sum, as the batch is small."""
     policy, params, _, _ = collected()
     keys = jax.random.split(jax.random.key(9), 400)
-    seen, dropped = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
-        make_env(), policy, params["actor"], keys
+    rollouts = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
+        make_env(), policy, params, keys
     )
-    assert (dropped == 0).all()
+    seen = rollouts.trajectory
+    assert (rollouts.dropped == 0).all()
     probability = np.exp(seen.distributions)[..., 1]
     surprise = seen.actions - probability
     error = np.sqrt((probability * (1 - probability)).sum())
@@ -94,7 +96,8 @@ def test_the_environment_gets_the_squashed_action():
 def test_advantages_and_their_metrics_equal_the_twins():
     policy, params, batch, metrics = collected()
     seen = batch.trajectory
-    values = np.asarray(ppo.critic_values(CONFIG, policy, params["critic"], seen.observations), float)
+    values = ppo.critic_values(CONFIG, policy, params["critic"], seen.observations)[1]
+    values = np.asarray(values, float)
     expected = [
         outer.gae(r, v, 0.9, 0.8) for r, v in zip(np.asarray(seen.rewards, float), values, strict=True)
     ]

@@ -5,6 +5,7 @@ import pytest
 
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
+from tests.conformance.cores import outputs_of, values_of
 from tests.conformance.trees import assert_close
 from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, collected, configure
 from tests.reference import outer
@@ -23,7 +24,7 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     config = configure(clip=clip, normalise_advantages=normalise)
     loss, metrics = ppo.actor_loss(config, policy, actor, batch, jnp.float32(entropy_bonus))
     seen = batch.trajectory
-    logits = np.asarray(jax.vmap(policy.outputs, in_axes=(None, 0))(actor, seen.observations))
+    logits = np.asarray(outputs_of(policy, actor, seen.observations))
     expected = outer.ppo_loss(
         logits,
         seen.distributions,
@@ -45,11 +46,10 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
 def test_critic_loss_equals_its_twin(scale):
     policy, params, batch, _ = collected()
     config = configure(critic_scale=scale)
-    output = np.asarray(
-        jax.vmap(policy.values, in_axes=(None, 0))(params["critic"], batch.trajectory.observations)
-    )
+    output = np.asarray(values_of(policy, params["critic"], batch.trajectory.observations))
     factor = np.arange(HORIZON, 0, -1) if scale == "remaining-steps" else 1.0
-    values = ppo.critic_values(config, policy, params["critic"], batch.trajectory.observations)
+    values = ppo.critic_values(config, policy, params["critic"], batch.trajectory.observations)[1]
+    batch = batch.replace(value_scale=jnp.broadcast_to(ppo.value_scale(config, HORIZON), values.shape))
     np.testing.assert_allclose(values, output * factor, rtol=1e-5, atol=1e-6)
     expected = np.mean((output * factor - np.asarray(batch.returns)) ** 2)
     np.testing.assert_allclose(ppo.critic_loss(config, policy, params["critic"], batch), expected, rtol=1e-5)
@@ -58,11 +58,11 @@ def test_critic_loss_equals_its_twin(scale):
 def test_mean_kl_equals_its_twin():
     policy, params, batch, _ = collected()
     actor = moved(params["actor"], 0.3)
-    logits = jax.vmap(policy.outputs, in_axes=(None, 0))(actor, batch.trajectory.observations)
+    logits = outputs_of(policy, actor, batch.trajectory.observations)
     expected = outer.kl(batch.trajectory.distributions, logits).mean()
     assert expected > 0.01
-    np.testing.assert_allclose(ppo.mean_kl(policy, actor, batch.trajectory), expected, rtol=1e-4)
-    assert abs(ppo.mean_kl(policy, params["actor"], batch.trajectory)) < 1e-6
+    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, actor, batch), expected, rtol=1e-4)
+    assert abs(ppo.mean_kl(CONFIG, policy, params["actor"], batch)) < 1e-6
 
 
 def test_a_box_policy_is_held_to_the_same_loss():
@@ -72,7 +72,7 @@ def test_a_box_policy_is_held_to_the_same_loss():
     config = configure(normalise_advantages=False)
     loss, metrics = ppo.actor_loss(config, policy, actor, batch, jnp.float32(0.3))
     seen, bounds = batch.trajectory, list(zip(policy.distribution.low, policy.distribution.high, strict=True))
-    outputs = jax.vmap(policy.outputs, in_axes=(None, 0))(actor, seen.observations)
+    outputs = outputs_of(policy, actor, seen.observations)
     actions = np.asarray(policy.distribution.to_env(seen.actions), float)
 
     def log_density(parameters):
@@ -92,7 +92,7 @@ def test_a_box_policy_is_held_to_the_same_loss():
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert 0.05 < np.mean(np.abs(ratio - 1) > 0.2) < 0.95  # both branches matter here
     kl = policy.distribution.kl(seen.distributions, distributions).mean()
-    np.testing.assert_allclose(ppo.mean_kl(policy, actor, seen), kl, rtol=1e-5)
+    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, actor, batch), kl, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -105,7 +105,7 @@ def test_the_first_gradient_is_the_plain_policy_gradient(core, family):
         return ppo.actor_loss(config, policy, actor, batch, jnp.float32(0.0))[0]
 
     def plain(actor):
-        outputs = jax.vmap(policy.outputs, in_axes=(None, 0))(actor, batch.trajectory.observations)
+        outputs = outputs_of(policy, actor, batch.trajectory.observations)
         parameters = policy.distribution.parameters(outputs)
         log_probs = policy.distribution.log_prob(parameters, batch.trajectory.actions)
         return -(log_probs * batch.advantages).mean()
