@@ -143,6 +143,15 @@ class Policy:
         float32 = self.config.core.log_prob_tolerance
         return float32 if self.config.compute == "float32" else max(float32, BFLOAT16_TOLERANCE)
 
+    def trial_problems(self, horizon: int) -> list[str]:
+        """Return a message if it cannot act in trials of this length."""
+        if horizon <= self.horizon or self.config.core.constant_carry:
+            return []
+        return [
+            f"horizon is {horizon}, but this policy's {self.config.core.core} was trained for trials of"
+            f" {self.horizon} steps and has no room for more; ask for {self.horizon} or fewer"
+        ]
+
     def init(self, key: PRNGKeyArray) -> Params:
         """Return fresh parameters. The key is consumed."""
         key_actor, key_critic = jax.random.split(key)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PyTree, Shaped
 
 Unroll = Callable[[Any, Float[Array, "B T D"]], tuple[Any, PyTree]]
 """Maps memories [B, …] and observations of a part of B trials to memories after it and outputs [B, T, …]."""
@@ -36,11 +36,11 @@ def through_segments(
     return starts, jax.tree.map(lambda x: join(x.swapaxes(0, 1)), outputs)
 
 
-def cut(x: Float[Array, "B H *rest"], num_segments: int) -> Float[Array, "B n L *rest"]:
+def cut(x: Shaped[Array, "B H *rest"], num_segments: int) -> Shaped[Array, "B n L *rest"]:
     """Return what belongs to the steps of trials, cut into n segments of L = H/n steps."""
     return x.reshape(x.shape[0], num_segments, -1, *x.shape[2:])
 
 
-def join(x: Float[Array, "B n L *rest"]) -> Float[Array, "B H *rest"]:
+def join(x: Shaped[Array, "B n L *rest"]) -> Shaped[Array, "B H *rest"]:
     """Return the inverse of `cut`."""
     return x.reshape(x.shape[0], -1, *x.shape[3:])

@@ -106,11 +106,12 @@ def evaluation_problems(
     try:
         folder.read()
         read_evaluation(folder)
-        trained = load_agent(path).env
+        agent = load_agent(path)
     except ConfigError as error:
         return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
-    env = asked_env(trained, variation, horizon)
+    env = asked_env(agent.env, variation, horizon)
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
+    found += agent.policy.trial_problems(env.horizon)
     return found + writing_problems(folder.evaluation)
 
 

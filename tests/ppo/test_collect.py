@@ -1,3 +1,4 @@
+import itertools
 from functools import partial
 
 import jax
@@ -20,9 +21,11 @@ def training_distributions(policy, params, observations):
     return policy.distribution.parameters(outputs)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("core", CORES)
+SETTINGS = list(itertools.product(["markov", "gru"], METHODS, FAMILIES))
+SETTINGS += [(core, "rl3", "discrete") for core in CORES if core not in ("markov", "gru")]
+
+
+@pytest.mark.parametrize(("core", "method", "family"), SETTINGS)
 def test_training_and_rollout_log_probabilities_agree(core, method, family):
     policy, params, batch, _ = collected(core, method, FAMILIES[family])
     seen = batch.trajectory

@@ -1,0 +1,165 @@
+"""Trials cut into segments, and a trunk shared by actor and critic."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax import ppo
+from rl3_jax.policies import CORES
+from tests.conformance.cores import opinionated, outputs_of
+from tests.conformance.trees import assert_close, differs
+from tests.ppo.setting import HORIZON, TRIALS, configure, make_env, make_policy, rates, update
+
+SETTINGS = [(name, False) for name, core in CORES.items() if core.constant_carry] + [("gru", True)]
+LENGTH = 5
+KEYS = jax.random.split(jax.random.key(5), TRIALS)
+KEY = jax.random.key(3)
+
+
+def collect(config, policy, params):
+    return jax.jit(ppo.collect, static_argnums=(0, 1, 2))(config, make_env(), policy, params, KEYS)[0]
+
+
+def prepare(core, shared_trunk, **hyper):
+    """Return a configuration, a policy with opinions, its state and a batch."""
+    config = configure(minibatch_trials=4, **hyper)
+    policy = make_policy(core, shared_trunk=shared_trunk)
+    state = ppo.init(config, policy, jax.random.key(0))
+    state = state.replace(params=opinionated(state.params))
+    return config, policy, state, collect(config, policy, state.params)
+
+
+def losses(config, policy, params, batch):
+    """Return the sum of both losses."""
+    bonus = jnp.float32(0.1)
+    if policy.config.shared_trunk:
+        return ppo.shared_loss(config, policy, params, batch, bonus)[0]
+    actor = ppo.actor_loss(config, policy, params["actor"], batch, bonus)[0]
+    return actor + config.critic_coefficient * ppo.critic_loss(config, policy, params["critic"], batch)
+
+
+@pytest.mark.parametrize(("core", "shared_trunk"), SETTINGS)
+def test_recomputed_segments_have_the_gradient_of_the_whole_trial(core, shared_trunk):
+    whole, policy, state, batch = prepare(core, shared_trunk)
+    parts = dataclasses.replace(whole, segment_length=LENGTH)
+    moved = opinionated(state.params, scale=0.05)
+    found, expected = (
+        jax.jit(jax.value_and_grad(partial(losses, config, policy)))(moved, batch)
+        for config in (parts, whole)
+    )
+    assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    assert max(jnp.abs(leaf).max() for leaf in jax.tree.leaves(expected[1])) > 0.01
+
+
+@pytest.mark.parametrize(("core", "shared_trunk"), SETTINGS)
+def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk):
+    """Before a gradient step the losses are those of whole trials; the sequences are the trials' parts."""
+    whole, policy, state, batch = prepare(core, shared_trunk, normalise_advantages=False)
+    config = dataclasses.replace(whole, segment_length=LENGTH, segment_carries="stored")
+    cut = collect(config, policy, state.params)
+    num_parts = HORIZON // LENGTH
+    assert cut.advantages.shape == (TRIALS * num_parts, LENGTH)
+    assert set(cut.carries) == ({"actor"} if shared_trunk else {"actor", "critic"})
+    for part, trial in zip(jax.tree.leaves(cut.replace(carries=None)), jax.tree.leaves(batch), strict=True):
+        np.testing.assert_allclose(part.reshape(trial.shape), trial, rtol=1e-4, atol=2e-5)
+    # The loss of both, and no change of probabilities: the memories are right at each cut.
+    found, expected = (losses(c, policy, state.params, b) for c, b in ((config, cut), (whole, batch)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    metrics = update(config, policy, state, cut, rates(0.01), KEY)[1]
+    assert metrics["max_abs_log_ratio"] <= policy.log_prob_tolerance
+    if core != "markov":  # without the memories they would not be
+        forgetful = cut.replace(carries=None)
+        assert abs(losses(config, policy, state.params, forgetful) - found) > 1e-3
+
+
+def test_the_gradient_ends_at_the_start_of_a_stored_segment():
+    """What is paid in the second half then tells nothing of what was remembered in the first."""
+    _, policy, state, _ = prepare("gru", True)
+    config = configure(
+        segment_length=LENGTH, segment_carries="stored", normalise_advantages=False, discount=0.0
+    )
+    cut = collect(config, policy, state.params)
+    second = jnp.arange(TRIALS * 2) % 2 == 1
+    only = cut.replace(advantages=jnp.where(second[:, None], cut.advantages, 0.0))
+
+    def by_observations(observations):
+        batch = only.replace(trajectory=only.trajectory.replace(observations=observations))
+        return ppo.actor_loss(config, policy, state.params["actor"], batch, jnp.float32(0.0))[0]
+
+    gradient = jax.grad(by_observations)(only.trajectory.observations)
+    assert (gradient[~second] == 0).all()
+    assert jnp.abs(gradient[second]).max() > 1e-4
+
+
+@pytest.mark.parametrize("core", ["markov", "gru"])
+def test_a_shared_trunk_takes_values_from_the_rollout(core):
+    """They are those that the update computes from the same parameters."""
+    _, policy, state, batch = prepare(core, shared_trunk=True)
+    carries = policy.initial_carries(TRIALS)
+    _, (outputs, values) = policy.outputs_and_values(state.params, carries, batch.trajectory.observations)
+    np.testing.assert_allclose(batch.trajectory.values, values, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(batch.returns - batch.advantages, values, rtol=1e-3, atol=1e-4)
+    assert values.std() > 0.05
+    np.testing.assert_allclose(
+        outputs, outputs_of(policy, state.params["actor"], batch.trajectory.observations)
+    )
+
+
+def test_a_shared_trunk_learns_from_both_losses():
+    config, policy, state, batch = prepare("gru", shared_trunk=True)
+    alone = dataclasses.replace(config, critic_coefficient=0.0)
+    both, actor_only = (
+        jax.tree.leaves(jax.grad(partial(losses, c, policy))(state.params, batch)["actor"]["core"])
+        for c in (config, alone)
+    )
+    assert max(jnp.abs(x - y).max() for x, y in zip(both, actor_only, strict=True)) > 1e-3
+    learnt = update(config, policy, state, batch, rates(0.01), KEY)[0]
+    assert all(differs(learnt.params[name], state.params[name]) for name in ("actor", "critic"))
+
+
+def test_a_shared_trunk_stops_whole():
+    config, policy, state, batch = prepare("gru", shared_trunk=True)
+    config = dataclasses.replace(config, minibatch_trials=TRIALS)
+    runs = [
+        update(
+            dataclasses.replace(config, epochs=epochs, kl_limit=limit), policy, state, batch, rates(0.01), KEY
+        )
+        for epochs, limit in ((4, 1e-12), (1, 1e9), (4, 1e9))
+    ]
+    (stopped, metrics), (once, expected), (on, _) = runs
+    assert metrics["actor_epochs"] == 1
+    assert_close(stopped, once, rtol=1e-5, atol=1e-6)
+    assert differs(stopped.params, on.params)
+    # Means are over what was learnt from.
+    np.testing.assert_allclose(metrics["critic_loss"], expected["critic_loss"], rtol=1e-4)
+
+
+def test_the_kl_of_minibatches_is_their_mean_before_each_step():
+    """With one minibatch an epoch it is the KL that the epoch before left; with a step of zero, none."""
+    batchwise = configure(epochs=3)
+    config = dataclasses.replace(batchwise, kl_estimate="minibatches")
+    policy = make_policy("markov")
+    state = ppo.init(config, policy, jax.random.key(0))
+    state = state.replace(params=opinionated(state.params))
+    batch = collect(config, policy, state.params)
+    late = update(config, policy, state, batch, rates(0.003), KEY)[1]["kl"]
+    two = update(dataclasses.replace(batchwise, epochs=2), policy, state, batch, rates(0.003), KEY)[1]["kl"]
+    three = update(batchwise, policy, state, batch, rates(0.003), KEY)[1]["kl"]
+    np.testing.assert_allclose(late, two, rtol=1e-3)
+    assert three > 1.2 * late
+    assert update(config, policy, state, batch, rates(0.0), KEY)[1]["kl"] < 1e-6
+    stopped = update(
+        dataclasses.replace(config, kl_limit=float(late) / 10), policy, state, batch, rates(0.003), KEY
+    )[1]
+    assert stopped["actor_epochs"] == 2  # the first epoch's KL is 0
+
+
+def test_bad_segments_are_reported():
+    assert configure(segment_length=5).segment_problems(10) == []
+    assert configure(segment_length=50).segment_problems(10) == []  # the trial is shorter: it stays whole
+    assert "divisors are 1, 2, 5, 10" in configure(segment_length=3).segment_problems(10)[0]
+    assert configure(segment_length=-1).problems()[0].startswith("ppo.segment_length is -1")
