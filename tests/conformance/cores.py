@@ -1,5 +1,6 @@
 """Conformance of a sequence core."""
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -33,6 +34,7 @@ def check_core(core):
     _check_causal(policy, params, observations[:1], whole[0])
     _check_gradient(policy, params, observations)
     _check_gradient_numerically(policy, params, observations)
+    _check_bfloat16(policy, params, observations, whole)
     if core.constant_carry:
         _check_segments(policy, params, observations, whole)
 
@@ -113,7 +115,7 @@ def _check_gradient_numerically(policy, params, observations):
     The slope is (f(h) − f(−h))/2h, which float32 tells to some 1e-3 of the largest gradient.
     """
     weights = jax.random.normal(jax.random.key(3), (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS))
-    direction = opinionated(jax.tree.map(jnp.zeros_like, params), scale=1.0)
+    direction = opinionated(jax.tree.map(jnp.zeros_like, params), scale=0.2)
 
     @jax.jit
     def loss(distance):
@@ -132,3 +134,16 @@ def _check_segments(policy, params, observations, whole):
     carries, first = policy.outputs(params, policy.initial_carries(NUM_TRIALS), observations[:, :middle])
     _, second = policy.outputs(params, carries, observations[:, middle:])
     np.testing.assert_allclose(jnp.concatenate([first, second], axis=1), whole, rtol=1e-4, atol=1e-5)
+
+
+def _check_bfloat16(policy, params, observations, whole):
+    """Products of bfloat16 change the outputs a little, and acting as much as training."""
+    policy = dataclasses.replace(policy, config=dataclasses.replace(policy.config, compute="bfloat16"))
+    trained = jax.jit(partial(outputs_of, policy))(params, observations)
+    carries, stepped = _step_through(policy, params, observations)
+    assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves((trained, stepped, carries)))
+    for distribution in DISTRIBUTIONS:
+        _check_log_probs(distribution, trained, stepped, policy.log_prob_tolerance)
+    assert 1e-4 < jnp.abs(trained - whole).max() < 0.2
+    fresh = policy.init(jax.random.key(0))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(fresh))
