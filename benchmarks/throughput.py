@@ -1,152 +1,214 @@
-"""Training throughput of each preset, with compile and run time apart, as JSON.
+"""Whole training of presets: compile time, steps per second, where the time goes, and peak memory.
 
-    taskset -c 0 python benchmarks/throughput.py > throughput.json     # on one core
+    taskset -c 0 python benchmarks/throughput.py mdp-h100-quick --methods rl2 rl3 --policies gru mingru
 
-For each preset: seconds to trace and compile, environment steps per second of whole iterations
-(rollout, object-level RL, update), and the part of an iteration that object-level RL takes. That part
-compares the full program with one whose action values and counts are frozen at zero, so that
-observation and networks keep their size; the two run in turn, and the median of the ratios is given.
-The actor's KL stop is off, so that each iteration does all its epochs, whatever it learns.
+For each preset, core, method and horizon: seconds to trace and compile; environment steps per second of
+whole iterations; and the shares of an iteration. `rollout_share` is the time of collecting trials, compiled
+apart, over that of the whole; `update_share` is the rest. `object_rl_share` compares the whole with a
+program whose action values and counts are frozen at zero, so that observation and networks keep their
+size. The programs of a preset take turns, and ratios are medians over the rounds. The actor's KL stop is
+off, so that each iteration does all its epochs, whatever it learns.
 """
 
 import dataclasses
+import itertools
 import json
 import math
-import os
-import platform
 import statistics
+import subprocess
 import sys
-import time
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tyro
+from common import core_variant, in_turn, machine, markdown, median_ratio, override, peak_memory_mib, write
+from throughput_programs import Collecting, FrozenAtZero, Training
 
 from rl3_jax import PRESETS, TrainConfig, make_config
-from rl3_jax.object_rl import ActionValues, TableSpec, Transition
-from rl3_jax.training import CHUNK_CAPACITY, init, train_chunk
+from rl3_jax.training import CHUNK_CAPACITY
+
+KEYS = ("preset", "policy", "method", "horizon")
+COLUMNS = {
+    **{key: key for key in KEYS},
+    "steps_per_second": "steps/s",
+    "ratio_to_rl2": "× rl2",
+    "ratio_to_shortest": "× shortest H",
+    "rollout_share": "rollout",
+    "object_rl_share": "object-level RL",
+    "update_share": "update",
+    "trace_seconds": "trace, s",
+    "compile_seconds": "compile, s",
+    "peak_memory_mib": "peak memory, MiB",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Which presets to measure, and how.
+    """What to measure, and how.
 
     Attributes:
       presets: names of presets; all of them if none is given.
-      method: `rl2` or `rl3`.
-      policy: sequence core instead of the preset's own, e.g. `markov`.
+      methods: `rl2`, `rl3`, `rl3-coarse`.
+      policies: cores instead of the preset's own, e.g. `markov` or `mingru:layers=2`.
+      horizons: trial lengths instead of the preset's own.
+      set: changes of any field, e.g. `ppo.trials=64` or `policy.shared_trunk=true`.
       repeats: timed runs of each program.
       seconds: length that a timed run aims at.
+      shares: whether to measure the shares of an iteration.
+      peak_memory: also train each configuration for one iteration in a process of its own, and tell the
+        largest resident memory that it had.
+      json: file for the results, instead of standard output.
     """
 
     presets: tyro.conf.Positional[tuple[str, ...]] = ()
-    method: str = "rl3"
-    policy: str | None = None
+    methods: tuple[str, ...] = ("rl3",)
+    policies: tuple[str, ...] = ()
+    horizons: tuple[int, ...] = ()
+    set: tuple[str, ...] = ()
     repeats: int = 5
     seconds: float = 2.0
-
-
-def main() -> None:
-    """Measure, and print JSON."""
-    options = tyro.cli(Options, description=__doc__)
-    results = []
-    for preset in options.presets or tuple(PRESETS):
-        config = make_config(preset, method=options.method, policy=options.policy)
-        config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, kl_limit=math.inf))
-        result = {"preset": preset, "method": options.method, "policy": config.policy.core.core}
-        results.append(result | measure(config, options))
-        print(json.dumps(results[-1]), file=sys.stderr, flush=True)
-    device = jax.devices()[0]
-    report = {
-        "device": f"{device.platform}: {device.device_kind}",
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "results": results,
-    }
-    print(json.dumps(report, indent=2))
-
-
-def measure(config: TrainConfig, options: Options) -> dict[str, Any]:
-    """Return the figures of one configuration."""
-    programs = [Program(config)]
-    if config.features.uses_object_rl:
-        programs.append(Program(dataclasses.replace(config, learner=FrozenAtZero())))
-    full = programs[0]
-    iterations = min(max(1, round(options.seconds / full.run(1))), CHUNK_CAPACITY)
-    for program in programs:
-        program.run(iterations)
-    times = [[program.run(iterations) for program in programs] for _ in range(options.repeats)]
-    seconds = statistics.median(full_time for full_time, *_ in times) / iterations
-    result = {
-        "steps_per_iteration": config.steps_per_iteration,
-        "trace_seconds": round(full.trace_seconds, 3),
-        "compile_seconds": round(full.compile_seconds, 3),
-        "seconds_per_iteration": round(seconds, 4),
-        "steps_per_second": round(config.steps_per_iteration / seconds),
-    }
-    if len(programs) == 2:
-        share = statistics.median(1.0 - frozen / whole for whole, frozen in times)
-        result["object_rl_share"] = round(share, 4)
-    return result
-
-
-class Program:
-    """Compiled training of one configuration, and its state."""
-
-    def __init__(self, config: TrainConfig):
-        """Trace and compile, with the seconds of each."""
-        self.state = init(config, jax.random.key(config.seed))
-        start = time.perf_counter()
-        lowered = train_chunk.lower(config, self.state, jnp.int32(1))
-        self.trace_seconds = time.perf_counter() - start
-        start = time.perf_counter()
-        self.compiled = lowered.compile()
-        self.compile_seconds = time.perf_counter() - start
-
-    def run(self, iterations: int) -> float:
-        """Return the seconds that some iterations take."""
-        start = time.perf_counter()
-        self.state, metrics = self.compiled(self.state, jnp.int32(iterations))
-        jax.block_until_ready(metrics)
-        return time.perf_counter() - start
+    shares: bool = True
+    peak_memory: bool = False
+    json: Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class FrozenAtZero:
-    """Object-level RL that learns nothing: values and counts are 0."""
+class Case:
+    """One configuration by the names that make it; its text is understood by `configure`."""
 
-    learner: ClassVar[str] = "frozen-at-zero"
+    preset: str
+    policy: str | None
+    method: str
+    horizon: int | None
+    set: tuple[str, ...]
 
-    def problems(self) -> list[str]:
-        """Return no problems."""
-        return []
 
-    def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return no problems."""
-        del spec
-        return []
+def main() -> None:
+    """Measure, print a table, and write JSON."""
+    if sys.argv[1:2] == ["--peak-memory-of"]:
+        return train_once(Case(**json.loads(sys.argv[2])))
+    options = tyro.cli(Options, description=__doc__)
+    results = []
+    for preset in options.presets or tuple(PRESETS):
+        cases = [
+            Case(preset, policy, method, horizon, options.set)
+            for policy, method, horizon in itertools.product(
+                options.policies or (None,), options.methods, options.horizons or (None,)
+            )
+        ]
+        results += measure(cases, options)
+        print(markdown(results[-len(cases) :], COLUMNS), file=sys.stderr, flush=True)
+    write(options.json, machine() | {"set": options.set, "results": results})
 
-    def init(self, spec: TableSpec) -> tuple[()]:
-        """Return the empty state."""
-        del spec
-        return ()
 
-    def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
-        """Return the empty state."""
-        del spec, transition
-        return state
+def configure(case: Case) -> TrainConfig:
+    """Return the configuration of a case, valid, with the KL stop off."""
+    config = make_config(case.preset, method=case.method)
+    if case.policy is not None:
+        policy = dataclasses.replace(config.policy, core=core_variant(case.policy))
+        config = dataclasses.replace(config, policy=policy)
+    if case.horizon is not None:
+        config = dataclasses.replace(config, horizon=case.horizon)
+    for assignment in case.set:
+        config = override(config, assignment)
+    config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, kl_limit=math.inf))
+    config.validate()
+    return config
 
-    def values(self, spec: TableSpec, state: tuple[()], s: jax.Array) -> ActionValues:
-        """Return zeros."""
-        del state, s
-        return ActionValues(q=jnp.zeros(spec.num_actions), counts=jnp.zeros(spec.num_actions))
 
-    def dropped(self, spec: TableSpec, state: tuple[()]) -> jax.Array:
-        """Return 0."""
-        del spec, state
-        return jnp.int32(0)
+def measure(cases: list[Case], options: Options) -> list[dict[str, Any]]:
+    """Return the figures of configurations that take turns."""
+    configs = [configure(case) for case in cases]
+    programs = {}
+    for index, config in enumerate(configs):
+        programs[index, "whole"] = Training(config)
+        if options.shares:
+            programs[index, "rollout"] = Collecting(config)
+        if options.shares and config.features.uses_object_rl:
+            programs[index, "frozen"] = Training(dataclasses.replace(config, learner=FrozenAtZero()))
+    iterations = {}
+    for index in range(len(cases)):
+        first = programs[index, "whole"].seconds_of(1)
+        iterations[index] = min(max(1, round(options.seconds / first)), CHUNK_CAPACITY)
+    turns = {key: partial(program.run, iterations[key[0]]) for key, program in programs.items()}
+    in_turn(turns, 1)
+    times = {
+        key: [x / iterations[key[0]] for x in seconds]
+        for key, seconds in in_turn(turns, options.repeats).items()
+    }
+    results = [
+        figures(case, config, index, programs[index, "whole"], times)
+        for index, (case, config) in enumerate(zip(cases, configs, strict=True))
+    ]
+    compare(results, times, configs)
+    if options.peak_memory:
+        for case, result in zip(cases, results, strict=True):
+            result["peak_memory_mib"] = peak_memory_of(case)
+    return results
+
+
+def figures(
+    case: Case, config: TrainConfig, index: int, whole: Training, times: dict[tuple[int, str], list[float]]
+) -> dict[str, Any]:
+    """Return the figures of one configuration."""
+    own = times[index, "whole"]
+    seconds = statistics.median(own)
+    result = {
+        "preset": case.preset,
+        "policy": case.policy or config.policy.core.core,
+        "method": case.method,
+        "horizon": config.horizon,
+        "steps_per_iteration": config.steps_per_iteration,
+        "trace_seconds": round(whole.trace_seconds, 3),
+        "compile_seconds": round(whole.compile_seconds, 3),
+        "seconds_per_iteration": round(seconds, 4),
+        "steps_per_second": round(config.steps_per_iteration / seconds),
+    }
+    if (index, "rollout") in times:
+        rollout = median_ratio(times[index, "rollout"], own)
+        result |= {"rollout_share": round(rollout, 4), "update_share": round(1.0 - rollout, 4)}
+    if (index, "frozen") in times:
+        result["object_rl_share"] = round(1.0 - median_ratio(times[index, "frozen"], own), 4)
+    return result
+
+
+def compare(
+    results: list[dict[str, Any]], times: dict[tuple[int, str], list[float]], configs: list[TrainConfig]
+) -> None:
+    """Add each result's throughput over that of RL², and of the shortest horizon, other things equal."""
+    per_step = [
+        [x / config.steps_per_iteration for x in times[index, "whole"]]
+        for index, config in enumerate(configs)
+    ]
+    for index, result in enumerate(results):
+        like = partial(matching, results, result)
+        for other in like(("preset", "policy", "horizon")):
+            if results[other]["method"] == "rl2":
+                result["ratio_to_rl2"] = round(median_ratio(per_step[other], per_step[index]), 3)
+        shortest = min(like(("preset", "policy", "method")), key=lambda other: results[other]["horizon"])
+        if len(list(like(("preset", "policy", "method")))) > 1:
+            ratio = median_ratio(per_step[shortest], per_step[index])
+            result["ratio_to_shortest"] = round(ratio, 3)
+
+
+def matching(results: list[dict[str, Any]], result: dict[str, Any], keys: Iterable[str]) -> list[int]:
+    """Return the places of the results that agree with one in some keys."""
+    return [index for index, x in enumerate(results) if all(x[key] == result[key] for key in keys)]
+
+
+def peak_memory_of(case: Case) -> float:
+    """Return the peak resident memory of training one configuration for an iteration, MiB."""
+    command = [sys.executable, __file__, "--peak-memory-of", json.dumps(dataclasses.asdict(case))]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def train_once(case: Case) -> None:
+    """Train for an iteration, and print the peak resident memory."""
+    jax.block_until_ready(Training(configure(case)).run(1))
+    print(peak_memory_mib())
 
 
 if __name__ == "__main__":

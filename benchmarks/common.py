@@ -1,0 +1,135 @@
+"""What the benchmarks share: the machine, timing in turn, and tables."""
+
+import dataclasses
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from rl3_jax.policies import Core, make_core
+from rl3_jax.run.environment import device, versions
+
+Key = TypeVar("Key")
+
+
+def machine() -> dict[str, Any]:
+    """Return what a benchmark ran on."""
+    return {"device": device(), "processor": processor(), "cores": num_cores(), "versions": versions()}
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def matmul_gflops(size: int = 1024, repeats: int = 10) -> float:
+    """Return what a large float32 matrix product reaches here, 10⁹ operations a second: a ceiling."""
+    x = jnp.ones((size, size))
+    product = jax.jit(lambda x: jnp.matmul(x, x, precision="highest"))
+    jax.block_until_ready(product(x))
+    best = min(seconds(lambda: product(x)) for _ in range(repeats))
+    return round(2 * size**3 / best / 1e9, 1)
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Return how long a function takes, until its result is there."""
+    start = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - start
+
+
+def in_turn(programs: Mapping[Key, Callable[[], Any]], rounds: int) -> dict[Key, list[float]]:
+    """Return the seconds of each program in each round; they take turns, so that noise meets all alike."""
+    times: dict[Key, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, run in programs.items():
+            times[name].append(seconds(run))
+    return times
+
+
+def median_ratio(times: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median over rounds of time / other time."""
+    return statistics.median(a / b for a, b in zip(times, others, strict=True))
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident memory that this process has had, MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def literal(text: str) -> Any:
+    """Return the value that a text stands for: as JSON, or itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def core_variant(text: str) -> Core:
+    """Return a core by name, or with fields of its own: `mingru:layers=2,scan=associative`."""
+    name, _, fields = text.partition(":")
+    changes = dict(part.split("=", 1) for part in fields.split(",")) if fields else {}
+    core: Any = make_core(name)
+    return dataclasses.replace(core, **{field: literal(value) for field, value in changes.items()})
+
+
+def override(config: Any, assignment: str) -> Any:
+    """Return a configuration, a dataclass, with a field set as `ppo.trials=64` says."""
+    path, equals, text = assignment.partition("=")
+    field, _, rest = path.partition(".")
+    names = list(getattr(config, "__dataclass_fields__", {}))
+    if not equals or field not in names:
+        raise SystemExit(f"cannot set {assignment!r}: name one of {', '.join(names)}, then = and a value")
+    value = override(getattr(config, field), f"{rest}={text}") if rest else literal(text)
+    return dataclasses.replace(config, **{field: value})
+
+
+def markdown(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Return a Markdown table.
+
+    Args:
+      rows: results; what one lacks or has as None is a dash.
+      columns: maps the key of a result to its heading.
+    """
+    cells = [[_cell(row.get(key)) for key in columns] for row in rows]
+    numeric = [all(not isinstance(row.get(key), str) for row in rows) for key in columns]
+    lines = [list(columns.values()), ["---:" if right else "---" for right in numeric], *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    """Return a number with its digits grouped and no more than three decimals that matter, or a text."""
+    if value is None:
+        return "–"
+    if isinstance(value, float) and abs(value) < 1000:
+        return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:,.0f}".replace(",", " ") if isinstance(value, (int, float)) else str(value)
+
+
+def write(path: Path | None, report: Mapping[str, Any]) -> None:
+    """Write a report as JSON, to standard output if there is no path."""
+    text = json.dumps(report, indent=2) + "\n"
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        path.write_text(text)

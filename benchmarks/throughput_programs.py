@@ -1,0 +1,103 @@
+"""The compiled programs that `throughput.py` times."""
+
+import dataclasses
+import time
+from functools import partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from common import seconds
+
+from rl3_jax import TrainConfig, ppo
+from rl3_jax.object_rl import ActionValues, TableSpec, Transition
+from rl3_jax.training import init, train_chunk
+
+
+class Program:
+    """A program and how long it took to compile."""
+
+    def compile(self, program: Any, *args: Any) -> None:
+        """Trace and compile, with the seconds of each."""
+        start = time.perf_counter()
+        lowered = program.lower(*args)
+        self.trace_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        self.compiled = lowered.compile()
+        self.compile_seconds = time.perf_counter() - start
+
+    def run(self, iterations: int) -> Any:
+        """Run it for some iterations of training; returns what is ready at their end."""
+        raise NotImplementedError
+
+    def seconds_of(self, iterations: int) -> float:
+        """Return the seconds that some iterations take."""
+        return seconds(lambda: self.run(iterations))
+
+
+class Training(Program):
+    """Whole training, and its state."""
+
+    def __init__(self, config: TrainConfig):
+        """Compile."""
+        self.state = init(config, jax.random.key(config.seed))
+        self.compile(train_chunk, config, self.state, jnp.int32(1))
+
+    def run(self, iterations: int) -> Any:
+        """Train."""
+        self.state, metrics = self.compiled(self.state, jnp.int32(iterations))
+        return metrics
+
+
+class Collecting(Program):
+    """The part of an iteration that collects trials and estimates advantages, with a fresh policy."""
+
+    def __init__(self, config: TrainConfig):
+        """Compile."""
+        self.params = init(config, jax.random.key(config.seed)).learnt.params
+        self.keys = jax.random.split(jax.random.key(config.seed), config.ppo.trials)
+        collect = jax.jit(partial(ppo.collect, config.ppo, config.env, config.network))
+        self.compile(collect, self.params, self.keys)
+
+    def run(self, iterations: int) -> Any:
+        """Collect."""
+        found = None
+        for _ in range(iterations):
+            found = jax.block_until_ready(self.compiled(self.params, self.keys))
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenAtZero:
+    """Object-level RL that learns nothing: values and counts are 0."""
+
+    learner: ClassVar[str] = "frozen-at-zero"
+
+    def problems(self) -> list[str]:
+        """Return no problems."""
+        return []
+
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return no problems."""
+        del spec
+        return []
+
+    def init(self, spec: TableSpec) -> tuple[()]:
+        """Return the empty state."""
+        del spec
+        return ()
+
+    def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
+        """Return the empty state."""
+        del spec, transition
+        return state
+
+    def values(self, spec: TableSpec, state: tuple[()], s: jax.Array) -> ActionValues:
+        """Return zeros."""
+        del state, s
+        return ActionValues(q=jnp.zeros(spec.num_actions), counts=jnp.zeros(spec.num_actions))
+
+    def dropped(self, spec: TableSpec, state: tuple[()]) -> jax.Array:
+        """Return 0."""
+        del spec, state
+        return jnp.int32(0)
