@@ -8,7 +8,7 @@ from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import choose
 from rl3_jax.run.commands import COMMANDS, Command
-from rl3_jax.tasks import FAMILIES, make_family
+from rl3_jax.tasks import FAMILIES
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.serialise import NAMED, to_dict
 
@@ -20,7 +20,7 @@ REGISTRY_KEYS = [key for key, _ in NAMED.values()]
 def any_flags() -> dict[str, Any]:
     """Return the optional arguments of all commands, for every family, policy, learner and abstraction."""
     base = TrainConfig()
-    configs = [dataclasses.replace(base, task=make_family(name)) for name in FAMILIES]
+    configs = [dataclasses.replace(base, task=family()) for family in FAMILIES.values()]
     configs += [choose(base, method=None, policy=name, learner=None) for name in CORES]
     configs += [choose(base, method=None, policy=None, learner=name) for name in LEARNERS]
     configs += [dataclasses.replace(base, abstraction=abstraction()) for abstraction in ABSTRACTIONS.values()]

@@ -117,6 +117,11 @@ class TaskFamily(environment.Environment[TState, TTask]):
         raise NotImplementedError
 
     @property
+    def integer_states(self) -> bool:
+        """Whether states have an index; asked while presets are made, so it should not take long."""
+        return not self.tiles and self.num_states > 0
+
+    @property
     def num_actions(self) -> int:
         """Number of actions A of object-level RL."""
         raise NotImplementedError

@@ -50,7 +50,7 @@ def method_features(method: str, family: TaskFamily) -> Features:
 
 def family_abstraction(family: TaskFamily) -> Abstraction:
     """Return what a learner takes for a state by default: integer states, or the family's tiles."""
-    return Identity() if family.num_states else Tiling(bins=family.tiles)
+    return Identity() if family.integer_states else Tiling(bins=family.tiles)
 
 
 def method_abstraction(
