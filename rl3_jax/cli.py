@@ -21,6 +21,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 from rl3_jax.errors import ConfigError, NonFiniteError, unknown_choice
 from rl3_jax.presets import PRESETS, choose, method_name, name_problems
 from rl3_jax.run.commands import COMMANDS, Command, Train
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.flags import any_flags, flags_of
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.signals import Interrupted
@@ -78,7 +79,8 @@ def _run(arguments: list[str]) -> int:
     console = Console(stderr=True)
     try:
         command = parse(arguments)
-        command.run()
+        with compile_cache(command.compile_cache):
+            command.run()
     except ConfigError as error:
         for problem in error.problems:
             console.print("[red]error:[/red]", end=" ")

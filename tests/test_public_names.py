@@ -20,6 +20,7 @@ NAMES = [
     "TrainConfig",
     "TrialEnv",
     "compare",
+    "compile_cache",
     "evaluate",
     "evaluate_baselines",
     "evaluate_run",

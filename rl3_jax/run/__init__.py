@@ -2,6 +2,7 @@
 
 from rl3_jax.run.agent import LoadedAgent, load_agent
 from rl3_jax.run.compare import compare
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.signals import Interrupted
@@ -12,6 +13,7 @@ __all__ = [
     "LoadedAgent",
     "Run",
     "compare",
+    "compile_cache",
     "evaluate_baselines",
     "evaluate_run",
     "load_agent",

@@ -1,5 +1,6 @@
 """What the arguments of several commands have in common."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,15 @@ def one_of(choices: Any) -> str:
 def optional(metavar: str, text: str) -> Any:
     """Return the description of an argument that may be left out, for a reason the text gives."""
     return arg(metavar=metavar, help=text, help_behavior_hint="")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shared:
+    """Arguments of every command."""
+
+    compile_cache: Annotated[
+        bool, arg(help="keep compiled programs on disk for the next start, in ~/.cache/rl3_jax")
+    ] = True
 
 
 RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]

@@ -16,6 +16,7 @@ from rl3_jax.run.arguments import (
     NumTasks,
     RunDir,
     Seed,
+    Shared,
     json_problems,
     one_of,
     optional,
@@ -41,7 +42,7 @@ from rl3_jax.trial import METHODS
 
 
 @dataclasses.dataclass(frozen=True)
-class List:
+class List(Shared):
     """List families, variations, presets, methods, policies and learners."""
 
     def run(self) -> None:
@@ -50,7 +51,7 @@ class List:
 
 
 @dataclasses.dataclass(frozen=True)
-class Train:
+class Train(Shared):
     """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
 
     Every field of the configuration is an argument whose default is the preset's:
@@ -86,7 +87,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True)
-class Resume:
+class Resume(Shared):
     """Go on with a run that was stopped, or extend one."""
 
     dir: RunDir
@@ -102,7 +103,7 @@ class Resume:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate:
+class Evaluate(Shared):
     """Evaluate a run's agent on held-out tasks, and note the result in its evaluation.json."""
 
     dir: RunDir
@@ -128,7 +129,7 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True)
-class Baselines:
+class Baselines(Shared):
     """Evaluate the baselines of a task family on held-out tasks."""
 
     family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
@@ -158,7 +159,7 @@ class Baselines:
 
 
 @dataclasses.dataclass(frozen=True)
-class Describe:
+class Describe(Shared):
     """Say what characterises the tasks of a family: statistics of many, with standard errors."""
 
     family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
@@ -187,7 +188,7 @@ class Describe:
 
 
 @dataclasses.dataclass(frozen=True)
-class Compare:
+class Compare(Shared):
     """Set runs beside each other and beside the baselines: one figure and one table."""
 
     dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]

@@ -6,6 +6,7 @@ from typing import Any
 from rl3_jax.errors import ConfigError
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import load_agent
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run, read_evaluation
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
@@ -14,6 +15,7 @@ TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_se
 """Fields of a result file that two results must have in common to be comparable."""
 
 
+@compile_cache()
 def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Path, Path]:
     """Write a figure and a table of some runs and the baselines; returns their paths.
 

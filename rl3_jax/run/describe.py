@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, task_set_problems
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
@@ -15,6 +16,7 @@ from rl3_jax.training.evaluate import BATCH
 from rl3_jax.training.streams import Purpose, stream, task_keys
 
 
+@compile_cache()
 def describe(
     family: TaskFamily, *, num_tasks: int = DEFAULT_NUM_TASKS, seed: int = 0, progress: bool = False
 ) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.files import read_json, write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
@@ -20,6 +21,7 @@ LARGEST_SEED = 2**31 - 1
 """A seed enters compiled programs as a 32-bit integer."""
 
 
+@compile_cache()
 def evaluate_run(
     path: str | Path,
     *,
@@ -63,6 +65,7 @@ def evaluate_run(
     return result
 
 
+@compile_cache()
 def evaluate_baselines(
     family: TaskFamily,
     horizon: int,

@@ -12,6 +12,7 @@ from rl3_jax.run import folder as run_folder
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
@@ -60,6 +61,7 @@ class Run:
         )
 
 
+@compile_cache()
 def train(
     config: TrainConfig,
     out: str | Path | None = None,
@@ -104,6 +106,7 @@ def train_problems(
     return found
 
 
+@compile_cache()
 def resume(path: str | Path, iterations: int | None = None, *, progress: bool = True) -> Run:
     """Go on with a run from its newest checkpoint; a run that is complete is left as it is.
 

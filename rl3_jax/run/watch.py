@@ -9,7 +9,8 @@ from tyro.conf import arg
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import RunDir, optional
+from rl3_jax.run.arguments import RunDir, Shared, optional
+from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import asked_env, env_problems, task_set_problems
 from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
@@ -21,7 +22,7 @@ LEAST_FPS, LARGEST_FPS = 0.1, 50.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Watch:
+class Watch(Shared):
     """Draw one trial of a run's agent as an animation (GIF), a frame a step.
 
     It is the trial on the first of the held-out tasks that `rl3 evaluate` takes with the same seed.
@@ -71,6 +72,7 @@ class Watch:
         print(f"written: {_watch(self, progress=True)}")
 
 
+@compile_cache()
 def watch(path: str | Path, *, progress: bool = False, **options: Any) -> Path:
     """Write an animation (GIF) of one trial of a run's agent; returns its path.
 

@@ -1,0 +1,124 @@
+"""Keeping compiled programs on disk, so that a second start need not compile (JAX's persistent cache)."""
+
+import contextlib
+import contextvars
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
+
+LEAST_SECONDS = 0.1
+"""Programs that compile faster are not kept. Three of those of `rl3 train` compile slower (0.2 to 6 s);
+keeping the others too (0.02 s each) made a second start no faster."""
+MOST_BYTES = 1024**3
+"""Beyond this, the programs that were used least recently go. One that trains takes 0.4 MB on a CPU."""
+
+_decided: contextvars.ContextVar[bool] = contextvars.ContextVar("decided", default=False)
+
+
+@contextlib.contextmanager
+def compile_cache(enabled: bool = True) -> Iterator[None]:
+    """Keep compiled programs on disk, or do not, in a `with` block; an outer block decides for those inside.
+
+    The folder is `rl3_jax/compiled` in $XDG_CACHE_HOME or ~/.cache; it may be deleted at any time. A user who
+    has set JAX's own cache (e.g. JAX_COMPILATION_CACHE_DIR), or switched it off, keeps that. After the block,
+    JAX's configuration is as before.
+
+    Args:
+      enabled: False compiles everything afresh, also where the user has a cache of JAX.
+    """
+    if _decided.get():
+        yield
+        return
+    token = _decided.set(True)
+    try:
+        with _configured(_settings(enabled)):
+            yield
+    finally:
+        _decided.reset(token)
+
+
+def default_folder() -> Path | None:
+    """Return where programs are kept; None where there is no home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # by the XDG specification, such a value does not count
+        base = Path(os.path.expanduser("~/.cache"))
+    return base / "rl3_jax" / "compiled" if base.is_absolute() else None
+
+
+def prune(folder: Path, most_bytes: int) -> None:
+    """Remove what was used least recently, until the rest fits.
+
+    JAX could do so itself, but a process that is killed while it does leaves a folder that JAX cannot clean.
+    """
+    files = [(max(stat.st_atime, stat.st_mtime), stat.st_size, path) for path, stat in _files(folder)]
+    total = 0
+    for _, size, path in sorted(files, reverse=True):
+        total += size
+        if total > most_bytes:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield the files below a folder, but for those that other processes remove meanwhile."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                yield path, path.stat()
+
+
+def _settings(enabled: bool) -> dict[str, Any]:
+    """Return what is to be changed in JAX's configuration."""
+    config: Any = jax.config
+    if not enabled:
+        return {"jax_enable_compilation_cache": False}
+    if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
+        return {}
+    folder = default_folder()
+    if folder is None:
+        _warn("there is no home folder")
+        return {}
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # who writes here, runs code as this user
+        prune(folder, MOST_BYTES)
+    except OSError as error:
+        _warn(f"{error.strerror}: {folder}")
+        return {}
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        _warn(f"no permission to write in {folder}")
+        return {}
+    return {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": LEAST_SECONDS,
+    }
+
+
+@contextlib.contextmanager
+def _configured(settings: dict[str, Any]) -> Iterator[None]:
+    """Change JAX's configuration for a while."""
+    if not settings:
+        yield
+        return
+    before = {name: getattr(jax.config, name) for name in settings}
+    try:
+        _configure(settings)
+        yield
+    finally:
+        _configure(before)
+
+
+def _configure(settings: dict[str, Any]) -> None:
+    """Change JAX's configuration, and let go of the cache that JAX may have opened under the old one."""
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    jax_cache.reset_cache()
+
+
+def _warn(reason: str) -> None:
+    """Say that programs are not kept."""
+    fix = "set XDG_CACHE_HOME to another folder"
+    warnings.warn(f"compiled programs are not kept for the next start: {reason}; {fix}", stacklevel=2)
