@@ -14,6 +14,7 @@ from rl3_jax.run import (
     evaluate_baselines,
     evaluate_run,
     load_agent,
+    plan,
     resume,
     train,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "make_core",
     "make_family",
     "make_learner",
+    "plan",
     "resume",
     "train",
 ]

@@ -20,7 +20,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from rl3_jax.errors import ConfigError, NonFiniteError, unknown_choice
 from rl3_jax.presets import PRESETS, choose, method_name, name_problems
-from rl3_jax.run.commands import COMMANDS, Command, Train
+from rl3_jax.run.commands import COMMANDS, Command, Plan, Train
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.flags import any_flags, flags_of
 from rl3_jax.run.folder import read_config_file
@@ -29,6 +29,9 @@ from rl3_jax.training.serialise import NAMED
 
 HELP_PRESET = "mdp-h100-quick"
 """Its values are the ones that `rl3 train --help` shows without a preset."""
+
+CONFIGURED: dict[str, type[Train]] = {"train": Train, "plan": Plan}
+"""Commands whose arguments are the fields of a configuration."""
 
 HELP = ("-h", "--help")
 
@@ -109,9 +112,8 @@ def parse(arguments: list[str]) -> Command:
     if name not in COMMANDS and not name.startswith("-"):
         raise ConfigError(unknown_choice("command", name, list(COMMANDS)))
     words, options = _split(arguments[1:])
-    default, problems = (
-        _train_default(words, options) if name == "train" else _train_default([HELP_PRESET], [])
-    )
+    configured = name in CONFIGURED
+    default, problems = _train_default(words, options) if configured else _train_default([HELP_PRESET], [])
     read = functools.partial(_read, default, [name, *words])
     if name not in COMMANDS or not set(arguments).isdisjoint(HELP):
         read(options)  # prints help, or that a command is missing
@@ -163,9 +165,11 @@ def _read(
 
 
 def _command_type(train: Train) -> Any:
-    """Return the union of all commands, of which `train` has defaults."""
+    """Return the union of all commands, of which some have the defaults of `train`."""
+    shared = {field.name: getattr(train, field.name) for field in dataclasses.fields(train)}
+    defaults = {name: kind(**shared) for name, kind in CONFIGURED.items()}
     types = [
-        Annotated[kind, subcommand(name, default=train) if kind is Train else subcommand(name)]
+        Annotated[kind, subcommand(name, default=defaults[name]) if name in defaults else subcommand(name)]
         for name, kind in COMMANDS.items()
     ]
     return functools.reduce(operator.or_, types)

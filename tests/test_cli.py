@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from rl3_jax import PRESETS
+from rl3_jax import CORES, PRESETS
 from rl3_jax.cli import main, parse
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop
@@ -35,11 +35,14 @@ def here(tmp_path, monkeypatch):
 
 
 BAD_INPUT = [
-    ("trian", ["unknown command 'trian'", "baselines, compare, describe, evaluate, list, resume, train"]),
+    (
+        "trian",
+        ["unknown command 'trian'", "baselines, compare, describe, evaluate, list, plan, resume, train"],
+    ),
     ("train", ["name a preset", *PRESETS]),
     ("train maze-h100", ["unknown preset 'maze-h100'", *PRESETS]),
-    ("train mdp-h100 --policy lstm", ["unknown policy 'lstm'", "gru, markov"]),
-    ("train mdp-h100 --policy=lstm", ["unknown policy 'lstm'", "gru, markov"]),
+    ("train mdp-h100 --policy lstm", ["unknown policy 'lstm'", *CORES]),
+    ("train mdp-h100 --policy=lstm", ["unknown policy 'lstm'", *CORES]),
     ("train mdp-h100 --method rl4", ["unknown method 'rl4'", "rl2, rl3"]),
     ("train mdp-h100 --learner sarsa", ["unknown learner 'sarsa'", "model-based, q-learning"]),
     ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, wandb"]),
@@ -76,6 +79,9 @@ BAD_INPUT = [
         "train maze --policy lstm --horizon 0 --ppo.epochs 0 --out file",
         ["'maze'", "'lstm'", "horizon is 0", "ppo.epochs is 0", "file is a file"],
     ),
+    ("plan", ["name a preset", *PRESETS]),
+    ("plan mdp-h100 --horizon 0 --json file/x.json", ["horizon is 0", "cannot write file/x.json"]),
+    ("plan mdp-h100 --horizn 1 --policy lstm", ["unknown argument '--horizn'", "unknown policy 'lstm'"]),
     ("resume missing", ["missing is not a run folder"]),
     ("resume other", ["other is not a run folder"]),
     ("resume run --iterations 0", ["iterations is 0"]),
@@ -153,7 +159,9 @@ def test_other_mistakes_are_listed_beside_a_value_of_the_wrong_type(here, capsys
     assert printed.count("Value error") == sum(text in expected for text in ("'ten'", "'abc'", "'x'"))
 
 
-@pytest.mark.parametrize("line", ["", "--help", "train --help", "train bandit-h100 --help", "compare --help"])
+@pytest.mark.parametrize(
+    "line", ["", "--help", "train --help", "train bandit-h100 --help", "plan --help", "compare --help"]
+)
 def test_help_is_there_for_each_step(here, capsys, line):
     with pytest.raises(SystemExit) as stop:
         main(line.split())

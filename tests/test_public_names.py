@@ -30,6 +30,7 @@ NAMES = [
     "make_core",
     "make_family",
     "make_learner",
+    "plan",
     "resume",
     "train",
 ]

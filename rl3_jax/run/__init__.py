@@ -5,6 +5,7 @@ from rl3_jax.run.compare import compare
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run
 from rl3_jax.run.folder import read_config_file
+from rl3_jax.run.plan import plan
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.run.train import Run, resume, train
 
@@ -17,6 +18,7 @@ __all__ = [
     "evaluate_baselines",
     "evaluate_run",
     "load_agent",
+    "plan",
     "read_config_file",
     "resume",
     "train",

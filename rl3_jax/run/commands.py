@@ -33,7 +33,8 @@ from rl3_jax.run.evaluation import (
     task_set_problems,
 )
 from rl3_jax.run.loggers import LOGGERS
-from rl3_jax.run.tables import print_lists, print_statistics
+from rl3_jax.run.plan import plan
+from rl3_jax.run.tables import print_lists, print_plan, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
@@ -84,6 +85,26 @@ class Train(Shared):
         """Train."""
         train(self.settings, self.folder, overwrite=self.overwrite, log=self.log)
         print(f"the agent is in {self.folder}; next: rl3 evaluate {self.folder}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan(Train):
+    """Say what `rl3 train` with the same arguments would take: memory, and time from a short probe.
+
+    Nothing is written, but for --json.
+    """
+
+    json: JsonFile = None
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid; where the run would go does not matter."""
+        return train_problems(self.settings, None, overwrite=False, log=self.log) + json_problems(self.json)
+
+    def run(self) -> None:
+        """Plan."""
+        found = plan(self.settings, progress=True)
+        print_plan(found)
+        write_json(found, self.json)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +229,7 @@ class Compare(Shared):
 COMMANDS = {
     "list": List,
     "train": Train,
+    "plan": Plan,
     "resume": Resume,
     "evaluate": Evaluate,
     "baselines": Baselines,
@@ -217,7 +239,7 @@ COMMANDS = {
 }
 
 
-Command = List | Train | Resume | Evaluate | Baselines | Compare | Describe | Watch
+Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Watch
 
 
 def _make_family(name: str, **options: Any) -> TaskFamily:

@@ -193,7 +193,13 @@ def new_run(path: Path, config: TrainConfig, *, log: str | None, overwrite: bool
     with folder.lock():
         if problems := creation_problems(path, overwrite=overwrite):
             raise ConfigError(problems)
-        yield create(path, config, log=log)
+        folder = create(path, config, log=log)
+        try:
+            yield folder
+        except ConfigError:  # of a run that could not start, so that another attempt finds the folder empty
+            for name in ("config.json", *CONTENT):
+                _remove(path / name)
+            raise
 
 
 def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:

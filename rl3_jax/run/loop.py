@@ -16,6 +16,7 @@ from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.loggers import Logger, make_loggers
+from rl3_jax.run.memory import program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
@@ -36,7 +37,7 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
       visible: whether to show progress.
 
     Raises:
-      ConfigError: if the checkpoint is not of this run.
+      ConfigError: if the checkpoint is not of this run, or the run does not fit into memory.
       NonFiniteError: if a loss or parameter is no longer finite; that is not saved.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
@@ -109,6 +110,7 @@ class Loop:
         started = time.perf_counter() - wall_seconds
         done = saved = int(state.iteration)
         program = compile_chunk(config, state)
+        refuse_what_cannot_fit(config, program_bytes(program) or 0)
         seconds_each = float("inf")
         while done < target and stop.signum is None:
             count = chunk_length(config, done, target, seconds_each)
@@ -191,7 +193,7 @@ def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: floa
 
 
 def compile_chunk(config: TrainConfig, state: TrainState) -> jax.stages.Compiled:
-    """Return the compiled `train_chunk`, which then takes a state and a number of iterations."""
+    """Return the compiled `train_chunk` for states of this form: it takes one, and a number of iterations."""
     # These fields do not enter the computation; runs that differ in them share one program.
     same_program = dataclasses.replace(config, seed=0, evaluation=EvaluationConfig(), checkpoint_every=1)
     return _compile(same_program, jax.tree.structure(state), tuple(map(_abstract, jax.tree.leaves(state))))
@@ -204,7 +206,7 @@ def _compile(config: TrainConfig, structure: Any, leaves: tuple[jax.ShapeDtypeSt
     return training.train_chunk.lower(config, state, np.int32(1)).compile()
 
 
-def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+def _abstract(leaf: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     """Return what a compiled program knows of an array."""
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 

@@ -1,5 +1,6 @@
 """What `rl3 list`, `evaluate`, `baselines` and `describe` print."""
 
+import datetime
 from typing import Any
 
 from rich import box
@@ -9,8 +10,20 @@ from rich.table import Table
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
+from rl3_jax.run.memory import in_words
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS
+
+PLANNED_SIZES = {
+    "parameters": "memory: parameters",
+    "optimiser": "optimisers",
+    "trajectory": "trials of an iteration",
+    "carries": "what all cores remember",
+    "activations": "activations of a minibatch",
+    "program": "all that training holds",
+    "available": "available",
+}
+"""Sizes of a plan, in words."""
 
 
 def print_lists() -> None:
@@ -61,6 +74,25 @@ def print_statistics(description: dict[str, Any]) -> None:
     for name, entry in description["statistics"].items():
         numbers = (entry["mean"], entry["standard_error"])
         table.add_row(name, *("unknown" if number is None else f"{number:.4f}" for number in numbers))
+    Console().print(table)
+
+
+def print_plan(found: dict[str, Any]) -> None:
+    """Print what `plan` returns as a table."""
+    device, sizes, seconds = found["device"], found["bytes"], found["seconds"]
+    table = Table(title=f"On {device['count']} × {device['kind']}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("what")
+    table.add_column("takes", justify="right")
+    table.add_row("parameters", f"{found['parameters']:,}")
+    table.add_row("steps per iteration", f"{found['steps_per_iteration']:,}")
+    for name, words in PLANNED_SIZES.items():
+        table.add_row(words, "unknown" if sizes[name] is None else in_words(sizes[name]))
+    table.add_row("compilation", f"{seconds['compile']:.1f} s")
+    if seconds["iteration"] is not None:
+        table.add_row("iteration", f"{seconds['iteration']:.3g} s")
+        table.add_row("steps per second", f"{found['steps_per_second']:,.0f}")
+        run = datetime.timedelta(seconds=round(seconds["run"]))
+        table.add_row(f"{found['iterations']:,} iterations, h:mm:ss", str(run))
     Console().print(table)
 
 

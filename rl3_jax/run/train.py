@@ -81,7 +81,8 @@ def train(
       progress: show it.
 
     Raises:
-      ConfigError: listing every problem of the configuration, the folder and the logger; nothing is written.
+      ConfigError: listing every problem of the configuration, the folder and the logger, or if the run does
+        not fit into memory; nothing is written.
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """

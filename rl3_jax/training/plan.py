@@ -1,0 +1,101 @@
+"""What a run takes, counted before anything of it is computed."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from rl3_jax import ppo
+from rl3_jax.policies import Policy
+from rl3_jax.training.config import TrainConfig
+from rl3_jax.training.train import TrainState, init
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Sizes of a run, from the shapes that its own functions have.
+
+    Attributes:
+      parameters: numbers that are learnt.
+      parameter_bytes: of these.
+      optimiser_bytes: of the optimisers' states.
+      trajectory_bytes: of the batch that an iteration collects and learns from.
+      carry_bytes: of the memories of all trials while they are collected.
+      activation_bytes: of what the forward pass over a minibatch stores for the backward pass.
+    """
+
+    parameters: int
+    parameter_bytes: int
+    optimiser_bytes: int
+    trajectory_bytes: int
+    carry_bytes: int
+    activation_bytes: int
+
+    @property
+    def least_bytes(self) -> int:
+        """What an update holds for certain, whatever the compiler makes of the rest."""
+        return self.parameter_bytes + self.optimiser_bytes + self.trajectory_bytes
+
+
+def count(config: TrainConfig) -> Counts:
+    """Return the sizes of a run. Functions are traced; nothing is compiled or allocated."""
+    policy, learnt = config.network, abstract_state(config).learnt
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), config.ppo.trials))
+    batch, _ = jax.eval_shape(
+        lambda params, keys: ppo.collect(config.ppo, config.env, policy, params, keys), learnt.params, keys
+    )
+    carries = jax.eval_shape(lambda: policy.initial_carries(config.ppo.trials))
+    return Counts(
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(learnt.params)),
+        parameter_bytes=num_bytes(learnt.params),
+        optimiser_bytes=num_bytes(learnt.opt_state),
+        trajectory_bytes=num_bytes(batch),
+        carry_bytes=num_bytes(carries),
+        activation_bytes=_activation_bytes(config.ppo, policy, learnt.params, batch),
+    )
+
+
+def abstract_state(config: TrainConfig) -> TrainState:
+    """Return the shapes of a run's state."""
+    return jax.eval_shape(lambda key: init(config, key), jax.random.key(0))
+
+
+def num_bytes(tree: PyTree) -> int:
+    """Return the bytes of all arrays of a tree, or of arrays of their shapes."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _activation_bytes(hyper: ppo.PPOConfig, policy: Policy, params: PyTree, batch: ppo.Batch) -> int:
+    """Return the bytes of the residuals of a minibatch: of the larger network, as one comes after the other.
+
+    Parameters are among them, as the backward pass reads these too, and are not counted here.
+    """
+
+    def part(leaf):
+        return jax.ShapeDtypeStruct((leaf.shape[0] // hyper.num_minibatches, *leaf.shape[1:]), leaf.dtype)
+
+    def residuals(loss: Any, params: PyTree, batch: ppo.Batch) -> int:
+        def backward(params, batch):
+            return jax.tree.leaves(jax.vjp(lambda params: loss(params, batch), params)[1])
+
+        return num_bytes(jax.eval_shape(backward, params, batch)) - num_bytes(params)
+
+    minibatch = jax.tree.map(part, batch)
+
+    def shared(params, batch):
+        return ppo.shared_loss(hyper, policy, params, batch, jax.numpy.float32(0.0))[0]
+
+    def actor(params, batch):
+        return ppo.actor_loss(hyper, policy, params, batch, jax.numpy.float32(0.0))[0]
+
+    def critic(params, batch):
+        return ppo.critic_loss(hyper, policy, params, batch)
+
+    if policy.config.shared_trunk:
+        return max(0, residuals(shared, params, minibatch))
+    return max(
+        0, residuals(actor, params["actor"], minibatch), residuals(critic, params["critic"], minibatch)
+    )

@@ -1,0 +1,62 @@
+"""The sizes of a run, beside those of the arrays that it really makes."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from rl3_jax import ppo, training
+from rl3_jax.presets import make_config
+from rl3_jax.training.plan import count, num_bytes
+
+
+def config(policy="gru", horizon=8, **hyper):
+    """A small run on bandits."""
+    hyper = {"trials": 8, "minibatch_trials": 4, "epochs": 2} | hyper
+    return make_config("bandit-h100-quick", policy=policy, horizon=horizon, ppo=hyper)
+
+
+def real_bytes(tree):
+    """Bytes of arrays that were made; of keys, what they are made of."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize("hyper", [{}, {"segment_length": 2, "segment_carries": "stored"}])
+def test_sizes_are_those_of_the_arrays(hyper):
+    run = config(**hyper)
+    policy, counts = run.network, count(run)
+    learnt = training.init(run, jax.random.key(0)).learnt
+    batch, _ = jax.jit(lambda params, keys: ppo.collect(run.ppo, run.env, policy, params, keys))(
+        learnt.params, jax.random.split(jax.random.key(1), 8)
+    )
+    assert counts.parameters == sum(leaf.size for leaf in jax.tree.leaves(learnt.params))
+    assert counts.parameter_bytes == real_bytes(learnt.params) == 4 * counts.parameters
+    assert counts.optimiser_bytes == real_bytes(learnt.opt_state)
+    assert counts.trajectory_bytes == real_bytes(batch)
+    assert counts.carry_bytes == 8 * real_bytes(policy.initial_carry())
+    assert counts.least_bytes == real_bytes((learnt, batch))
+
+
+def test_activations_grow_with_the_minibatch_and_shrink_with_segments():
+    def activations(**hyper):
+        return count(config(horizon=32, **hyper)).activation_bytes
+
+    one, two = activations(minibatch_trials=2), activations(minibatch_trials=4)
+    assert 1.8 < two / one < 2.2
+    assert activations(segment_length=4) < two / 3
+    # At the least the trunk's inputs and outputs, 64 units each at each step.
+    assert two > 4 * 32 * (64 + 64) * 4
+
+
+def test_a_shared_trunk_takes_the_activations_of_one_network():
+    apart = config()
+    shared = dataclasses.replace(apart, policy=dataclasses.replace(apart.policy, shared_trunk=True))
+    apart = dataclasses.replace(apart, policy=dataclasses.replace(apart.policy, shared_trunk=False))
+    assert count(shared).parameters < 0.6 * count(apart).parameters
+    assert count(shared).activation_bytes == pytest.approx(count(apart).activation_bytes, rel=0.2)
+
+
+def test_bytes_of_a_tree():
+    assert (
+        num_bytes({"a": jax.numpy.zeros((3, 2)), "b": (jax.random.key(0), jax.numpy.int8(1))}) == 24 + 8 + 1
+    )
