@@ -9,12 +9,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from rl3_jax import ConfigError
 from rl3_jax.policies import Core, make_core
 from rl3_jax.run.environment import device, versions
 
@@ -88,9 +90,10 @@ def literal(text: str) -> Any:
 def core_variant(text: str) -> Core:
     """Return a core by name, or with fields of its own: `mingru:layers=2,scan=associative`."""
     name, _, fields = text.partition(":")
-    changes = dict(part.split("=", 1) for part in fields.split(",")) if fields else {}
-    core: Any = make_core(name)
-    return dataclasses.replace(core, **{field: literal(value) for field, value in changes.items()})
+    try:
+        return reduce(override, fields.split(",") if fields else (), make_core(name))
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
 
 
 def override(config: Any, assignment: str) -> Any:

@@ -77,7 +77,7 @@ def main() -> None:
     if options.json is not None:
         asked = dataclasses.asdict(options)
         del asked["json"]
-        write(options.json, machine() | {"options": asked, "results": results})
+        write(options.json, machine() | {"benchmark": "cores", "options": asked, "results": results})
 
 
 def measure(options: Options, horizon: int) -> list[dict[str, Any]]:
@@ -130,7 +130,7 @@ def prepare(options: Options, name: str, horizon: int) -> tuple[dict[str, Any], 
         analysis = program.memory_analysis()
         mib = analysis.temp_size_in_bytes / 2**20 if analysis is not None else 0.0
         if kind == "gradient":
-            result["activation_mib"] = round(mib, 1)
+            result["activation_mib"] = round(mib, 3)
         if mib <= options.memory_limit:
             runs[kind] = partial(program, params, observations)
         else:

@@ -11,9 +11,6 @@ programs on the same core do not count.
 """
 
 import dataclasses
-import json
-import os
-import platform
 import statistics
 import sys
 import time
@@ -26,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from common import machine, write
 
 from rl3_jax.object_rl import DynaQ, Learner, ModelBased, QLearning, TableSpec, Transition
 
@@ -34,6 +32,14 @@ SPECS = {
     169: TableSpec(169, 5, 350, num_successors=5, horizon=350),
 }
 SLIP, OBSTACLES = 0.2, 0.16
+COLUMNS = {
+    "learner": "learner",
+    "states": "states",
+    "tasks": "tasks",
+    "steps": "steps",
+    "microseconds": "µs a step",
+    "compile_seconds": "compile, s",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +85,6 @@ def learners(num_states: int) -> dict[str, tuple[Learner, bool]]:
 def main() -> None:
     """Measure, print a table, and write JSON."""
     options = tyro.cli(Options, description=__doc__)
-    device = jax.devices()[0]
     results = []
     print(
         f"{'learner':<42}{'states':>7}{'tasks':>7}{'steps':>7}{'us a step':>11}{'compile s':>11}", flush=True
@@ -97,17 +102,13 @@ def main() -> None:
                 result = {"learner": name, "states": num_states, "tasks": num_tasks, "steps": steps}
                 results.append(result | measure(learner, spec, part, options.repeats))
                 print(row(results[-1]), flush=True)
-    report = {
-        "device": f"{device.platform}: {device.device_kind}",
-        "cores": len(os.sched_getaffinity(0)),
-        "clock": "process" if device.platform == "cpu" else "wall",
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "results": results,
+    report = machine() | {
+        "benchmark": "object_rl",
+        "clock": "process" if jax.default_backend() == "cpu" else "wall",
     }
+    print(report, file=sys.stderr)
     if options.json is not None:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    print({key: value for key, value in report.items() if key != "results"}, file=sys.stderr)
+        write(options.json, report | {"results": results})
 
 
 def row(result: dict[str, Any]) -> str:

@@ -5,7 +5,8 @@
 Contestants: `rl3_jax:CORE`, this project with each core; `jax`, a plain JAX trainer; `torch`, a PyTorch loop;
 `purejaxrl`, a checkout of PureJaxRL. Each runs in a process of its own, all pinned to one core, and they
 train in turn, some iterations each round. Steps per second are environment steps of whole iterations,
-rollout and update. As whoever learns nothing has no claim to speed, the returns at the end are told as well.
+rollout and update. As whoever learns nothing has no claim to speed, the returns at the end are told as
+well. The ceiling is what a large matrix product reaches here; the share counts those of the GRU's network.
 """
 
 import dataclasses
@@ -26,11 +27,14 @@ from rl3_jax import CORES
 WORKER = Path(__file__).with_name("peers_worker.py")
 BASE = "jax"
 """The contestant that the others are compared with."""
+SAME_NETWORK = ("jax", "torch", "rl3_jax:gru")
+"""Contestants whose matrix products are those that the setting counts."""
 COLUMNS = {
     "contestant": "contestant",
     "steps_per_second": "steps/s",
     f"ratio_to_{BASE}": f"× {BASE}",
     "ratio_to_torch": "× torch",
+    "share_of_ceiling": "of the ceiling",
     "start_seconds": "compile, s",
     "first_return": "return at first",
     "last_return": "return at last",
@@ -75,7 +79,7 @@ def main() -> None:
     finally:
         for worker in workers:
             worker.stop()
-    report = machine() | {"pinned_to_core": pinned, "matmul_gflops": matmul_gflops()} | report
+    report = machine() | {"benchmark": "peers", "pinned_to_core": pinned} | report
     print(markdown(report["results"], COLUMNS))
     if options.json is not None:
         write(options.json, report)
@@ -117,23 +121,27 @@ def compete(workers: list["Worker"], options: Options) -> dict[str, Any]:
         for worker in workers:
             times[worker.name].append(worker.ask(str(options.iterations))["seconds"])
     steps = options.setting.steps * options.iterations
+    ceiling = matmul_gflops()
     results = []
     for worker in workers:
         own, returns = times[worker.name], worker.ask("")["returns"]
         speeds = [steps / seconds for seconds in own]
         result = {"contestant": worker.name} | worker.ready
         result |= {
-            "steps_per_second": round(statistics.median(speeds)),
+            "steps_per_second": round(speed := statistics.median(speeds)),
             "each_round": [round(speed) for speed in speeds],
             "first_return": round(returns[0], 2),
             "last_return": round(statistics.mean(returns[-options.iterations :]), 2),
         }
+        if worker.name in SAME_NETWORK:
+            result["share_of_ceiling"] = round(speed * options.setting.operations / ceiling / 1e9, 3)
         for peer in (BASE, "torch"):
             if peer in times:
                 result[f"ratio_to_{peer}"] = round(median_ratio(times[peer], own), 3)
         results.append(result)
     return {
         "setting": dataclasses.asdict(options.setting),
+        "matmul_gflops": ceiling,
         "iterations": 1 + options.rounds * options.iterations,
         "results": results,
     }

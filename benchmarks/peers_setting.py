@@ -50,6 +50,16 @@ class Setting:
         """Environment steps an iteration."""
         return self.tasks * self.horizon
 
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of a GRU's matrix products, for each step of training.
+
+        A multiplication and an addition for each weight; once in the rollout, and three times in each epoch:
+        forward, gradient of the inputs, gradient of the weights.
+        """
+        weights = self.width * (self.arms + 3) + 6 * self.width**2 + self.width * (self.arms + 1)
+        return 2 * weights * (1 + 3 * self.epochs)
+
 
 class Contestant(Protocol):
     """A trainer. Making it builds and compiles all it needs."""

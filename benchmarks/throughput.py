@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import tyro
 from common import core_variant, in_turn, machine, markdown, median_ratio, override, peak_memory_mib, write
 from throughput_programs import Collecting, FrozenAtZero, Training
 
-from rl3_jax import PRESETS, TrainConfig, make_config
+from rl3_jax import PRESETS, ConfigError, TrainConfig, make_config
 from rl3_jax.training import CHUNK_CAPACITY
 
 KEYS = ("preset", "policy", "method", "horizon")
@@ -101,22 +101,29 @@ def main() -> None:
         ]
         results += measure(cases, options)
         print(markdown(results[-len(cases) :], COLUMNS), file=sys.stderr, flush=True)
-    write(options.json, machine() | {"set": options.set, "results": results})
+    report = machine() | {"benchmark": "throughput", "options": {"set": options.set}, "results": results}
+    write(options.json, report)
 
 
 def configure(case: Case) -> TrainConfig:
     """Return the configuration of a case, valid, with the KL stop off."""
+    try:
+        config = _configure(case)
+        config.validate()
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    return dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, kl_limit=math.inf))
+
+
+def _configure(case: Case) -> TrainConfig:
+    """Return the configuration of a case, as asked for."""
     config = make_config(case.preset, method=case.method)
     if case.policy is not None:
         policy = dataclasses.replace(config.policy, core=core_variant(case.policy))
         config = dataclasses.replace(config, policy=policy)
     if case.horizon is not None:
         config = dataclasses.replace(config, horizon=case.horizon)
-    for assignment in case.set:
-        config = override(config, assignment)
-    config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, kl_limit=math.inf))
-    config.validate()
-    return config
+    return reduce(override, case.set, config)
 
 
 def measure(cases: list[Case], options: Options) -> list[dict[str, Any]]:

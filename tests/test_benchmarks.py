@@ -1,0 +1,201 @@
+"""The benchmarks run, and their JSON says what was asked; their peers are given no easier task."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax import CORES, make_config
+from tests.reference import outer
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(FOLDER))
+
+import common  # noqa: E402
+import cores  # noqa: E402
+import peers  # noqa: E402
+import peers_jax  # noqa: E402
+import peers_own  # noqa: E402
+import throughput  # noqa: E402
+import write_readme  # noqa: E402
+from peers_setting import Setting  # noqa: E402
+
+TINY = Setting(tasks=8, horizon=6, width=8, epochs=2, minibatches=2)
+MACHINE = {"benchmark", "device", "processor", "cores", "versions", "results"}
+
+
+def run(script, *arguments):
+    """Run a benchmark, with programs that compile fast, in an order of magnitude of ten seconds."""
+    root = str(FOLDER.parent)
+    environment = os.environ | {"PYTHONPATH": root, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    return subprocess.run(
+        [sys.executable, str(FOLDER / script), *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def results_of(path, benchmark):
+    """Return the results in a benchmark's JSON."""
+    written = json.loads(path.read_text())
+    assert written.keys() >= MACHINE
+    assert written["benchmark"] == benchmark
+    return written["results"]
+
+
+@pytest.mark.slow
+def test_peers_trains_all_and_tells_who_is_missing(tmp_path):
+    fields = ("tasks", "horizon", "width", "minibatches")
+    sizes = [f"--setting.{name}={getattr(TINY, name)}" for name in fields]
+    contestants = ["jax", "rl3_jax:markov", "purejaxrl"]
+    arguments = ["--rounds", 2, "--iterations", 1, "--json", tmp_path / "out.json", *sizes]
+    done = run("peers.py", *contestants, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "name a checkout with --purejaxrl" in done.stderr
+    results = results_of(tmp_path / "out.json", "peers")
+    assert [result["contestant"] for result in results] == contestants[:2]
+    for result in results:
+        assert len(result["each_round"]) == 2
+        assert sorted(result["each_round"])[0] <= result["steps_per_second"] <= max(result["each_round"])
+        assert 0.0 <= result["last_return"] <= TINY.horizon
+    assert results[0]["ratio_to_jax"] == 1.0
+    assert json.loads((tmp_path / "out.json").read_text())["iterations"] == 3
+    assert "| rl3_jax:markov |" in done.stdout
+
+
+def test_cores_times_each_part(tmp_path):
+    arguments = ["--tasks", 2, "--width", 8, "--horizons", 8, "--rounds", 1, "--json", tmp_path / "out.json"]
+    done = run("cores.py", "markov", "gru", *arguments)
+    assert done.returncode == 0, done.stderr
+    markov, gru = results_of(tmp_path / "out.json", "cores")
+    assert (markov["core"], gru["core"], gru["horizon"]) == ("markov", "gru", 8)
+    assert (markov["carry_bytes"], gru["carry_bytes"]) == (0, 8 * 4)
+    assert gru["activation_mib"] > 0.0
+    for kind in cores.KINDS:
+        assert markov[f"{kind}_us"] > 0.0
+        assert markov[f"{kind}_ratio"] > 0.0
+        assert gru[f"{kind}_ratio"] == 1.0
+
+
+def test_cores_leaves_out_what_does_not_fit_the_memory(capsys):
+    options = cores.Options(tasks=2, width=8, memory_limit=0.0)
+    _, runs = cores.prepare(options, "gru", 4)
+    assert "gradient" not in runs
+    assert "gru, H = 4: gradient needs" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_throughput_tells_where_the_time_goes(tmp_path):
+    small = ["ppo.trials=4", "ppo.minibatch_trials=2", "ppo.epochs=1", "policy.width=8"]
+    arguments = ["--methods", "rl3", "--policies", "markov", "--horizons", 5, "--seconds", 0.01]
+    done = run(
+        "throughput.py",
+        "bandit-h100-quick",
+        *arguments,
+        *["--repeats", 1, "--json", tmp_path / "out.json", "--set", *small],
+    )
+    assert done.returncode == 0, done.stderr
+    [result] = results_of(tmp_path / "out.json", "throughput")
+    assert (result["method"], result["policy"], result["horizon"]) == ("rl3", "markov", 5)
+    assert result["steps_per_iteration"] == 4 * 5
+    assert result["steps_per_second"] > 0
+    assert result["rollout_share"] + result["update_share"] == pytest.approx(1.0)
+    assert "object_rl_share" in result
+
+
+def test_throughput_compares_what_is_else_equal():
+    """Seconds an iteration of rl2 and rl3, each with H = 10 and 40: 2 and 4, 10 and 40."""
+    cases = [("rl2", 10), ("rl3", 10), ("rl2", 40), ("rl3", 40)]
+    results = [{"preset": "x", "policy": "gru", "method": m, "horizon": h} for m, h in cases]
+    times = {(index, "whole"): [seconds] for index, seconds in enumerate((2.0, 4.0, 10.0, 40.0))}
+    configs = [make_config("mdp-h100-quick", horizon=h) for _, h in cases]
+    throughput.compare(results, times, configs)
+    assert [result["ratio_to_rl2"] for result in results] == [1.0, 0.5, 1.0, 0.25]
+    assert [result["ratio_to_shortest"] for result in results] == [1.0, 1.0, 0.8, 0.4]
+
+
+def test_mistakes_are_told():
+    with pytest.raises(SystemExit, match="unknown contestant 'tensorflow'; choose from: rl3_jax:"):
+        peers.start(peers.Options(contestants=("tensorflow",)))
+    with pytest.raises(SystemExit, match="name one of trials, minibatch_trials"):
+        common.override(make_config("mdp-h100-quick"), "ppo.trails=3")
+    with pytest.raises(SystemExit, match="unknown policy 'lstm'"):
+        common.core_variant("lstm")
+    case = throughput.Case("mdp-h100-quick", None, "rl3", None, ("ppo.trials=3",))
+    with pytest.raises(SystemExit, match="minibatch_trials is 32, which does not divide"):
+        throughput.configure(case)
+
+
+def test_a_field_is_set_by_name():
+    config = make_config("mdp-h100-quick")
+    assert common.override(config, "ppo.trials=64").ppo.trials == 64
+    assert common.override(config, "policy.shared_trunk=true").policy.shared_trunk is True
+    assert common.override(config, "ppo.segment_carries=stored").ppo.segment_carries == "stored"
+    assert config.ppo.trials == 128
+
+
+def test_ratios_are_medians_of_each_round():
+    assert common.median_ratio([1.0, 20.0, 3.0], [2.0, 5.0, 3.0]) == 1.0
+    order = []
+    times = common.in_turn({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)
+    assert order == ["a", "b", "a", "b"]
+    assert [len(seconds) for seconds in times.values()] == [2, 2]
+
+
+def test_the_plain_peer_estimates_the_same_advantages():
+    rng = np.random.default_rng(0)
+    rewards, values = rng.normal(size=(2, TINY.horizon, TINY.tasks)).astype(np.float32)
+    trajectory = peers_jax.Trajectory(*[None] * 3, values=values, rewards=rewards)
+    found = peers_jax.advantages_of(TINY, trajectory)
+    for b in range(TINY.tasks):
+        expected = outer.gae(rewards[:, b], values[:, b], TINY.discount, TINY.gae_lambda)
+        np.testing.assert_allclose(found[:, b], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_plain_peer_has_as_much_to_compute():
+    """The same network, but for the input that tells the step within an episode: 0 on bandits."""
+    network = peers_own.configure(TINY, "gru").network
+    own = jax.eval_shape(network.init, jax.random.key(0))
+    peer = peers_jax.ActorCritic(TINY.width, TINY.arms)
+    params = peer.init(jax.random.key(0), jnp.zeros((1, TINY.width)), jnp.zeros((1, 1, TINY.arms + 3)))
+    sizes = [sum(x.size for x in jax.tree.leaves(tree)) for tree in (own, params)]
+    assert sizes[0] - sizes[1] == TINY.width
+    trajectory = peers_jax.rollout(TINY, peer, params, jax.random.key(1))
+    assert trajectory.observations.shape == (TINY.horizon, TINY.tasks, network.observation_size - 1)
+    first, second = trajectory.observations[:2, 0]
+    np.testing.assert_array_equal(first, [0, 0, 0, 0, 0, 0, 1, 0])
+    expected = np.zeros(8)
+    expected[[trajectory.actions[0, 0], 5, 7]] = 1.0, trajectory.rewards[0, 0], 1 / TINY.horizon
+    np.testing.assert_allclose(second, expected)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_every_core_fits_the_setting_of_the_peers(core):
+    config = peers_own.configure(Setting(), core)
+    assert config.policy.shared_trunk
+    assert config.steps_per_iteration == Setting().steps == 25600
+    assert config.ppo.num_minibatches == 8
+
+
+def test_a_table_takes_its_place_on_the_page():
+    page = "a\n<!-- cores -->\nold\n<!-- /cores -->\nb\n"
+    rows = [{"core": "gru", "us": 1.25, "n": 12345}, {"core": "mingru", "us": None, "n": 7}]
+    table = common.markdown(rows, {"core": "core", "us": "µs", "n": "n"})
+    assert table.splitlines()[1:] == [
+        "| --- | ---: | ---: |",
+        "| gru | 1.25 | 12 345 |",
+        "| mingru | – | 7 |",
+    ]
+    found = write_readme.insert(page, "cores", table)
+    assert found == f"a\n<!-- cores -->\n\n{table}\n\n<!-- /cores -->\nb\n"
+    assert write_readme.insert(found, "cores", table) == found
+    with pytest.raises(SystemExit, match="no marks"):
+        write_readme.insert(page, "peers", table)
