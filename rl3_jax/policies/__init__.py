@@ -5,9 +5,11 @@ from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
 from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.policies.gru import Gru
+from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.markov import Markov
 from rl3_jax.policies.policy import Params, Policy, PolicyConfig
 from rl3_jax.policies.registry import CORES, make_core
+from rl3_jax.policies.transformer import Transformer
 
 __all__ = [
     "CORES",
@@ -18,11 +20,13 @@ __all__ = [
     "CoreSpec",
     "Distribution",
     "Gru",
+    "LinearAttention",
     "Markov",
     "Params",
     "Policy",
     "PolicyConfig",
     "SquashedGaussian",
+    "Transformer",
     "action_distribution",
     "action_problems",
     "dense",

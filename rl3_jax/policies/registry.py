@@ -3,9 +3,11 @@
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.policies.base import Core
 from rl3_jax.policies.gru import Gru
+from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.markov import Markov
+from rl3_jax.policies.transformer import Transformer
 
-CORES: dict[str, type[Core]] = {core.core: core for core in (Markov, Gru)}
+CORES: dict[str, type[Core]] = {core.core: core for core in (Markov, Gru, Transformer, LinearAttention)}
 
 
 def make_core(name: str) -> Core:

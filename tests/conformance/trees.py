@@ -20,6 +20,13 @@ def assert_close(tree, other, **tolerance):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), tree, other)
 
 
+def assert_near(tree, other, relative=1e-5):
+    """Each number differs by no more than a part of its array's largest."""
+    assert jax.tree.structure(tree) == jax.tree.structure(other)
+    for x, y in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0.0, atol=relative * float(np.abs(y).max()))
+
+
 def differs(tree, other):
     """Whether any leaf differs."""
     pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True)

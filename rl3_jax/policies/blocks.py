@@ -1,0 +1,101 @@
+"""What the attention cores share: residual blocks around a mixing of steps, and how they run over tasks."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from rl3_jax.policies.base import Compute, CoreSpec, dense
+
+Heads = Float[Array, "*steps heads d"]
+"""What the heads of a layer make of each step: their queries, keys, values or outputs."""
+Tasks = Literal["auto", "all", "each"]
+"""Which tasks a whole sequence's attention takes at once; `auto` is `each` on a CPU and else `all`."""
+
+
+class Block(nn.Module):
+    """One layer: x ← x + out(mix(q, k, v)), q, k, v of norm(x); x ← x + contract(relu(expand(norm(x)))²).
+
+    Normalised before each part, not after (Xiong et al. 2020, arXiv 2002.04745): such blocks train without
+    a warm-up of the learning rate, which PPO's schedules lack. How steps are mixed is the core's own.
+    Keys have no bias: in a softmax it would change nothing. The square of a relu (So et al. 2021, arXiv
+    2109.08668) costs what a relu does, and has no kink; a gelu's tanh took a tenth more of a layer's time.
+    """
+
+    spec: CoreSpec
+    heads: int
+    feed_forward: int
+
+    def setup(self):
+        """Make the parts."""
+        width, compute = self.spec.width, self.spec.compute
+        self.mix_norm, self.forward_norm = nn.LayerNorm(), nn.LayerNorm()
+        self.queries = dense(width, compute, use_bias=False)
+        self.keys = dense(width, compute, use_bias=False)
+        self.values = dense(width, compute, use_bias=False)
+        self.out = dense(width, compute)
+        self.expand = dense(self.feed_forward, compute)
+        self.contract = dense(width, compute)
+
+    def project(self, inputs: Float[Array, "*steps W"]) -> tuple[Heads, Heads, Heads]:
+        """Return queries, keys and values of each head, d = W / heads numbers each."""
+        normed = self.mix_norm(_flat(inputs))
+        shape = (*inputs.shape[:-1], self.heads, self.spec.width // self.heads)
+        queries, keys, values = self.queries(normed), self.keys(normed), self.values(normed)
+        return queries.reshape(shape), keys.reshape(shape), values.reshape(shape)
+
+    def finish(self, inputs: Float[Array, "*steps W"], mixed: Heads) -> Float[Array, "*steps W"]:
+        """Return the layer's output, given its input and what the heads read."""
+        flat = _flat(inputs)
+        hidden = flat + self.out(mixed.reshape(flat.shape))
+        output = hidden + self.contract(jnp.square(nn.relu(self.expand(self.forward_norm(hidden)))))
+        return output.reshape(inputs.shape)
+
+
+def _flat(inputs: Float[Array, "*steps W"]) -> Float[Array, "... W"]:
+    """Return all steps of all tasks as one axis: on a CPU products of matrices alone are fast.
+
+    At 32 tasks × 512 steps, value and gradient of the feed-forward part took 3.3 µs a step so, 4.6 before.
+    """
+    return inputs.reshape(-1, inputs.shape[-1]) if inputs.ndim > 2 else inputs
+
+
+def over_tasks(function: Callable, tasks: Tasks, *arrays: Any) -> Any:
+    """Return a function of one task for B tasks. For the gradient only its inputs are kept.
+
+    On a CPU one task at a time stays in cache. At d = 64 and B = 32, value and gradient of softmax
+    attention took 6.6 µs a step of 512 so, 11.6 without recomputing and 24.7 on all tasks at once; linear
+    attention 2.0, 4.2 and 4.1.
+    """
+    each = jax.checkpoint(function)
+    if tasks == "each" or (tasks == "auto" and jax.default_backend() == "cpu"):
+        return jax.lax.map(lambda task: each(*task), arrays)
+    return jax.vmap(each)(*arrays)
+
+
+def product(
+    subscripts: str, left: Float[Array, "..."], right: Float[Array, "..."], compute: Compute
+) -> Float[Array, "..."]:
+    """Return an `einsum` of operands of the given type, summed in float32."""
+    dtype = jnp.dtype(compute)
+    return jnp.einsum(subscripts, left.astype(dtype), right.astype(dtype), preferred_element_type=jnp.float32)
+
+
+def heads_problems(heads: int, spec: CoreSpec) -> list[str]:
+    """Return a message if heads do not divide the width."""
+    if heads >= 1 and spec.width % heads:
+        return [
+            f"policy.core.heads is {heads} and policy.width {spec.width}; each head takes an equal part of"
+            " the width: choose heads that divide it"
+        ]
+    return []
+
+
+def size_problems(**sizes: int) -> list[str]:
+    """Return a message for each field of a core that must be 1 or more and is not."""
+    return [
+        f"policy.core.{name} is {size}; it must be at least 1" for name, size in sizes.items() if size < 1
+    ]

@@ -1,0 +1,241 @@
+"""A causal transformer as core (Vaswani et al. 2017, arXiv 1706.03762); the choice of RL³'s authors."""
+
+import dataclasses
+from functools import partial
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from rl3_jax.policies.base import Compute, CoreSpec
+from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, product, size_problems
+
+QUERY_BLOCK = 64
+"""Queries of a whole trial that meet their keys at once. At 512 steps on a CPU 64 and 128 are the fastest."""
+POSITION_SCALE = 0.02
+"""Standard deviation of fresh positions, small beside the inputs: what is seen counts first."""
+
+Parts = tuple[Float[Array, "*B heads P d"], ...]
+"""The keys or values of one layer, in as many arrays as the cache has parts."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transformer:
+    """Layers of causal self-attention with learned positions.
+
+    A step reads the parts of the cache that are already written to, and no others. Steps come evenly, so
+    parts of equal size waste least: (parts + 1) / (2 parts) of the horizon is read in the mean, 0.63 for 4.
+
+    Attributes:
+      layers: residual blocks.
+      heads: attention heads of each; they divide the width.
+      feed_forward: hidden units of each block's feed-forward part.
+      cache_parts: equal parts of the cache of keys and values.
+      remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
+        about a third more time.
+      tasks: which tasks attention over whole trials takes at once.
+    """
+
+    core: ClassVar[str] = "transformer"
+    log_prob_tolerance: ClassVar[float] = 1e-5
+    constant_carry: ClassVar[bool] = False
+
+    layers: int = 2
+    heads: int = 4
+    feed_forward: int = 256
+    cache_parts: int = 4
+    remat: bool = False
+    tasks: Tasks = "auto"
+
+    def problems(self) -> list[str]:
+        """Return a message for each field that is wrong."""
+        return size_problems(
+            layers=self.layers,
+            heads=self.heads,
+            feed_forward=self.feed_forward,
+            cache_parts=self.cache_parts,
+        )
+
+    def spec_problems(self, spec: CoreSpec) -> list[str]:
+        """Return a message if the heads do not divide the width."""
+        return heads_problems(self.heads, spec)
+
+    def module(self, spec: CoreSpec) -> nn.Module:
+        """Return the linen module."""
+        return TransformerModule(self, spec)
+
+    def initial_carry(self, spec: CoreSpec) -> "Cache":
+        """Return an empty cache."""
+        size = self.part_size(spec)
+        part = jnp.zeros((self.heads, size, spec.width // self.heads))
+        layer = (part,) * -(-spec.horizon // size)
+        return Cache(jnp.int32(0), (layer,) * self.layers, (layer,) * self.layers)
+
+    def part_size(self, spec: CoreSpec) -> int:
+        """Return P, the steps that a part of the cache holds."""
+        return -(-spec.horizon // self.cache_parts)
+
+
+@struct.dataclass
+class Cache:
+    """The memory of a transformer: keys and values of the steps so far.
+
+    Attributes:
+      position: steps so far, the next one's position. It does not depend on the task: under `vmap` it stays
+        one number, and a step one true choice of what to read.
+      keys: of each layer, its parts, [heads, P, d] each.
+      values: likewise.
+    """
+
+    position: Int[Array, "*B"]
+    keys: tuple[Parts, ...]
+    values: tuple[Parts, ...]
+
+
+class TransformerModule(nn.Module):
+    """A transformer over whole trials, or one step at a time."""
+
+    config: Transformer
+    spec: CoreSpec
+
+    def setup(self):
+        """Make the positions, the layers and the last norm."""
+        config, spec = self.config, self.spec
+        init = nn.initializers.normal(POSITION_SCALE)
+        self.positions = self.param("positions", init, (spec.horizon, spec.width))
+        self.blocks = [Block(spec, config.heads, config.feed_forward) for _ in range(config.layers)]
+        self.norm = nn.LayerNorm()
+
+    def __call__(self, carry: Cache, inputs: Float[Array, "B T W"]) -> tuple[Cache, Float[Array, "B T W"]]:
+        """Return the caches after the first T steps of B trials, and the outputs at each.
+
+        The caches given must be empty: `constant_carry` is False.
+        """
+        num_steps = inputs.shape[1]
+        assert num_steps <= self.spec.horizon, "no trial is longer than the horizon"
+        hidden = inputs + self.positions[:num_steps]
+        layer = (
+            nn.remat(TransformerModule._layer, static_argnums=(1,))
+            if self.config.remat
+            else TransformerModule._layer
+        )
+        keys, values = [], []
+        for index in range(self.config.layers):
+            hidden, new_keys, new_values = layer(self, index, hidden)
+            keys.append(self._parts(new_keys))
+            values.append(self._parts(new_values))
+        return Cache(carry.position + num_steps, tuple(keys), tuple(values)), self.norm(hidden)
+
+    def step(self, carry: Cache, inputs: Float[Array, " W"]) -> tuple[Cache, Float[Array, " W"]]:
+        """Return the cache of one trial after one more step, and its output."""
+        position = carry.position
+        hidden = inputs + self.positions[position]
+        keys, values = [], []
+        for block, old_keys, old_values in zip(self.blocks, carry.keys, carry.values, strict=True):
+            query, key, value = block.project(hidden)
+            keys.append(write(old_keys, key, position))
+            values.append(write(old_values, value, position))
+            mixed = read(query, keys[-1], values[-1], position, self.spec.compute)
+            hidden = block.finish(hidden, mixed)
+        return Cache(position + 1, tuple(keys), tuple(values)), self.norm(hidden)
+
+    def _layer(self, index: int, hidden: Float[Array, "B T W"]) -> tuple[Array, Array, Array]:
+        """Return a layer's output over whole trials, and its keys and values [B, T, heads, d]."""
+        block = self.blocks[index]
+        queries, keys, values = block.project(hidden)
+        attend = partial(causal_attention, compute=self.spec.compute)
+        mixed = over_tasks(attend, self.config.tasks, queries, keys, values)
+        return block.finish(hidden, mixed), keys, values
+
+    def _parts(self, entries: Float[Array, "B T heads d"]) -> Parts:
+        """Return the parts of a cache with these keys or values in it."""
+        size = self.config.part_size(self.spec)
+        num_parts = -(-self.spec.horizon // size)
+        room = size * num_parts - entries.shape[1]
+        padded = jnp.pad(entries.swapaxes(1, 2), ((0, 0), (0, 0), (0, room), (0, 0)))
+        return tuple(jnp.split(padded, num_parts, axis=2))
+
+
+def causal_attention(
+    queries: Float[Array, "T heads d"],
+    keys: Float[Array, "T heads d"],
+    values: Float[Array, "T heads d"],
+    compute: Compute = "float32",
+) -> Float[Array, "T heads d"]:
+    """Return Σ_{s ≤ t} softmax_s(q_t · k_s / √d) v_s at each step t of one trial.
+
+    Queries go in blocks, each with the keys up to its last: half the products of a masked square, and the
+    gradient computes a block's weights again, so that T² numbers are never kept.
+    """
+    queries, keys, values = (jnp.swapaxes(x, 0, 1) for x in (queries, keys, values))
+    num_steps, mixed = queries.shape[1], []
+    for first in range(0, num_steps, QUERY_BLOCK):
+        last = min(first + QUERY_BLOCK, num_steps)
+        block = jax.checkpoint(partial(_attend, compute=compute))
+        mixed.append(block(queries[:, first:last], keys[:, :last], values[:, :last]))
+    return jnp.concatenate(mixed, axis=1).swapaxes(0, 1)
+
+
+def _attend(
+    queries: Float[Array, "heads Q d"],
+    keys: Float[Array, "heads S d"],
+    values: Float[Array, "heads S d"],
+    compute: Compute,
+) -> Float[Array, "heads Q d"]:
+    """Return what the last Q of S steps read."""
+    num_queries, num_keys = queries.shape[1], keys.shape[1]
+    steps = jnp.arange(num_keys)
+    scores = product("hqd,hsd->hqs", queries, keys, compute)
+    weights = _weights(scores, steps <= steps[num_keys - num_queries :, None], keys.shape[-1])
+    return product("hqs,hsd->hqd", weights, values, compute) / weights.sum(-1, keepdims=True)
+
+
+def _weights(scores: Float[Array, "... S"], seen: Array, size: int) -> Float[Array, "... S"]:
+    """Return exp(score / √d), to a factor that makes the largest 1; 0 where not seen."""
+    scores = jnp.where(seen, scores * size**-0.5, -jnp.inf)
+    return jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
+
+
+def write(parts: Parts, entry: Float[Array, "heads d"], position: Int[Array, ""]) -> Parts:
+    """Return the parts of a cache with one more entry.
+
+    Each part writes one slot, most of them what was there: a choice of the part would copy all of it.
+    """
+    size, written = parts[0].shape[1], []
+    for index, part in enumerate(parts):
+        slot = jnp.clip(position - index * size, 0, size - 1)
+        old = jax.lax.dynamic_index_in_dim(part, slot, axis=1, keepdims=False)
+        new = jnp.where(position // size == index, entry, old)
+        written.append(jax.lax.dynamic_update_index_in_dim(part, new, slot, axis=1))
+    return tuple(written)
+
+
+def read(
+    query: Float[Array, "heads d"], keys: Parts, values: Parts, position: Int[Array, ""], compute: Compute
+) -> Float[Array, "heads d"]:
+    """Return what a step at this position reads, from the parts that hold steps up to it."""
+    branches = [partial(_read, count, compute) for count in range(1, len(keys) + 1)]
+    return jax.lax.switch(position // keys[0].shape[1], branches, query, keys, values, position)
+
+
+def _read(
+    count: int,
+    compute: Compute,
+    query: Float[Array, "heads d"],
+    keys: Parts,
+    values: Parts,
+    position: Int[Array, ""],
+) -> Float[Array, "heads d"]:
+    """Return what a step reads from the first parts.
+
+    Parts are arrays of their own, because a product with a slice of one array would first copy it.
+    """
+    scores = jnp.concatenate([product("hd,hsd->hs", query, part, compute) for part in keys[:count]], axis=1)
+    weights = _weights(scores, jnp.arange(scores.shape[1]) <= position, query.shape[-1])
+    shares = jnp.split(weights, count, axis=1)
+    reads = zip(shares, values[:count], strict=True)
+    total = sum(product("hs,hsd->hd", share, part, compute) for share, part in reads)
+    return total / weights.sum(-1, keepdims=True)
