@@ -21,6 +21,7 @@ from rl3_jax.policies import Core, make_core
 from rl3_jax.run.environment import device, versions
 
 Key = TypeVar("Key")
+START = time.process_time(), time.perf_counter()
 
 
 def machine() -> dict[str, Any]:
@@ -36,6 +37,16 @@ def processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def processor_share() -> float:
+    """Return the processor time of this program, with what it started, over the time since it began.
+
+    On one core of a CPU, what is missing to 1 has gone to other programs: run again when there are none.
+    """
+    started = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = time.process_time() - START[0] + started.ru_utime + started.ru_stime
+    return round(busy / (time.perf_counter() - START[1]), 3)
 
 
 def num_cores() -> int:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import jax
 import tyro
-from common import core_variant, in_turn, machine, markdown, median_ratio, seconds, write
+from common import core_variant, in_turn, machine, markdown, median_ratio, processor_share, seconds, write
 
 from rl3_jax import CORES, PolicyConfig
 from rl3_jax.policies import Categorical, Policy
@@ -77,7 +77,8 @@ def main() -> None:
     if options.json is not None:
         asked = dataclasses.asdict(options)
         del asked["json"]
-        write(options.json, machine() | {"benchmark": "cores", "options": asked, "results": results})
+        report = machine() | {"benchmark": "cores", "processor_share": processor_share()}
+        write(options.json, report | {"options": asked, "results": results})
 
 
 def measure(options: Options, horizon: int) -> list[dict[str, Any]]:

@@ -115,11 +115,14 @@ def start(options: Options) -> list["Worker"]:
 def compete(workers: list["Worker"], options: Options) -> dict[str, Any]:
     """Return the figures of all."""
     times: dict[str, list[float]] = {worker.name: [] for worker in workers}
+    seconds = busy = 0.0
     for worker in workers:
         worker.ask("1")
     for _ in range(options.rounds):
         for worker in workers:
-            times[worker.name].append(worker.ask(str(options.iterations))["seconds"])
+            answer = worker.ask(str(options.iterations))
+            times[worker.name].append(answer["seconds"])
+            seconds, busy = seconds + answer["seconds"], busy + answer["processor_seconds"]
     steps = options.setting.steps * options.iterations
     ceiling = matmul_gflops()
     results = []
@@ -142,6 +145,7 @@ def compete(workers: list["Worker"], options: Options) -> dict[str, Any]:
     return {
         "setting": dataclasses.asdict(options.setting),
         "matmul_gflops": ceiling,
+        "processor_share": round(busy / seconds, 3),
         "iterations": 1 + options.rounds * options.iterations,
         "results": results,
     }

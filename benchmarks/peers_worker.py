@@ -32,10 +32,10 @@ def main() -> None:
     ready = {"versions": contestant.versions, "device": contestant.device}
     print(json.dumps(ready | {"start_seconds": round(since(start), 2)}), file=answers, flush=True)
     for line in sys.stdin:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         if line.strip():
             contestant.run(int(line))
-            answer = {"seconds": since(start)}
+            answer = {"seconds": since(start), "processor_seconds": time.process_time() - busy}
         else:
             answer = {"returns": contestant.returns()}
         print(json.dumps(answer), file=answers, flush=True)

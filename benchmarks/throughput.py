@@ -24,7 +24,17 @@ from typing import Any
 
 import jax
 import tyro
-from common import core_variant, in_turn, machine, markdown, median_ratio, override, peak_memory_mib, write
+from common import (
+    core_variant,
+    in_turn,
+    machine,
+    markdown,
+    median_ratio,
+    override,
+    peak_memory_mib,
+    processor_share,
+    write,
+)
 from throughput_programs import Collecting, FrozenAtZero, Training
 
 from rl3_jax import PRESETS, ConfigError, TrainConfig, make_config
@@ -101,8 +111,8 @@ def main() -> None:
         ]
         results += measure(cases, options)
         print(markdown(results[-len(cases) :], COLUMNS), file=sys.stderr, flush=True)
-    report = machine() | {"benchmark": "throughput", "options": {"set": options.set}, "results": results}
-    write(options.json, report)
+    report = machine() | {"benchmark": "throughput", "processor_share": processor_share()}
+    write(options.json, report | {"options": {"set": options.set}, "results": results})
 
 
 def configure(case: Case) -> TrainConfig:

@@ -45,6 +45,8 @@ def described(report: dict[str, Any]) -> str:
     if "matmul_gflops" in report:
         parts.append(f"the ceiling is {report['matmul_gflops']} GFLOP/s")
         parts.append(f"{report['iterations']} iterations of {_listed(report['setting'])}")
+    if device["platform"] == "cpu" and report["cores"] == 1 and "processor_share" in report:
+        parts.append(f"the programs had {100 * report['processor_share']:.0f} % of the core")
     parts += [_listed(report["options"])] if report.get("options") else []
     return "; ".join(part for part in parts if part) + "."
 

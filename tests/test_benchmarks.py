@@ -27,7 +27,7 @@ import write_readme  # noqa: E402
 from peers_setting import Setting  # noqa: E402
 
 TINY = Setting(tasks=8, horizon=6, width=8, epochs=2, minibatches=2)
-MACHINE = {"benchmark", "device", "processor", "cores", "versions", "results"}
+MACHINE = {"benchmark", "device", "processor_share", "processor", "cores", "versions", "results"}
 
 
 def run(script, *arguments):
