@@ -7,6 +7,7 @@ from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.policies.gru import Gru
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.markov import Markov
+from rl3_jax.policies.mingru import MinGru
 from rl3_jax.policies.policy import Params, Policy, PolicyConfig
 from rl3_jax.policies.registry import CORES, make_core
 from rl3_jax.policies.transformer import Transformer
@@ -22,6 +23,7 @@ __all__ = [
     "Gru",
     "LinearAttention",
     "Markov",
+    "MinGru",
     "Params",
     "Policy",
     "PolicyConfig",

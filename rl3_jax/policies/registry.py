@@ -5,9 +5,12 @@ from rl3_jax.policies.base import Core
 from rl3_jax.policies.gru import Gru
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.markov import Markov
+from rl3_jax.policies.mingru import MinGru
 from rl3_jax.policies.transformer import Transformer
 
-CORES: dict[str, type[Core]] = {core.core: core for core in (Markov, Gru, Transformer, LinearAttention)}
+CORES: dict[str, type[Core]] = {
+    core.core: core for core in (Markov, Gru, MinGru, Transformer, LinearAttention)
+}
 
 
 def make_core(name: str) -> Core:

@@ -34,6 +34,21 @@ def recurrence(decay, drive, carry):
     return np.array(outputs)
 
 
+def mingru(params, carry, inputs):
+    """Last memories of each layer and outputs [T, W] of a minGRU for one task (Feng et al. 2024)."""
+    hidden, last = np.asarray(inputs, np.float64), []
+    for index, memory in enumerate(carry):
+        gate, value = (
+            {key: np.asarray(x, np.float64) for key, x in params[f"layers_{index}"][name].items()}
+            for name in ("gate", "value")
+        )
+        opened = sigmoid(hidden @ gate["kernel"] + gate["bias"])
+        memories = recurrence(1.0 - opened, opened * (hidden @ value["kernel"] + value["bias"]), memory)
+        last.append(memories[-1])
+        hidden = np.tanh(hidden + memories)
+    return np.array(last), hidden
+
+
 def slope(function, arrays, directions, distance=1e-6):
     """(f(x + d v) − f(x − d v)) / 2d of a function of a tree of arrays, as nested dicts and tuples."""
     ahead, behind = (function(_moved(arrays, directions, sign * distance)) for sign in (1.0, -1.0))
