@@ -33,14 +33,17 @@ DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
 
 
 def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
-    """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default."""
+    """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default.
+
+    Their width is the transformer's; the paper's variants with a gru or markov core have 256.
+    """
     return TrainConfig(
         task=task,
         horizon=horizon,
         features=method_features(DEFAULT_METHOD, task),
         learner=family_learner(DEFAULT_LEARNER, task),
         abstraction=family_abstraction(task),
-        policy=PolicyConfig(core=make_core("gru"), width=256),
+        policy=PolicyConfig(core=make_core("transformer"), width=64),
         ppo=PPOConfig(**ppo),
         iterations=iterations,
     )

@@ -4,6 +4,7 @@ import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
 from rl3_jax.object_rl import ModelBased
+from rl3_jax.policies import Transformer
 from rl3_jax.presets import method_name
 from rl3_jax.tasks import Bandit
 from rl3_jax.trial import COARSE
@@ -33,7 +34,8 @@ def test_paper_presets_are_those_of_the_design(
     preset, trials, horizon, minibatch_trials, iterations, value_scale
 ):
     config = PRESETS[preset]
-    assert (config.horizon, config.iterations, config.policy.width) == (horizon, iterations, 256)
+    assert (config.horizon, config.iterations, config.policy.width) == (horizon, iterations, 64)
+    assert config.policy.core == Transformer()
     gridworld = config.task.family == "gridworld"
     learning_rate = 2e-4 if gridworld else 3e-4
     assert config.learner == (ModelBased(smoothing=0.01, tolerance=0.1) if gridworld else ModelBased())
@@ -65,7 +67,7 @@ def test_a_preset_is_varied_by_name_and_field():
     )
     assert method_name(config) == "rl2"
     assert config.policy.core == make_core("markov")
-    assert config.policy.width == 256
+    assert config.policy.width == 64
     assert config.learner == make_learner("q-learning")
     assert (config.seed, config.task) == (3, Bandit(num_arms=7))
 

@@ -18,6 +18,7 @@ from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.loggers import logger_problems
 from rl3_jax.run.loop import train_to_target
+from rl3_jax.run.plan import plan
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.serialise import config_problems
 
@@ -89,6 +90,8 @@ def train(
     if problems := train_problems(config, out, overwrite=overwrite, log=log):
         raise ConfigError(problems)
     path = Path(tempfile.mkdtemp(prefix="rl3-") if out is None else out)
+    if overwrite and run_folder.is_run(path):
+        plan(config, probe=False, progress=progress)  # a run that cannot start must not cost the one here
     with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
         train_to_target(folder, folder.read(), visible=progress)
     run = Run(path)

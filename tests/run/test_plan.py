@@ -56,6 +56,15 @@ def test_a_run_that_cannot_fit_leaves_an_empty_folder(monkeypatch, tmp_path):
     assert len(train(tiny.CONFIG, tmp_path / "run", progress=False).metrics) == 12
 
 
+def test_a_run_that_cannot_fit_replaces_no_other(monkeypatch, tmp_path):
+    train(tiny.CONFIG, tmp_path, progress=False)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    short_of(monkeypatch, 20_000)
+    with pytest.raises(ConfigError, match="20 kB are available"):
+        train(tiny.vary(seed=1), tmp_path, overwrite=True, progress=False)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
 def test_the_fields_to_lower_are_those_of_the_run(monkeypatch):
     short_of(monkeypatch, 10)
     for hyper, text in [
