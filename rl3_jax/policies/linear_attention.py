@@ -31,7 +31,7 @@ class LinearAttention:
       feed_forward: hidden units of each block's feed-forward part.
       chunk: longest chunk of a whole trial, steps. On a CPU 32 and 64 are the fastest at all horizons.
       remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
-        about a third more time.
+        about a sixth more time.
       tasks: which tasks attention over whole trials takes at once.
     """
 
