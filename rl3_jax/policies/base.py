@@ -1,16 +1,12 @@
 """The interface of a sequence core: new cores plug in here."""
 
 import dataclasses
-from functools import partial
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-Compute = Literal["float32", "bfloat16"]
-"""The type in which matrix products take their operands; sums, parameters and memories are float32."""
+from rl3_jax.policies.products import Compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +70,3 @@ class Core(Protocol):
     def initial_carry(self, spec: CoreSpec) -> Any:
         """Return the memory at a trial's first step, a pytree of arrays."""
         ...
-
-
-def dense(features: int, compute: Compute, **options: Any) -> nn.Dense:
-    """Return a linear layer whose product takes operands of the given type and sums in float32."""
-    product = partial(jax.lax.dot_general, preferred_element_type=jnp.float32)
-    return nn.Dense(features, dtype=jnp.dtype(compute), dot_general=product, **options)

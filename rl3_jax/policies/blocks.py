@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import Compute, CoreSpec, dense
+from rl3_jax.policies.base import CoreSpec
+from rl3_jax.policies.products import Compute, plain_dense
 
 Heads = Float[Array, "*steps heads d"]
 """What the heads of a layer make of each step: their queries, keys, values or outputs."""
@@ -33,12 +34,12 @@ class Block(nn.Module):
         """Make the parts."""
         width, compute = self.spec.width, self.spec.compute
         self.mix_norm, self.forward_norm = nn.LayerNorm(), nn.LayerNorm()
-        self.queries = dense(width, compute, use_bias=False)
-        self.keys = dense(width, compute, use_bias=False)
-        self.values = dense(width, compute, use_bias=False)
-        self.out = dense(width, compute)
-        self.expand = dense(self.feed_forward, compute)
-        self.contract = dense(width, compute)
+        self.queries = plain_dense(width, compute, use_bias=False)
+        self.keys = plain_dense(width, compute, use_bias=False)
+        self.values = plain_dense(width, compute, use_bias=False)
+        self.out = plain_dense(width, compute)
+        self.expand = plain_dense(self.feed_forward, compute)
+        self.contract = plain_dense(width, compute)
 
     def project(self, inputs: Float[Array, "*steps W"]) -> tuple[Heads, Heads, Heads]:
         """Return queries, keys and values of each head, d = W / heads numbers each."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import Compute
+from rl3_jax.policies.products import Compute, multiply
 
 
 class Gates(NamedTuple):
@@ -39,14 +39,6 @@ class Kept(NamedTuple):
     update: Float[Array, "*T B W"]
     new: Float[Array, "*T B W"]
     recalled: Float[Array, "*T B W"]
-
-
-def multiply(
-    left: Float[Array, "*B W"], right: Float[Array, "W V"], compute: Compute
-) -> Float[Array, "*B V"]:
-    """Return a matrix product with operands of the given type, summed in float32."""
-    dtype = jnp.dtype(compute)
-    return jnp.matmul(left.astype(dtype), right.astype(dtype), preferred_element_type=jnp.float32)
 
 
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

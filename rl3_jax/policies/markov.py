@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import CoreSpec, dense
+from rl3_jax.policies.base import CoreSpec
+from rl3_jax.policies.products import dense
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.recurrence import Scan, average, gated_average, project_steps
+from rl3_jax.policies.products import project_steps
+from rl3_jax.policies.recurrence import Scan, average, gated_average
 
 
 @dataclasses.dataclass(frozen=True)

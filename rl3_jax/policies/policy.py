@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from rl3_jax.policies.base import Compute, Core, CoreSpec, dense
+from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.gru import Gru
+from rl3_jax.policies.products import Compute, dense
 
 ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
@@ -103,7 +104,7 @@ class Network(nn.Module):
 def head(num_outputs: int, scale: float) -> nn.Dense:
     """Return a linear head with initial weights of this scale, in float32."""
     init = nn.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
-    return nn.Dense(num_outputs, kernel_init=init)
+    return dense(num_outputs, "float32", kernel_init=init)
 
 
 @dataclasses.dataclass(frozen=True)

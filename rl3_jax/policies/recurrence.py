@@ -1,4 +1,4 @@
-"""A gated linear recurrence over a sequence, and products whose gradient is quick on a CPU."""
+"""A gated linear recurrence over a sequence, with a backward pass written by hand."""
 
 from functools import partial
 from typing import Any, Literal, cast
@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import Compute
-from rl3_jax.policies.gru_kernel import multiply, sigmoid
+from rl3_jax.policies.gru_kernel import sigmoid
 
 Scan = Literal["sequential", "associative"]
 """One step after another, or in log₂ T rounds over all steps: more work in fewer turns."""
@@ -91,33 +90,3 @@ def _linear_recurrence(
 
     drive = drive.at[0].add(decay[0] * carry)
     return jax.lax.associative_scan(combine, (decay, drive))[1]
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def project_steps(
-    inputs: Float[Array, "*steps W"], weight: Float[Array, "W V"], compute: Compute
-) -> Float[Array, "*steps V"]:
-    """Return the product of each step's inputs with a matrix."""
-    return multiply(inputs, weight, compute)
-
-
-def _project_forward(inputs: Array, weight: Array, compute: Compute) -> tuple[Array, tuple[Array, Array]]:
-    """Return what `project_steps` does, and the residuals."""
-    return multiply(inputs, weight, compute), (inputs, weight)
-
-
-def _project_backward(
-    compute: Compute, residuals: tuple[Array, Array], cotangent: Array
-) -> tuple[Array, Array]:
-    """Return the gradients with respect to inputs and weight.
-
-    Without the barrier XLA folds the transposition into the product, which then takes twice the time on a
-    CPU.
-    """
-    inputs, weight = residuals
-    flat, d_flat = (x.reshape(-1, x.shape[-1]) for x in (inputs, cotangent))
-    transposed = jax.lax.optimization_barrier(flat.T)
-    return multiply(cotangent, weight.T, compute), multiply(transposed, d_flat, compute)
-
-
-project_steps.defvjp(_project_forward, _project_backward)

@@ -10,8 +10,9 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.policies.base import Compute, CoreSpec
+from rl3_jax.policies.base import CoreSpec
 from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, product, size_problems
+from rl3_jax.policies.products import Compute
 
 QUERY_BLOCK = 64
 """Queries of a whole trial that meet their keys at once. At 512 steps on a CPU 64 and 128 are the fastest."""
@@ -35,7 +36,7 @@ class Transformer:
       feed_forward: hidden units of each block's feed-forward part.
       cache_parts: equal parts of the cache of keys and values.
       remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
-        about a third more time.
+        about a sixth more time.
       tasks: which tasks attention over whole trials takes at once.
     """
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rl3_jax.policies import CoreSpec, MinGru
-from rl3_jax.policies.recurrence import gated_average, project_steps
+from rl3_jax.policies.products import project_steps
+from rl3_jax.policies.recurrence import gated_average
 from tests.conformance.cores import opinionated
 from tests.policies.test_gru import assert_close_trees, loss_of
 from tests.reference import recurrent
