@@ -27,7 +27,8 @@ class PPOConfig:
       learning_rate_final: reached linearly after the last one.
       entropy_bonus: at the first iteration.
       entropy_bonus_final: reached linearly after the last one.
-      critic_coefficient: factor of the critic's mean squared error.
+      critic_coefficient: factor of the critic's mean squared error. With a shared trunk it weighs the
+        critic's gradient against the actor's: 1e-4 is near the best for whole returns of 100 steps.
       critic_l2: multiple of the critic's parameters added to its gradient before Adam.
       adam_epsilon: ε of Adam.
       max_grad_norm: global norm to which each network's gradient is clipped; 0 for no clipping.
