@@ -87,11 +87,16 @@ def main() -> None:
 
 def pin(core: int | None) -> int | None:
     """Let this process and those it starts run on one core; returns which."""
-    if core == -1 or not hasattr(os, "sched_setaffinity"):
+    if not pins(core):
         return None
     core = max(os.sched_getaffinity(0)) if core is None else core
     os.sched_setaffinity(0, {core})
     return core
+
+
+def pins(core: int | None) -> bool:
+    """Return whether the processes are to run on one core."""
+    return core != -1 and hasattr(os, "sched_setaffinity")
 
 
 def start(options: Options) -> list["Worker"]:
@@ -151,6 +156,13 @@ def compete(workers: list["Worker"], options: Options) -> dict[str, Any]:
     }
 
 
+def environment(options: Options) -> dict[str, str]:
+    """Return a contestant's environment: the user's own, with one thread where there is one core."""
+    threads = {"OMP_NUM_THREADS": "1"} if pins(options.core) else {}
+    preallocate = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # several processes share a GPU's memory
+    return dict(os.environ) | threads | preallocate
+
+
 class Worker:
     """A contestant's process."""
 
@@ -158,12 +170,12 @@ class Worker:
         """Start it, and wait until it has compiled."""
         self.name = name
         python = options.torch_python if name == "torch" else sys.executable
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1" if options.core != -1 else "",
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several processes share a GPU's memory
-        }
         self.process = subprocess.Popen(
-            [python, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [python, str(WORKER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(options),
         )
         self.ready = self.ask(
             json.dumps(

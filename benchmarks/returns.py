@@ -9,6 +9,7 @@ seconds that it took in the end are reported.
 """
 
 import dataclasses
+import itertools
 import sys
 from functools import reduce
 from pathlib import Path
@@ -16,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import tyro
-from common import core_variant, machine, markdown, override, write
+from common import core_variant, machine, markdown, override, processor_share, write
 from throughput_programs import Training
 
-from rl3_jax import CORES, TrainConfig, make_config
+from rl3_jax import CORES, ConfigError, TrainConfig, make_config
 from rl3_jax.training import CHUNK_CAPACITY, Agent, evaluate
 
 COLUMNS = {
@@ -65,25 +66,36 @@ class Options:
 def main() -> None:
     """Train and evaluate, print a table, and write JSON."""
     options = tyro.cli(Options, description=__doc__)
+    cases = list(itertools.product(options.methods, options.policies or tuple(CORES)))
+    configs = [configure(options, method, policy) for method, policy in cases]  # mistakes show at once
     results = []
-    for method in options.methods:
-        for policy in options.policies or tuple(CORES):
-            config = configure(options, method, policy)
-            each = seconds_each(config)
-            for asked in options.seconds:
-                iterations = max(1, round(asked / each))
-                found = train(dataclasses.replace(config, iterations=iterations), options.num_tasks)
-                names = {"preset": options.preset, "method": method, "policy": policy}
-                shared = "yes" if config.policy.shared_trunk else "no"
-                results.append(names | {"shared_trunk": shared, "asked_seconds": asked} | found)
-                print(markdown(results[-1:], COLUMNS).splitlines()[-1], file=sys.stderr, flush=True)
+    for (method, policy), config in zip(cases, configs, strict=True):
+        each = seconds_each(config)
+        for asked in options.seconds:
+            iterations = max(1, round(asked / each))
+            found = train(dataclasses.replace(config, iterations=iterations), options.num_tasks)
+            names = {"preset": options.preset, "method": method, "policy": policy}
+            shared = "yes" if config.policy.shared_trunk else "no"
+            results.append(names | {"shared_trunk": shared, "asked_seconds": asked} | found)
+            print(markdown(results[-1:], COLUMNS).splitlines()[-1], file=sys.stderr, flush=True)
     print(markdown(results, COLUMNS), file=sys.stderr)
-    report = {"benchmark": "returns", "options": {"set": options.set, "held-out tasks": options.num_tasks}}
-    write(options.json, machine() | report | {"results": results})
+    report = machine() | {"benchmark": "returns", "processor_share": processor_share()}
+    asked_for = {"set": options.set, "held-out tasks": options.num_tasks}
+    write(options.json, report | {"options": asked_for, "results": results})
 
 
 def configure(options: Options, method: str, policy: str) -> TrainConfig:
-    """Return a preset with that core and method, changed as asked."""
+    """Return a valid preset with that core and method, changed as asked."""
+    try:
+        config = _configure(options, method, policy)
+        config.validate()
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    return config
+
+
+def _configure(options: Options, method: str, policy: str) -> TrainConfig:
+    """Return the configuration that is asked for."""
     config = make_config(options.preset, method=method)
     if policy != config.policy.core.core:  # or else as the preset has it
         config = dataclasses.replace(

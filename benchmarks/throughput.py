@@ -219,7 +219,7 @@ def matching(results: list[dict[str, Any]], result: dict[str, Any], keys: Iterab
 def peak_memory_of(case: Case) -> float:
     """Return the peak resident memory of training one configuration for an iteration, MiB."""
     command = [sys.executable, __file__, "--peak-memory-of", json.dumps(dataclasses.asdict(case))]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def train_once(case: Case) -> None:

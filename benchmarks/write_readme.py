@@ -3,7 +3,8 @@
     python benchmarks/write_readme.py peers.json cores.json throughput.json
 
 A table stands between the marks `<!-- NAME -->` and `<!-- /NAME -->`, NAME being the file's `benchmark`,
-or what is given before the file: `long-trials=throughput.json`.
+or what is given before the file: `long-trials=throughput.json`. Files with commas between them make one
+table, if they are of one benchmark on one machine: `returns=gru.json,mingru.json`.
 """
 
 import importlib
@@ -16,16 +17,36 @@ from typing import Any
 from common import markdown
 
 README = Path(__file__).with_name("README.md")
+APART = {"results", "processor_share"}
+"""What may differ between result files of one table."""
 
 
 def main() -> None:
     """Read result files, and change the page."""
     page = README.read_text()
     for argument in sys.argv[1:]:
-        name, _, path = argument.rpartition("=")
-        report = json.loads(Path(path).read_text())
+        name, _, paths = argument.rpartition("=")
+        report = joined({path: json.loads(Path(path).read_text()) for path in paths.split(",")})
         page = insert(page, name or report["benchmark"], section(report))
     README.write_text(page)
+
+
+def joined(reports: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return result files, by path, as one: all results, and the least of the processor's shares.
+
+    What else they say, such as the machine, holds for the whole table, so it must be the same in all.
+    """
+    (first, report), *others = reports.items()
+    for path, other in others:
+        keys = (report.keys() | other.keys()) - APART
+        if differing := sorted(key for key in keys if report.get(key) != other.get(key)):
+            raise SystemExit(f"{first} and {path} make no table together: {', '.join(differing)} differ")
+    every = list(reports.values())
+    shares = [each["processor_share"] for each in every if "processor_share" in each]
+    share = {"processor_share": min(shares)} if len(shares) == len(every) else {}
+    same = {key: value for key, value in report.items() if key not in APART}
+    results = [result for each in every for result in each["results"]]
+    return same | share | {"files": len(every), "results": results}
 
 
 def section(report: dict[str, Any]) -> str:
@@ -46,7 +67,8 @@ def described(report: dict[str, Any]) -> str:
         parts.append(f"the ceiling is {report['matmul_gflops']} GFLOP/s")
         parts.append(f"{report['iterations']} iterations of {_listed(report['setting'])}")
     if device["platform"] == "cpu" and report["cores"] == 1 and "processor_share" in report:
-        parts.append(f"the programs had {100 * report['processor_share']:.0f} % of the core")
+        bound = "at least " if report["files"] > 1 else ""
+        parts.append(f"the programs had {bound}{100 * report['processor_share']:.0f} % of the core")
     parts += [_listed(report["options"])] if report.get("options") else []
     return "; ".join(part for part in parts if part) + "."
 

@@ -22,6 +22,7 @@ import cores  # noqa: E402
 import peers  # noqa: E402
 import peers_jax  # noqa: E402
 import peers_own  # noqa: E402
+import returns  # noqa: E402
 import throughput  # noqa: E402
 import write_readme  # noqa: E402
 from peers_setting import Setting  # noqa: E402
@@ -30,12 +31,13 @@ TINY = Setting(tasks=8, horizon=6, width=8, epochs=2, minibatches=2)
 MACHINE = {"benchmark", "device", "processor_share", "processor", "cores", "versions", "results"}
 
 
-def run(script, *arguments):
+def run(*arguments):
     """Run a benchmark, with programs that compile fast, in an order of magnitude of ten seconds."""
     root = str(FOLDER.parent)
     environment = os.environ | {"PYTHONPATH": root, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
     return subprocess.run(
-        [sys.executable, str(FOLDER / script), *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
+        cwd=FOLDER,
         env=environment,
         capture_output=True,
         text=True,
@@ -111,6 +113,44 @@ def test_throughput_tells_where_the_time_goes(tmp_path):
     assert "object_rl_share" in result
 
 
+def test_a_process_tells_its_own_peak_and_not_that_of_who_started_it():
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs Linux")
+    child = "import common; print(common.peak_memory_mib())"
+    parent = f"import subprocess, sys; x = b'1' * 2**30; subprocess.run([sys.executable, '-c', {child!r}])"
+    done = run("-c", parent)
+    assert 10.0 < float(done.stdout) < 1024.0, done.stderr
+
+
+def test_a_failed_process_is_heard(capfd):
+    case = throughput.Case("mdp-h100-quick", None, "rl3", None, ("ppo.trials=3",))
+    with pytest.raises(subprocess.CalledProcessError):
+        throughput.peak_memory_of(case)
+    assert "minibatch_trials is 32, which does not divide" in capfd.readouterr().err
+
+
+def test_threads_are_limited_only_on_one_core(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert peers.environment(peers.Options(core=-1))["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setattr(os, "sched_setaffinity", None, raising=False)
+    assert peers.environment(peers.Options())["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.slow
+def test_returns_trains_and_evaluates(tmp_path):
+    small = ["ppo.trials=4", "ppo.minibatch_trials=2", "ppo.epochs=1", "policy.width=8", "horizon=5"]
+    arguments = ["--methods", "rl2", "--policies", "markov", "--seconds", 0.001, "--num-tasks", 4]
+    done = run(
+        "returns.py", "bandit-h100-quick", *arguments, "--json", tmp_path / "out.json", "--set", *small
+    )
+    assert done.returncode == 0, done.stderr
+    [result] = results_of(tmp_path / "out.json", "returns")
+    assert (result["method"], result["policy"], result["asked_seconds"]) == ("rl2", "markov", 0.001)
+    assert result["iterations"] >= 1
+    assert result["train_seconds"] >= 0.0
+    assert 0.0 <= result["mean_return"] <= 5.0
+
+
 def test_throughput_compares_what_is_else_equal():
     """Seconds an iteration of rl2 and rl3, each with H = 10 and 40: 2 and 4, 10 and 40."""
     cases = [("rl2", 10), ("rl3", 10), ("rl2", 40), ("rl3", 40)]
@@ -132,6 +172,9 @@ def test_mistakes_are_told():
     case = throughput.Case("mdp-h100-quick", None, "rl3", None, ("ppo.trials=3",))
     with pytest.raises(SystemExit, match="minibatch_trials is 32, which does not divide"):
         throughput.configure(case)
+    options = returns.Options("mdp-h100-quick", set=("ppo.trials=3",))
+    with pytest.raises(SystemExit, match="minibatch_trials is 32, which does not divide"):
+        returns.configure(options, "rl3", "markov")
 
 
 def test_a_field_is_set_by_name():
@@ -199,3 +242,32 @@ def test_a_table_takes_its_place_on_the_page():
     assert write_readme.insert(found, "cores", table) == found
     with pytest.raises(SystemExit, match="no marks"):
         write_readme.insert(page, "peers", table)
+
+
+def test_files_of_one_machine_make_one_table():
+    report = {
+        "benchmark": "returns",
+        "device": {"platform": "cpu", "kind": "cpu", "count": 1},
+        "processor": "Z80",
+        "cores": 1,
+        "versions": {"jax": "0.10.2", "python": "3.11.7"},
+        "options": {"set": []},
+    }
+    gru = report | {"processor_share": 0.98, "results": [{"policy": "gru", "mean_return": 1.0}]}
+    mingru = report | {"processor_share": 0.95, "results": [{"policy": "mingru", "mean_return": 2.0}]}
+    table = write_readme.section(write_readme.joined({"a.json": gru, "b.json": mingru}))
+    assert table.splitlines() == [
+        "Z80, one core, jax 0.10.2, Python 3.11.7; the programs had at least 95 % of the core.",
+        "",
+        "| policy | return |",
+        "| --- | ---: |",
+        "| gru | 1 |",
+        "| mingru | 2 |",
+    ]
+    alone = write_readme.section(write_readme.joined({"a.json": gru}))
+    assert "the programs had 98 % of the core" in alone
+    without = {key: value for key, value in mingru.items() if key != "processor_share"}
+    assert "of the core" not in write_readme.section(write_readme.joined({"a.json": gru, "b.json": without}))
+    other = mingru | {"processor": "6502", "options": {"set": ["ppo.trials=64"]}}
+    with pytest.raises(SystemExit, match="no table together: options, processor differ"):
+        write_readme.joined({"a.json": gru, "b.json": other})
