@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.environment import device, versions
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
 from rl3_jax.training import TrainConfig, serialise
@@ -182,6 +183,8 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
 def new_run(path: Path, config: TrainConfig, *, log: str | None, overwrite: bool) -> Iterator[RunFolder]:
     """Make the folder of a new run and keep other processes from training in it.
 
+    A `ConfigError` of the body empties the folder, for another attempt, unless a checkpoint has been saved.
+
     Raises:
       ConfigError: if another process trains here, or has made a run here meanwhile; nothing is changed then.
     """
@@ -196,9 +199,10 @@ def new_run(path: Path, config: TrainConfig, *, log: str | None, overwrite: bool
         folder = create(path, config, log=log)
         try:
             yield folder
-        except ConfigError:  # of a run that could not start, so that another attempt finds the folder empty
-            for name in ("config.json", *CONTENT):
-                _remove(path / name)
+        except ConfigError:
+            if not newest_iteration(folder.checkpoints):
+                for name in ("config.json", *CONTENT):
+                    _remove(path / name)
             raise
 
 

@@ -21,12 +21,13 @@ from rl3_jax.run.metrics import Row
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
 from rl3_jax.training import Agent, EvaluationConfig, TrainConfig, TrainState
+from rl3_jax.training.plan import evaluation_bytes
 
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: between chunks progress is shown and signals are answered."""
 
 
-def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> None:
+def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool, fits: bool = False) -> None:
     """Go on with a run from its newest checkpoint, or from the start, to its target.
 
     Call it under the folder's lock.
@@ -35,6 +36,7 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
       folder: of the run.
       record: what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
+      fits: whether `plan` has found that the run fits into memory, which is then not asked again.
 
     Raises:
       ConfigError: if the checkpoint is not of this run, or the run does not fit into memory.
@@ -71,7 +73,7 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool) -> N
         loggers = [
             stack.enter_context(contextlib.closing(logger)) for logger in make_loggers(folder, record, done)
         ]
-        loop = Loop(folder, record, checkpoints, progress, loggers)
+        loop = Loop(folder, record, checkpoints, progress, loggers, fits)
         loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0, stop)
 
 
@@ -85,6 +87,7 @@ class Loop:
       checkpoints: of the run.
       progress: what the user sees.
       loggers: beside `metrics.jsonl`.
+      fits: whether the run is known to fit into memory.
       warned: whether the user has been told of transitions that object-level RL could not keep.
     """
 
@@ -93,6 +96,7 @@ class Loop:
     checkpoints: Checkpoints
     progress: TrainProgress
     loggers: list[Logger]
+    fits: bool
     warned: bool = False
 
     def run(self, state: TrainState, wall_seconds: float, stop: StopSignals) -> None:
@@ -110,7 +114,10 @@ class Loop:
         started = time.perf_counter() - wall_seconds
         done = saved = int(state.iteration)
         program = compile_chunk(config, state)
-        refuse_what_cannot_fit(config, program_bytes(program) or 0)
+        if not self.fits:
+            # Beyond the state, which is held already.
+            needed = program_bytes(program, arguments=False) or 0
+            refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
         seconds_each = float("inf")
         while done < target and stop.signum is None:
             count = chunk_length(config, done, target, seconds_each)

@@ -1,52 +1,69 @@
 """How much memory there is, and refusing what cannot fit into it."""
 
 from pathlib import Path
+from typing import Literal
 
 import jax
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig
+from rl3_jax.training.evaluate import BATCH
 
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use (cgroup version 2)."""
 MEMINFO = Path("/proc/meminfo")
+Part = Literal["state", "program", "evaluation"]
+"""What may be too large: what is counted before compiling, the compiled program, or held-out evaluation."""
+RECLAIMABLE = ("inactive_file", "active_file")
+"""What counts as used by a container but is only a cache of files, which Linux gives back when asked."""
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def available_bytes() -> int | None:
     """Return what a program may take: of an accelerator's memory, or of what is free; None if unknown.
 
-    Of an accelerator it is all that JAX may take, as nothing is in use before a run.
+    Of an accelerator it is what JAX may take, less what this process holds there already.
     """
     device = jax.devices()[0]
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"])
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
     known = [number for number in (_machine_bytes(), _container_bytes()) if number is not None]
     return min(known, default=None) if device.platform == "cpu" else None
 
 
-def refuse_what_cannot_fit(config: TrainConfig, needed: int) -> None:
-    """Refuse a run that needs more memory than there is.
+def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None:
+    """Refuse a run of which one part needs more memory than there is.
+
+    Args:
+      config: the run.
+      needed: bytes of parts that are not held at once, beyond what is held already.
 
     Raises:
       ConfigError: how much is needed, how much there is, and what to lower.
     """
     available = available_bytes()
-    if available is not None and needed > available:
+    part = max(needed, key=lambda part: needed[part])
+    if available is not None and needed[part] > available:
         kind = jax.devices()[0].platform
         raise ConfigError(
-            f"training needs at least {in_words(needed)} of memory, and {in_words(available)} are available"
-            f" ({kind}); lower {_what_to_lower(config)}"
+            f"training needs at least {in_words(needed[part])} of memory, and"
+            f" {in_words(available)} are available ({kind}); lower {_what_to_lower(config, part)}"
         )
 
 
-def program_bytes(program: jax.stages.Compiled) -> int | None:
-    """Return what a compiled program holds at its peak, arguments and results included; None if unknown."""
+def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> int | None:
+    """Return what a compiled program holds at its peak, results included; None if unknown.
+
+    Args:
+      program: the program.
+      arguments: count these too; not where they are held already, and so are no longer free.
+    """
     stats = program.memory_analysis()
     if stats is None:
         return None
-    held = stats.argument_size_in_bytes + stats.output_size_in_bytes - stats.alias_size_in_bytes
+    held = stats.output_size_in_bytes - stats.alias_size_in_bytes
+    held += stats.argument_size_in_bytes if arguments else 0
     return int(held + stats.temp_size_in_bytes + stats.generated_code_size_in_bytes)
 
 
@@ -58,15 +75,23 @@ def in_words(number: int | float) -> str:
     return f"{number:.3g} {UNITS[power]}"
 
 
-def _what_to_lower(config: TrainConfig) -> str:
-    """Return the fields that decide how much memory a run takes, with their values."""
-    hyper = config.ppo
+def _what_to_lower(config: TrainConfig, part: Part) -> str:
+    """Return the fields that decide how much memory a part of a run takes, with their values."""
+    hyper, horizon, core = config.ppo, f"horizon ({config.horizon})", config.policy.core
+    width = f"policy.width ({config.policy.width})"
+    if part == "evaluation":
+        tasks = config.evaluation.num_tasks
+        return f"evaluation.num_tasks ({tasks}) below {min(BATCH, tasks)}, {horizon} or {width}"
+    if part == "state":
+        return f"ppo.trials ({hyper.trials}), {horizon} or {width}"
     fields = f"ppo.trials ({hyper.trials}) or ppo.minibatch_trials ({hyper.minibatch_trials})"
-    if not config.policy.core.constant_carry:
-        return f"{fields}, or horizon ({config.horizon})"
-    if hyper.segmented(config.horizon):
-        return f"{fields}, or ppo.segment_length ({hyper.segment_length})"
-    return f"{fields}, or set ppo.segment_length to a divisor of the horizon ({config.horizon})"
+    if not core.constant_carry:
+        fields += f", or {horizon}"
+    elif hyper.segmented(config.horizon):
+        fields += f", or ppo.segment_length ({hyper.segment_length})"
+    else:
+        fields += f", or set ppo.segment_length to a divisor of the {horizon}"
+    return fields if getattr(core, "remat", True) else f"{fields}, or set policy.core.remat=true"
 
 
 def _machine_bytes() -> int | None:
@@ -77,9 +102,13 @@ def _machine_bytes() -> int | None:
 
 
 def _container_bytes() -> int | None:
-    """Return the memory that a container's limit leaves."""
+    """Return the memory that a container's limit leaves, once caches of files have given way."""
     limit, used = (_text(CGROUP / name).strip() for name in ("memory.max", "memory.current"))
-    return int(limit) - int(used) if limit.isdigit() and used.isdigit() else None
+    if not (limit.isdigit() and used.isdigit()):
+        return None
+    entries = [line.split() for line in _text(CGROUP / "memory.stat").splitlines()]
+    cached = sum(int(entry[1]) for entry in entries if len(entry) == 2 and entry[0] in RECLAIMABLE)
+    return int(limit) - max(0, int(used) - cached)
 
 
 def _text(path: Path) -> str:

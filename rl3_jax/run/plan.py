@@ -33,10 +33,11 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
     Returns:
       `device`; `parameters`, a count; `iterations`; `steps_per_iteration`; `bytes`, with `parameters`,
       `optimiser`, `trajectory` (what an iteration collects), `carries` (the memories of all trials),
-      `activations` (what the forward pass over a minibatch stores for the backward pass), `program` (all that
-      the compiled program holds at its peak) and `available`, the last two None if unknown; `seconds`, with
-      `compile` (less if the program is on disk from an earlier start), `iteration` and `run` (all iterations,
-      without evaluations and checkpoints); `steps_per_second`. The last two are None without a probe.
+      `activations` (what the forward pass over a minibatch stores for the backward pass), `evaluation` (the
+      memories of an evaluation, 0 without one), `program` (all that the compiled program holds at its peak)
+      and `available`, the last two None if unknown; `seconds`, with `compile` (less if the program is on
+      disk from an earlier start), `iteration` and `run` (all iterations, without evaluations and
+      checkpoints); `steps_per_second`. The last two are None without a probe.
 
     Raises:
       ConfigError: listing every problem of the configuration, or if the run does not fit into memory.
@@ -46,13 +47,14 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
-        refuse_what_cannot_fit(config, counts.least_bytes)
+        refuse_what_cannot_fit(config, {"state": counts.least_bytes})
         shown.phase("compiling")
         started = time.perf_counter()
         program = compile_chunk(config, _placed(abstract_state(config)))
         compiled = time.perf_counter()
         needed = program_bytes(program)
-        refuse_what_cannot_fit(config, needed or 0)
+        # A program and an evaluation come one after the other, beside the same state.
+        refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
         shown.phase("probing")
         seconds = _seconds_each(config, program) if probe else None
     return {
@@ -78,6 +80,7 @@ def _bytes(counts: Counts) -> dict[str, int | None]:
         "trajectory": counts.trajectory_bytes,
         "carries": counts.carry_bytes,
         "activations": counts.activation_bytes,
+        "evaluation": counts.evaluation_bytes,
     }
 
 

@@ -82,18 +82,19 @@ def train(
       progress: show it.
 
     Raises:
-      ConfigError: listing every problem of the configuration, the folder and the logger, or if the run does
-        not fit into memory; nothing is written.
+      ConfigError: listing every problem of the configuration, the folder and the logger, and nothing is
+        written; or if the run does not fit into memory, and a folder without a run is left empty.
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
     if problems := train_problems(config, out, overwrite=overwrite, log=log):
         raise ConfigError(problems)
     path = Path(tempfile.mkdtemp(prefix="rl3-") if out is None else out)
-    if overwrite and run_folder.is_run(path):
+    replaces = overwrite and run_folder.is_run(path)
+    if replaces:
         plan(config, probe=False, progress=progress)  # a run that cannot start must not cost the one here
     with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
-        train_to_target(folder, folder.read(), visible=progress)
+        train_to_target(folder, folder.read(), visible=progress, fits=replaces)
     run = Run(path)
     if out is None:
         weakref.finalize(run, shutil.rmtree, path, ignore_errors=True)

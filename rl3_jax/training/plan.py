@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, cast
 
 import jax
 from jaxtyping import PyTree
@@ -10,6 +10,7 @@ from jaxtyping import PyTree
 from rl3_jax import ppo
 from rl3_jax.policies import Policy
 from rl3_jax.training.config import TrainConfig
+from rl3_jax.training.evaluate import BATCH
 from rl3_jax.training.train import TrainState, init
 
 
@@ -22,21 +23,35 @@ class Counts:
       parameter_bytes: of these.
       optimiser_bytes: of the optimisers' states.
       trajectory_bytes: of the batch that an iteration collects and learns from.
+      update_bytes: of what the update cannot do without in that batch.
       carry_bytes: of the memories of all trials while they are collected.
       activation_bytes: of what the forward pass over a minibatch stores for the backward pass.
+      evaluation_bytes: of the actor's memories of the tasks that are evaluated at once.
     """
 
     parameters: int
     parameter_bytes: int
     optimiser_bytes: int
     trajectory_bytes: int
+    update_bytes: int
     carry_bytes: int
     activation_bytes: int
+    evaluation_bytes: int
+
+    @property
+    def state_bytes(self) -> int:
+        """What a run holds all the time."""
+        return self.parameter_bytes + self.optimiser_bytes
 
     @property
     def least_bytes(self) -> int:
         """What an update holds for certain, whatever the compiler makes of the rest."""
-        return self.parameter_bytes + self.optimiser_bytes + self.trajectory_bytes
+        return self.state_bytes + self.update_bytes
+
+    @property
+    def evaluating_bytes(self) -> int:
+        """What an evaluation holds for certain, 0 without one."""
+        return self.state_bytes + self.evaluation_bytes if self.evaluation_bytes else 0
 
 
 def count(config: TrainConfig) -> Counts:
@@ -46,15 +61,22 @@ def count(config: TrainConfig) -> Counts:
     batch, _ = jax.eval_shape(
         lambda params, keys: ppo.collect(config.ppo, config.env, policy, params, keys), learnt.params, keys
     )
-    carries = jax.eval_shape(lambda: policy.initial_carries(config.ppo.trials))
     return Counts(
         parameters=sum(leaf.size for leaf in jax.tree.leaves(learnt.params)),
         parameter_bytes=num_bytes(learnt.params),
         optimiser_bytes=num_bytes(learnt.opt_state),
         trajectory_bytes=num_bytes(batch),
-        carry_bytes=num_bytes(carries),
+        update_bytes=num_bytes(_read_by_the_update(batch)),
+        carry_bytes=_carry_bytes(policy, config.ppo.trials),
         activation_bytes=_activation_bytes(config.ppo, policy, learnt.params, batch),
+        evaluation_bytes=evaluation_bytes(config),
     )
+
+
+def evaluation_bytes(config: TrainConfig) -> int:
+    """Return the bytes of the actor's memories of the tasks that are evaluated at once; 0 if none are."""
+    hyper = config.evaluation
+    return _carry_bytes(config.network, min(BATCH, hyper.num_tasks)) if hyper.every else 0
 
 
 def abstract_state(config: TrainConfig) -> TrainState:
@@ -66,6 +88,17 @@ def num_bytes(tree: PyTree) -> int:
     """Return the bytes of all arrays of a tree, or of arrays of their shapes."""
     leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")]
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def _read_by_the_update(batch: ppo.Batch) -> ppo.Batch:
+    """Return the batch without what a compiler may drop: inputs of the advantages, and a constant."""
+    trajectory = dataclasses.replace(cast(Any, batch.trajectory), rewards=None, values=None)
+    return dataclasses.replace(cast(Any, batch), trajectory=trajectory, value_scale=None)
+
+
+def _carry_bytes(policy: Policy, num_trials: int) -> int:
+    """Return the bytes of one network's memories of some trials."""
+    return num_bytes(jax.eval_shape(lambda: policy.initial_carries(num_trials)))
 
 
 def _activation_bytes(hyper: ppo.PPOConfig, policy: Policy, params: PyTree, batch: ppo.Batch) -> int:

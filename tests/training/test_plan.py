@@ -34,7 +34,8 @@ def test_sizes_are_those_of_the_arrays(hyper):
     assert counts.optimiser_bytes == real_bytes(learnt.opt_state)
     assert counts.trajectory_bytes == real_bytes(batch)
     assert counts.carry_bytes == 8 * real_bytes(policy.initial_carry())
-    assert counts.least_bytes == real_bytes((learnt, batch))
+    dropped = (batch.trajectory.rewards, batch.trajectory.values, batch.value_scale)
+    assert counts.least_bytes == real_bytes((learnt, batch)) - real_bytes(dropped)
 
 
 def test_activations_grow_with_the_minibatch_and_shrink_with_segments():
@@ -54,6 +55,15 @@ def test_a_shared_trunk_takes_the_activations_of_one_network():
     apart = dataclasses.replace(apart, policy=dataclasses.replace(apart.policy, shared_trunk=False))
     assert count(shared).parameters < 0.6 * count(apart).parameters
     assert count(shared).activation_bytes == pytest.approx(count(apart).activation_bytes, rel=0.2)
+
+
+@pytest.mark.parametrize(("every", "num_tasks", "at_once"), [(0, 7, 0), (3, 7, 7), (3, 1200, 500)])
+def test_an_evaluation_holds_the_memories_of_a_batch_of_tasks(every, num_tasks, at_once):
+    hyper = training.EvaluationConfig(every=every, num_tasks=num_tasks)
+    run = dataclasses.replace(config(), evaluation=hyper)
+    counts = count(run)
+    assert counts.evaluation_bytes == at_once * real_bytes(run.network.initial_carry())
+    assert counts.evaluating_bytes == (counts.state_bytes + counts.evaluation_bytes if at_once else 0)
 
 
 def test_bytes_of_a_tree():
