@@ -294,7 +294,13 @@ def method_name(config: TrainConfig) -> str:
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration's dict with changes: a dict is merged, a dataclass takes the old one's place."""
+    """Return a configuration's dict with changes: a dict is merged, a dataclass takes the old one's place.
+
+    A dict that names another class than the old one, as `{"core": "gru"}`, starts from that class's defaults.
+    """
+    names = {key: changes[key] for key, _ in serialise.NAMED.values() if isinstance(changes.get(key), str)}
+    if any(name != base.get(key) for key, name in names.items()):
+        return changes
     merged = dict(base)
     for name, value in changes.items():
         if dataclasses.is_dataclass(value):

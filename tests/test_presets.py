@@ -4,7 +4,7 @@ import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.policies import Transformer
+from rl3_jax.policies import Gru, PolicyConfig, Transformer
 from rl3_jax.presets import method_name
 from rl3_jax.tasks import Bandit
 from rl3_jax.trial import COARSE
@@ -77,6 +77,14 @@ def test_a_dataclass_takes_the_place_of_a_part_and_a_dict_is_merged():
     merged = make_config("bandit-h100-quick", ppo={"clip": 0.5}).ppo
     assert merged.clip == 0.5
     assert merged.critic_scale == "remaining-steps"
+
+
+def test_a_dict_that_names_another_class_starts_from_its_defaults():
+    """E.g. the paper's variant with a gru."""
+    config = make_config("mdp-h100", policy={"core": {"core": "gru"}, "width": 256})
+    assert config.policy == PolicyConfig(core=Gru(), width=256)
+    assert make_config("mdp-h100", policy={"core": {"layers": 3}}).policy.core == Transformer(layers=3)
+    assert make_config("mdp-h100", learner={"learner": "q-learning"}).learner == make_learner("q-learning")
 
 
 METHODS_OF = [

@@ -1,6 +1,7 @@
 """What the attention cores share: residual blocks around a mixing of steps, and how they run over tasks."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -9,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.products import Compute, plain_dense
+from rl3_jax.policies.products import dense
 
 Heads = Float[Array, "*steps heads d"]
 """What the heads of a layer make of each step: their queries, keys, values or outputs."""
@@ -32,14 +33,14 @@ class Block(nn.Module):
 
     def setup(self):
         """Make the parts."""
-        width, compute = self.spec.width, self.spec.compute
+        width, linear = self.spec.width, partial(dense, compute=self.spec.compute, apart=False)
         self.mix_norm, self.forward_norm = nn.LayerNorm(), nn.LayerNorm()
-        self.queries = plain_dense(width, compute, use_bias=False)
-        self.keys = plain_dense(width, compute, use_bias=False)
-        self.values = plain_dense(width, compute, use_bias=False)
-        self.out = plain_dense(width, compute)
-        self.expand = plain_dense(self.feed_forward, compute)
-        self.contract = plain_dense(width, compute)
+        self.queries = linear(width, use_bias=False)
+        self.keys = linear(width, use_bias=False)
+        self.values = linear(width, use_bias=False)
+        self.out = linear(width)
+        self.expand = linear(self.feed_forward)
+        self.contract = linear(width)
 
     def project(self, inputs: Float[Array, "*steps W"]) -> tuple[Heads, Heads, Heads]:
         """Return queries, keys and values of each head, d = W / heads numbers each."""
@@ -75,14 +76,6 @@ def over_tasks(function: Callable, tasks: Tasks, *arrays: Any) -> Any:
     if tasks == "each" or (tasks == "auto" and jax.default_backend() == "cpu"):
         return jax.lax.map(lambda task: each(*task), arrays)
     return jax.vmap(each)(*arrays)
-
-
-def product(
-    subscripts: str, left: Float[Array, "..."], right: Float[Array, "..."], compute: Compute
-) -> Float[Array, "..."]:
-    """Return an `einsum` of operands of the given type, summed in float32."""
-    dtype = jnp.dtype(compute)
-    return jnp.einsum(subscripts, left.astype(dtype), right.astype(dtype), preferred_element_type=jnp.float32)
 
 
 def heads_problems(heads: int, spec: CoreSpec) -> list[str]:

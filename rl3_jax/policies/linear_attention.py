@@ -10,6 +10,7 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float
 
+from rl3_jax.errors import unknown_choices
 from rl3_jax.policies.base import CoreSpec
 from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, size_problems
 
@@ -48,7 +49,7 @@ class LinearAttention:
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
-        return size_problems(
+        return unknown_choices(self, "policy.core") + size_problems(
             layers=self.layers, heads=self.heads, feed_forward=self.feed_forward, chunk=self.chunk
         )
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rl3_jax.errors import unknown_choices
 from rl3_jax.policies.base import CoreSpec
 from rl3_jax.policies.products import project_steps
 from rl3_jax.policies.recurrence import Scan, average, gated_average
@@ -36,11 +37,9 @@ class MinGru:
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
-        found = []
+        found = unknown_choices(self, "policy.core")
         if self.layers < 1:
             found.append(f"policy.core.layers is {self.layers}; it must be at least 1")
-        if self.scan not in ("auto", "sequential", "associative"):
-            found.append(f"policy.core.scan is {self.scan!r}; choose auto, sequential or associative")
         return found
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:

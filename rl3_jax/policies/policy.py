@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from rl3_jax.errors import unknown_choices
 from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.gru import Gru
@@ -46,7 +47,7 @@ class PolicyConfig:
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
-        found = self.core.problems()
+        found = self.core.problems() + unknown_choices(self, "policy")
         if self.width < 1:
             found.append(f"policy.width is {self.width}; a layer has at least 1 unit")
         if self.input_layers < 1:

@@ -10,9 +10,10 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from rl3_jax.errors import unknown_choices
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, product, size_problems
-from rl3_jax.policies.products import Compute
+from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, size_problems
+from rl3_jax.policies.products import Compute, contract
 
 QUERY_BLOCK = 64
 """Queries of a whole trial that meet their keys at once. At 512 steps on a CPU 64 and 128 are the fastest."""
@@ -53,7 +54,7 @@ class Transformer:
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
-        return size_problems(
+        return unknown_choices(self, "policy.core") + size_problems(
             layers=self.layers,
             heads=self.heads,
             feed_forward=self.feed_forward,
@@ -189,9 +190,9 @@ def _attend(
     """Return what the last Q of S steps read."""
     num_queries, num_keys = queries.shape[1], keys.shape[1]
     steps = jnp.arange(num_keys)
-    scores = product("hqd,hsd->hqs", queries, keys, compute)
+    scores = contract("hqd,hsd->hqs", queries, keys, compute)
     weights = _weights(scores, steps <= steps[num_keys - num_queries :, None], keys.shape[-1])
-    return product("hqs,hsd->hqd", weights, values, compute) / weights.sum(-1, keepdims=True)
+    return contract("hqs,hsd->hqd", weights, values, compute) / weights.sum(-1, keepdims=True)
 
 
 def _weights(scores: Float[Array, "... S"], seen: Array, size: int) -> Float[Array, "... S"]:
@@ -234,9 +235,9 @@ def _read(
 
     Parts are arrays of their own, because a product with a slice of one array would first copy it.
     """
-    scores = jnp.concatenate([product("hd,hsd->hs", query, part, compute) for part in keys[:count]], axis=1)
+    scores = jnp.concatenate([contract("hd,hsd->hs", query, part, compute) for part in keys[:count]], axis=1)
     weights = _weights(scores, jnp.arange(scores.shape[1]) <= position, query.shape[-1])
     shares = jnp.split(weights, count, axis=1)
     reads = zip(shares, values[:count], strict=True)
-    total = sum(product("hs,hsd->hd", share, part, compute) for share, part in reads)
+    total = sum(contract("hs,hsd->hd", share, part, compute) for share, part in reads)
     return total / weights.sum(-1, keepdims=True)

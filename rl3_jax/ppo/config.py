@@ -6,6 +6,8 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rl3_jax.errors import unknown_choices
+
 
 @dataclasses.dataclass(frozen=True)
 class PPOConfig:
@@ -13,7 +15,8 @@ class PPOConfig:
 
     Attributes:
       trials: B, trials collected in an iteration.
-      minibatch_trials: whole trials in a minibatch; divides `trials`.
+      minibatch_trials: whole trials in a minibatch, or as many of their segments as these have; divides
+        `trials`.
       epochs: passes over the batch at the most; the actor may stop earlier.
       discount: γ of the outer RL.
       gae_lambda: λ of generalised advantage estimation.
@@ -36,12 +39,14 @@ class PPOConfig:
       critic_scale: what the critic's output is multiplied by; `remaining-steps` is H − t, which lets
         the critic of an undiscounted return learn at once.
       segment_length: steps of the parts in which the update goes through a trial, which bounds its memory; 0
-        for whole trials. Divides the horizon, and needs a core whose memory does not grow with the trial.
+        for whole trials, as is any length from the horizon on. It divides the horizon, and needs a core
+        whose memory does not grow with the trial.
       segment_carries: what the core remembers where a segment starts. `recomputed`: the update runs through
         the trial's segments in turn, keeps the memories between them and computes the rest again on the
         way back; the gradient is that of the whole trial. `stored`: segments of all trials are shuffled
         into minibatches of their own, each started from the memory that the rollout had there. Its gradient
-        ends where the segment starts, and after the first gradient step that memory is an old policy's.
+        ends where the segment starts, and after the first gradient step that memory is an old policy's:
+        also where the KL is measured.
     """
 
     trials: int = 328
@@ -91,12 +96,13 @@ class PPOConfig:
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
-        found = [
+        found = unknown_choices(self, "ppo")
+        found += [
             f"ppo.{field} is {getattr(self, field)}; it must be at least 1"
             for field in ("trials", "minibatch_trials", "epochs")
             if getattr(self, field) < 1
         ]
-        if not found and self.trials % self.minibatch_trials:
+        if min(self.trials, self.minibatch_trials) >= 1 and self.trials % self.minibatch_trials:
             divisors = [str(n) for n in range(1, self.trials + 1) if self.trials % n == 0]
             found.append(
                 f"ppo.minibatch_trials is {self.minibatch_trials}, which does not divide"

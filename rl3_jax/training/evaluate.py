@@ -11,6 +11,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
 from rl3_jax.tasks import Action, Task
 from rl3_jax.training.streams import Purpose, stream, task_keys
@@ -38,8 +39,14 @@ class Agent(BehaviourBase):
     greedy: bool = struct.field(pytree_node=False, default=False)
 
     def init(self, env: TrialEnv, task: Task) -> Any:
-        """Return the memory before the trial."""
-        del env, task
+        """Return the memory before the trial.
+
+        Raises:
+          ConfigError: if the policy cannot act in trials of this length.
+        """
+        del task
+        if problems := self.policy.trial_problems(env.horizon):
+            raise ConfigError(problems)
         return self.policy.initial_carry()
 
     def act(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.policies import CORES, Categorical, Policy, PolicyConfig, SquashedGaussian, make_core
+from rl3_jax.policies import CORES, Categorical, MinGru, Policy, PolicyConfig, SquashedGaussian, make_core
 from tests.conformance.cores import opinionated, outputs_of, values_of
 
 WIDTH, FEATURES, ACTIONS, STEPS = 16, 6, 3, 12
@@ -97,6 +97,13 @@ def test_input_layers_are_added():
         for n in (1, 2, 3)
     ]
     assert np.diff(counts).tolist() == [2, 2]
+
+
+def test_values_that_are_no_choice_are_reported():
+    wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16")  # pyright: ignore[reportArgumentType]
+    scan, compute = wrong.problems()
+    assert scan.startswith("unknown policy.core.scan 'parallel'; choose from: associative, auto, sequential")
+    assert compute.startswith("unknown policy.compute 'bf16'; choose from: bfloat16, float32")
 
 
 def test_bad_fields_and_names_are_reported():

@@ -130,4 +130,5 @@ def test_the_config_lists_all_that_is_wrong():
     }
     problems = configure(**wrong).problems()
     assert sorted(problem.split()[0] for problem in problems) == sorted(f"ppo.{field}" for field in wrong)
+    assert configure(segment_carries="store").problems()[0].startswith("unknown ppo.segment_carries 'store'")
     assert len(configure(learning_rate=float("nan"), kl_limit=float("nan")).problems()) == 2
