@@ -80,9 +80,12 @@ def sums_reads_and_gradients(function):
     return jax.jit(function)(*setting()), jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(*setting())
 
 
-@pytest.mark.parametrize("change", [{"remat": True}, {"tasks": "each"}, {"tasks": "all"}], ids=str)
+CHANGES = [{"tasks": "all"}, {"tasks": "all", "remat": True}, {"tasks": "each", "remat": True}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_the_gradient_does_not_depend_on_how_it_is_computed(change):
-    ours, plain = dataclasses.replace(CORE, **change), dataclasses.replace(CORE, tasks="all")
+    ours, plain = dataclasses.replace(CORE, **change), dataclasses.replace(CORE, tasks="each")
     assert_near(gradients(ours), gradients(plain))
 
 
@@ -122,15 +125,16 @@ def test_features_are_elu_plus_one_and_smooth():
     assert features(jnp.float32(-1e4)) == 0.0
 
 
-def test_fresh_outputs_are_of_unit_scale_and_depend_on_the_input():
+def test_fresh_outputs_depend_on_the_input():
     spec = CoreSpec(width=64, horizon=40)
     inputs = jnp.tanh(jax.random.normal(jax.random.key(4), (8, 40, 64)))
     core = LinearAttention()
     module, carry = core.module(spec), carries(core, spec, 8)
     params = jax.jit(module.init)(jax.random.key(5), carry, inputs)
     outputs = jax.jit(module.apply)(params, carry, inputs)[1]
-    assert 0.9 < jnp.square(outputs).mean() < 1.1
-    assert outputs.std(axis=0).mean() > 0.7
+    # Each unit differs among tasks at the same step, and among the steps of a task.
+    assert outputs.std(axis=0).mean(0).min() > 0.5
+    assert outputs.std(axis=1).min() > 0.4
 
 
 def test_what_is_wrong_is_said():

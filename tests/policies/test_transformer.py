@@ -102,9 +102,12 @@ def gradients(core, inputs=INPUTS):
     return jax.jit(jax.grad(loss, argnums=(0, 1)))(PARAMS, inputs)
 
 
-@pytest.mark.parametrize("change", [{"remat": True}, {"tasks": "each"}, {"tasks": "all"}], ids=str)
+CHANGES = [{"tasks": "all"}, {"tasks": "all", "remat": True}, {"tasks": "each", "remat": True}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_the_gradient_does_not_depend_on_how_it_is_computed(change):
-    ours, plain = dataclasses.replace(CORE, **change), dataclasses.replace(CORE, tasks="all")
+    ours, plain = dataclasses.replace(CORE, **change), dataclasses.replace(CORE, tasks="each")
     assert_near(gradients(ours), gradients(plain))
 
 
@@ -145,15 +148,16 @@ def test_large_scores_stay_finite():
     assert jnp.isfinite(gradient).all()
 
 
-def test_fresh_outputs_are_of_unit_scale_and_depend_on_the_input():
+def test_fresh_outputs_depend_on_the_input():
     spec = CoreSpec(width=64, horizon=40)
     inputs = jnp.tanh(jax.random.normal(jax.random.key(4), (8, 40, 64)))
     core = Transformer()
     module, carry = core.module(spec), core.initial_carry(spec)
     params = jax.jit(module.init)(jax.random.key(5), carry, inputs)
     outputs = jax.jit(module.apply)(params, carry, inputs)[1]
-    assert 0.9 < jnp.square(outputs).mean() < 1.1
-    assert outputs.std(axis=0).mean() > 0.7
+    # Each unit differs among tasks at the same step, and among the steps of a task.
+    assert outputs.std(axis=0).mean(0).min() > 0.5
+    assert outputs.std(axis=1).min() > 0.4
 
 
 def test_what_is_wrong_is_said():

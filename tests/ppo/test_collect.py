@@ -10,7 +10,20 @@ from rl3_jax import ppo
 from rl3_jax.policies import CORES
 from rl3_jax.trial import METHODS
 from tests.conformance.cores import outputs_of
-from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, TRIALS, collected, make_env
+from tests.conformance.trees import assert_finite, differs
+from tests.ppo.setting import (
+    BOX,
+    CONFIG,
+    FAMILIES,
+    HORIZON,
+    TRIALS,
+    collected,
+    make_env,
+    make_policy,
+    make_state,
+    rates,
+    update,
+)
 from tests.reference import outer
 
 LAYOUT = make_env().layout
@@ -36,6 +49,26 @@ def test_training_and_rollout_log_probabilities_agree(core, method, family):
     assert jnp.abs(ours - seen.distributions).max() <= policy.config.core.log_prob_tolerance
     # They would not agree by chance: the policy has opinions, and they depend on what it sees.
     assert seen.distributions.std(axis=(0, 1)).min() > 0.01
+
+
+@pytest.mark.parametrize("core", ["gru", "transformer"])
+def test_bfloat16_goes_through_an_iteration(core):
+    """Acting and training agree as far as it allows; what is learnt and kept stays float32."""
+    policy = make_policy(core, compute="bfloat16")
+    state = make_state(policy)
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    batch, _ = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(CONFIG, make_env(), policy, state.params, keys)
+    learnt, metrics = update(CONFIG, policy, state, batch, rates(0.01), jax.random.key(3))
+    assert metrics["max_abs_log_ratio"] <= policy.log_prob_tolerance
+    assert_finite((batch, learnt, metrics))
+    assert all(differs(learnt.params[name], state.params[name]) for name in ("actor", "critic"))
+    kept = [
+        leaf.dtype for leaf in jax.tree.leaves((batch, learnt)) if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+    assert set(kept) == {jnp.dtype("float32")}
+    # Float32 sees the same with other probabilities: bfloat16 was in use.
+    exact = training_distributions(make_policy(core), state.params, batch.trajectory.observations)
+    assert jnp.abs(exact - batch.trajectory.distributions).max() > 1e-4
 
 
 def test_a_wrong_memory_would_be_noticed():

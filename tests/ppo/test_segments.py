@@ -76,23 +76,35 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
         assert abs(losses(config, policy, state.params, forgetful) - found) > 1e-3
 
 
-def test_the_gradient_ends_at_the_start_of_a_stored_segment():
-    """What is paid in the second half then tells nothing of what was remembered in the first."""
-    _, policy, state, _ = prepare("gru", True)
-    config = configure(
-        segment_length=LENGTH, segment_carries="stored", normalise_advantages=False, discount=0.0
+@pytest.mark.parametrize("core", [name for name, _ in SETTINGS[:-1] if name != "markov"])
+def test_the_gradient_ends_at_the_start_of_a_stored_segment(core):
+    """It is that of backpropagation cut by hand at the middle of each trial, and not that of whole trials."""
+    config, policy, state, _ = prepare(
+        core, False, segment_length=LENGTH, segment_carries="stored", normalise_advantages=False
     )
-    cut = collect(config, policy, state.params)
-    second = jnp.arange(TRIALS * 2) % 2 == 1
-    only = cut.replace(advantages=jnp.where(second[:, None], cut.advantages, 0.0))
+    params, batch = state.params["actor"], collect(config, policy, state.params)
+    bonus = jnp.float32(0.1)
+    found = jax.jit(jax.grad(lambda params: ppo.actor_loss(config, policy, params, batch, bonus)[0]))(params)
+    truncated, full = (
+        jax.jit(jax.grad(partial(loss_of_halves, policy, batch, bonus, between)))(params)
+        for between in (jax.lax.stop_gradient, lambda carries: carries)
+    )
+    assert_close(found, truncated, rtol=1e-4, atol=1e-6)
+    pairs = zip(jax.tree.leaves(truncated["core"]), jax.tree.leaves(full["core"]), strict=True)
+    assert max(jnp.abs(x - y).max() for x, y in pairs) > 1e-3
 
-    def by_observations(observations):
-        batch = only.replace(trajectory=only.trajectory.replace(observations=observations))
-        return ppo.actor_loss(config, policy, state.params["actor"], batch, jnp.float32(0.0))[0]
 
-    gradient = jax.grad(by_observations)(only.trajectory.observations)
-    assert (gradient[~second] == 0).all()
-    assert jnp.abs(gradient[second]).max() > 1e-4
+def loss_of_halves(policy, batch, bonus, between, actor_params):
+    """The actor's loss of trials in two halves, with `between` applied to the memories handed on."""
+    seen = jax.tree.map(lambda x: x.reshape(TRIALS, HORIZON, *x.shape[2:]), batch.trajectory)
+    observations = seen.observations
+    carries, first = policy.outputs(actor_params, policy.initial_carries(TRIALS), observations[:, :LENGTH])
+    _, second = policy.outputs(actor_params, between(carries), observations[:, LENGTH:])
+    distributions = policy.distribution.parameters(jnp.concatenate([first, second], axis=1))
+    log_ratio = policy.distribution.log_ratio(distributions, seen.distributions, seen.actions)
+    # Nothing is clipped: the parameters are still those of the rollout.
+    gain = (jnp.exp(log_ratio) * batch.advantages.reshape(TRIALS, HORIZON)).mean()
+    return -gain - bonus * policy.distribution.entropy(distributions).mean()
 
 
 @pytest.mark.parametrize("core", ["markov", "gru"])

@@ -1,11 +1,14 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, Transformer
 from rl3_jax.training import METRICS, init, train_chunk
 from tests.conformance.trees import assert_close, assert_finite, at, differs
-from tests.training.setting import CONFIG, run
+from tests.training.setting import CONFIG, configure, run
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +56,23 @@ def test_the_old_state_is_given_away():
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.learnt.params))
 
 
-def test_seeds_as_an_axis_equal_separate_runs():
+SMALL_CORES = [
+    Markov(),
+    Gru(),
+    MinGru(),
+    Transformer(layers=1, heads=2, feed_forward=8, cache_parts=2),
+    LinearAttention(layers=1, heads=2, feed_forward=8, chunk=5),
+]
+
+
+@pytest.mark.parametrize("core", SMALL_CORES, ids=lambda core: core.core)
+def test_seeds_as_an_axis_equal_separate_runs(core):
+    config = configure(policy=dataclasses.replace(CONFIG.policy, core=core))
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
-    states = jax.vmap(lambda key: init(CONFIG, key))(keys)
-    states, metrics = jax.vmap(lambda state: train_chunk(CONFIG, state, 2))(states)
+    states = jax.vmap(lambda key: init(config, key))(keys)
+    states, metrics = jax.vmap(lambda state: train_chunk(config, state, 2))(states)
     for seed in range(2):
-        alone, rows = run([2], seed=seed)
+        alone, rows = run([2], config, seed=seed)
         assert_close(at(states.learnt.params, seed), alone.learnt.params, rtol=1e-4, atol=1e-4)
         for name in METRICS:
             np.testing.assert_allclose(
