@@ -21,6 +21,7 @@ PLANNED_SIZES = {
     "carries": "what all cores remember",
     "activations": "activations of a minibatch",
     "program": "all that training holds",
+    "evaluation": "memories of an evaluation",
     "available": "available",
 }
 """Sizes of a plan, in words."""
