@@ -4,7 +4,9 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
+import jax
 import jaxtyping
 import pytest
 from hypothesis import settings
@@ -23,3 +25,15 @@ pytest.register_assert_rewrite("tests.conformance")
 
 settings.register_profile("rl3", deadline=None, derandomize=True, print_blob=False)
 settings.load_profile("rl3")
+
+MAPS = Path("/proc/self/maps")
+MANY_MAPS = 20_000
+"""Each compiled program takes several mappings of memory, of which Linux allows a process 65 530."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_programs():
+    """Drop compiled programs after a module if there are many: with too many a process crashes."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY_MAPS:
+        jax.clear_caches()

@@ -32,11 +32,11 @@ def print_lists() -> None:
     families = _table("Task families", "family", "variations", "description")
     for name, family in FAMILIES.items():
         families.add_row(name, ", ".join(family.variations), _first_sentence(family))
-    presets = _table("Presets: rl3 train PRESET", "preset", "family", "H", "trials", "iterations", "policy")
+    presets = _table("Presets: rl3 train PRESET", "preset", "H", "trials", "iterations", "policy")
     for name, config in PRESETS.items():
         policy = f"{config.policy.core.core} {config.policy.width}"
         numbers = (str(config.horizon), str(config.ppo.trials), str(config.iterations))
-        presets.add_row(name, config.task.family, *numbers, policy)
+        presets.add_row(name, *numbers, policy)
     methods = _table("Methods: --method", "method", "sees of object-level RL", "which plans on")
     for name, features in METHODS.items():
         shown = [part for part in ("advantages", "value", "counts") if getattr(features, part)]

@@ -163,6 +163,6 @@ def test_gates_start_with_memories_of_all_lengths():
 def test_names_what_is_wrong():
     assert MinGru().problems() == []
     assert MinGru(layers=0, scan="tree").problems() == [  # pyright: ignore[reportArgumentType]
+        "unknown policy.core.scan 'tree'; choose from: associative, auto, sequential",
         "policy.core.layers is 0; it must be at least 1",
-        "policy.core.scan is 'tree'; choose auto, sequential or associative",
     ]

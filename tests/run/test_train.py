@@ -79,7 +79,7 @@ def test_training_without_a_folder_leaves_none():
 
 
 def test_training_without_a_folder_keeps_it_when_stopped(tmp_path, monkeypatch):
-    def stop(folder, record, *, visible):
+    def stop(folder, record, **options):
         raise Interrupted(2, f"saved in {folder.path}")
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

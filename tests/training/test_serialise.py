@@ -21,7 +21,8 @@ def test_classes_go_by_name():
     data = to_dict(PRESETS["mdp-h100"])
     assert data["task"] == {"family": "mdp", "variation": "default", "states": 10, "actions": 5, "steps": 10}
     assert data["learner"]["learner"] == "model-based"
-    assert data["policy"]["core"] == {"core": "gru"}
+    assert data["policy"]["core"]["core"] == "transformer"
+    assert data["policy"]["core"]["layers"] == 2
 
 
 def test_missing_fields_have_their_defaults_and_integers_serve_as_floats():
