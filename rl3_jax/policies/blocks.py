@@ -78,6 +78,11 @@ def over_tasks(function: Callable, tasks: Tasks, *arrays: Any) -> Any:
     return jax.vmap(each)(*arrays)
 
 
+def layer_method(method: Callable, remat: bool) -> Callable:
+    """Return a method (module, index, …) for one layer; with `remat` its gradient computes it again."""
+    return nn.remat(method, static_argnums=(1,)) if remat else method
+
+
 def heads_problems(heads: int, spec: CoreSpec) -> list[str]:
     """Return a message if heads do not divide the width."""
     if heads >= 1 and spec.width % heads:

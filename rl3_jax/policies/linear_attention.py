@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from rl3_jax.errors import unknown_choices
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, size_problems
+from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks, size_problems
 
 EPSILON = 1e-6
 """Added to the sum of weights, as in the paper's code: queries and keys may all be far below 0."""
@@ -97,9 +97,7 @@ class LinearAttentionModule(nn.Module):
         self, carry: tuple[Past, ...], inputs: Float[Array, "B T W"]
     ) -> tuple[tuple[Past, ...], Float[Array, "B T W"]]:
         """Return the sums after a part of B trials, and the outputs at each of its T steps."""
-        layer = LinearAttentionModule._layer
-        if self.config.remat:
-            layer = nn.remat(layer, static_argnums=(1,))
+        layer = layer_method(LinearAttentionModule._layer, self.config.remat)
         hidden, after = inputs, []
         for index, past in enumerate(carry):
             past, hidden = layer(self, index, past, hidden)

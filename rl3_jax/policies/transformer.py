@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.errors import unknown_choices
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, over_tasks, size_problems
+from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks, size_problems
 from rl3_jax.policies.products import Compute, contract
 
 QUERY_BLOCK = 64
@@ -119,11 +119,7 @@ class TransformerModule(nn.Module):
         num_steps = inputs.shape[1]
         assert num_steps <= self.spec.horizon, "no trial is longer than the horizon"
         hidden = inputs + self.positions[:num_steps]
-        layer = (
-            nn.remat(TransformerModule._layer, static_argnums=(1,))
-            if self.config.remat
-            else TransformerModule._layer
-        )
+        layer = layer_method(TransformerModule._layer, self.config.remat)
         keys, values = [], []
         for index in range(self.config.layers):
             hidden, new_keys, new_values = layer(self, index, hidden)
