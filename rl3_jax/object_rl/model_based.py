@@ -17,7 +17,7 @@ from rl3_jax.object_rl import (
 )
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
-from rl3_jax.object_rl.planner import SweepRule, value_iteration
+from rl3_jax.object_rl.planner import SweepRule, back_up, value_iteration, value_to_back_up
 from rl3_jax.object_rl.standard_errors import Formulas
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
@@ -43,6 +43,19 @@ class ModelBasedState:
 
 
 @struct.dataclass
+class AwaitedState:
+    """The model, and values that await the last sweep: it is made for a state once that is looked at.
+
+    Attributes:
+      model: the tabular model.
+      value: [S] γ V after all sweeps but the last.
+    """
+
+    model: TabularModel
+    value: Float[Array, " S"]
+
+
+@struct.dataclass
 class SuccessorListState:
     """The model as lists of successors, and the values planned on it.
 
@@ -57,7 +70,7 @@ class SuccessorListState:
     errors: RowValues | None = None
 
 
-State = ModelBasedState | SuccessorListState | BanditModel
+State = ModelBasedState | AwaitedState | SuccessorListState | BanditModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +131,8 @@ class ModelBased:
         if spec.one_shot:
             return bandit_model.init(spec)
         planner = self.planner_of(spec)
+        if planner == "dense" and self._last_sweep_waits(spec):
+            return AwaitedState(tabular_model.init(spec), jnp.zeros(spec.num_states))
         if planner == "dense":
             q = jnp.zeros((spec.num_states, spec.num_actions))
             return ModelBasedState(tabular_model.init(spec), q, q if spec.standard_errors else None)
@@ -135,28 +150,37 @@ class ModelBased:
         """Count the transition, then plan."""
         if isinstance(state, BanditModel):
             return bandit_model.update(state, transition)
-        if isinstance(state, ModelBasedState):
+        if isinstance(state, ModelBasedState | AwaitedState):
             return self._update_tables(spec, state, transition)
         return self._update_lists(spec, state, transition)
 
     def _rule(self, spec: TableSpec) -> SweepRule:
         return SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
 
+    def _starts_warm(self, spec: TableSpec) -> bool:
+        """Whether planning starts from the last values, instead of from zero."""
+        return spec.episode_length >= self.warm_start_length
+
+    def _last_sweep_waits(self, spec: TableSpec) -> bool:
+        """Whether the last sweep can wait until a state is looked at: nothing else needs the whole of it."""
+        return self.tolerance == 0.0 and not self._starts_warm(spec) and not spec.standard_errors
+
     def _start(self, spec: TableSpec, values: V) -> V:
         """Return the values from which planning starts."""
-        warm = spec.episode_length >= self.warm_start_length
-        return values if warm else jax.tree.map(jnp.zeros_like, values)
+        return values if self._starts_warm(spec) else jax.tree.map(jnp.zeros_like, values)
 
     def _update_tables(
-        self, spec: TableSpec, state: ModelBasedState, transition: Transition
-    ) -> ModelBasedState:
+        self, spec: TableSpec, state: ModelBasedState | AwaitedState, transition: Transition
+    ) -> ModelBasedState | AwaitedState:
         """Count the transition, then plan on whole tables."""
         model = tabular_model.update(spec, state.model, transition, self.smoothing)
-        rule, start = self._rule(spec), self._start(spec, state.q)
+        rule, tables = self._rule(spec), (model.transition, model.reward, model.absorbing)
+        if isinstance(state, AwaitedState):
+            return AwaitedState(model, value_to_back_up(rule.max_sweeps, self.discount, *tables))
+        start = self._start(spec, state.q)
         if spec.standard_errors:
             formulas = Formulas(self.discount, self.smoothing)
             return ModelBasedState(model, *error_planner.plan_tables(rule, formulas, model, start))
-        tables = model.transition, model.reward, model.absorbing
         return ModelBasedState(model, value_iteration(rule, self.discount, *tables, start))
 
     def _update_lists(
@@ -179,6 +203,9 @@ class ModelBased:
         del spec
         if isinstance(state, BanditModel):
             return bandit_model.values(state, self.smoothing)
+        if isinstance(state, AwaitedState):
+            q = back_up(state.model.transition[s], state.model.reward[s], state.value)
+            return ActionValues(q, state.model.counts[s].sum(-1))
         if isinstance(state, ModelBasedState):
             errors = None if state.errors is None else state.errors[s]
             return ActionValues(state.q[s], state.model.counts[s].sum(-1), errors)

@@ -11,6 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 _UNROLLED = 4  # fixed sweeps up to so many are written out
+_FEW_BACKUPS = 3
+"""Up to so many backups are products of tables as they are; more pay for moving the tasks to the last axis.
+
+On a CPU, at S=10, A=5 and 128 tasks, that takes 0.25 µs a task, and then a backup 0.03 instead of 0.10.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +72,6 @@ def value_iteration(
 ) -> Float[Array, "S A"]:
     """Return Q after sweeps of Q(s,a) ← R(s,a) + γ Σ_s' T(s'|s,a) V(s'), V = max_a Q, from `q`.
 
-    Written for one task. Under `vmap` the tasks become the last axis, so that each multiply-add runs
-    over contiguous tasks: 2.5 times faster on a CPU than a batched matrix product at S=10, 128 tasks.
-
     Args:
       rule: when to stop; each task stops on its own.
       discount: planning discount γ.
@@ -78,26 +80,67 @@ def value_iteration(
       absorbing: states whose value is 0.
       q: values from which to start.
     """
-    return _plan(rule, discount)(transition, reward, absorbing, q)
+    return _tasks_last(partial(_sweeps, rule, discount))(transition, reward, absorbing, q)
 
 
-def _plan(rule: SweepRule, discount: float):
-    """Return the planner for one task together with its rule for many."""
+def value_to_back_up(
+    num_sweeps: int,
+    discount: float,
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "S A"],
+    absorbing: Bool[Array, " S"],
+) -> Float[Array, " S"]:
+    """Return γ V after all but the last of a fixed number of sweeps from zero; 0 for absorbing states.
+
+    The last sweep, Q(s,a) ← R(s,a) + Σ_s' T(s'|s,a) γ V(s'), can then be made by `back_up` for the states
+    alone that are looked at. Nor is the first one made: from zero it yields R.
+
+    Args:
+      num_sweeps: how many sweeps, the last included.
+      discount: planning discount γ.
+      transition: T(s'|s,a).
+      reward: expected reward of each pair.
+      absorbing: states whose value is 0.
+    """
+    live, num_backups = discount * (1.0 - absorbing), num_sweeps - 2
+    if num_backups < 0:
+        return jnp.zeros_like(live)
+    if num_backups > _FEW_BACKUPS:
+        return _tasks_last(partial(_value_sweeps, num_backups, discount))(transition, reward, absorbing)
+    value = live * reward.max(axis=-1)
+    for _ in range(num_backups):
+        value = live * back_up(transition, reward, value).max(axis=-1)
+    return value
+
+
+def back_up(
+    transition: Float[Array, "*pairs S"], reward: Float[Array, " *pairs"], value: Float[Array, " S"]
+) -> Float[Array, " *pairs"]:
+    """Return R(s,a) + Σ_s' T(s'|s,a) V(s') of pairs."""
+    # A GPU would else multiply in TF32, with three decimal digits.
+    return reward + jnp.matmul(transition, value, precision=jax.lax.Precision.HIGHEST)
+
+
+def _tasks_last(kernel: Callable[..., Array]) -> Callable[..., Array]:
+    """Return for one task what a kernel does for B at once, whose arrays have the tasks as last axis.
+
+    Under `vmap` the tasks become that axis, so that each multiply-add runs over contiguous tasks: 2.5 times
+    faster on a CPU than a batched matrix product at S=10, 128 tasks.
+    """
 
     @jax.custom_batching.custom_vmap
-    def plan(transition, reward, absorbing, q):
-        tasks_last = jax.tree.map(partial(jnp.expand_dims, axis=-1), (transition, reward, absorbing, q))
-        return _sweeps(rule, discount, *tasks_last)[..., 0]
+    def one(*arrays):
+        return kernel(*(x[..., None] for x in arrays))[..., 0]
 
-    @plan.def_vmap
-    def plan_many(axis_size, in_batched, *arrays):
+    @one.def_vmap
+    def many(axis_size, in_batched, *arrays):
         tasks_last = [
             jnp.moveaxis(x, 0, -1) if batched else jnp.broadcast_to(x[..., None], (*x.shape, axis_size))
             for x, batched in zip(arrays, in_batched, strict=True)
         ]
-        return jnp.moveaxis(_sweeps(rule, discount, *tasks_last), -1, 0), True
+        return jnp.moveaxis(kernel(*tasks_last), -1, 0), True
 
-    return plan
+    return one
 
 
 def _sweeps(
@@ -110,32 +153,65 @@ def _sweeps(
 ) -> Float[Array, "S A B"]:
     """Sweep B tasks at once, each until it has converged."""
     live = discount * (1.0 - absorbing)
-
-    def discounted_value(q):
-        # Pairwise maxima, since a reduction here would be fused into each multiply-add that reads it.
-        return live * functools.reduce(jnp.maximum, jnp.moveaxis(q, 1, 0))
-
-    def backup(value):
-        # One slice [S, A, B] per successor, so that a backup is S fused multiply-adds.
-        products = (transition[:, :, s] * value[s] for s in range(value.shape[0]))
-        return functools.reduce(jnp.add, products, reward)
-
+    value = _discounted_value(live, q)
     if rule.tolerance == 0.0:
-        value = discounted_value(q)
-        value = jax.lax.fori_loop(0, rule.max_sweeps - 1, lambda _, v: discounted_value(backup(v)), value)
-        return backup(value)
+        return _back_up_all(
+            transition, reward, _backups(rule.max_sweeps - 1, live, transition, reward, value)
+        )
 
     def sweep(carry):
         k, q, value, active = carry
-        new_q = backup(value)
+        new_q = _back_up_all(transition, reward, value)
         change = jnp.abs(new_q - q).reshape(-1, q.shape[-1]).max(axis=0)
         active = active & (change >= rule.tolerance)
         # A task that is done keeps the value that its last sweep started from, and so repeats that sweep.
-        return k + 1, new_q, jnp.where(active, discounted_value(new_q), value), active
+        return k + 1, new_q, jnp.where(active, _discounted_value(live, new_q), value), active
 
     def unfinished(carry):
         k, _, _, active = carry
         return (k < rule.max_sweeps) & active.any()
 
     active = jnp.ones(q.shape[-1], bool)
-    return jax.lax.while_loop(unfinished, sweep, (0, q, discounted_value(q), active))[1]
+    return jax.lax.while_loop(unfinished, sweep, (0, q, value, active))[1]
+
+
+def _value_sweeps(
+    num_backups: int,
+    discount: float,
+    transition: Float[Array, "S A S B"],
+    reward: Float[Array, "S A B"],
+    absorbing: Bool[Array, "S B"],
+) -> Float[Array, "S B"]:
+    """Return γ V of B tasks after some backups from γ max_a R."""
+    live = discount * (1.0 - absorbing)
+    return _backups(num_backups, live, transition, reward, _discounted_value(live, reward))
+
+
+def _backups(
+    number: int,
+    live: Float[Array, "S B"],
+    transition: Float[Array, "S A S B"],
+    reward: Float[Array, "S A B"],
+    value: Float[Array, "S B"],
+) -> Float[Array, "S B"]:
+    """Return γ V of B tasks after some backups; `live` is γ, and 0 for absorbing states."""
+
+    def backup(_, value):
+        return _discounted_value(live, _back_up_all(transition, reward, value))
+
+    return jax.lax.fori_loop(0, number, backup, value)
+
+
+def _back_up_all(
+    transition: Float[Array, "S A S B"], reward: Float[Array, "S A B"], value: Float[Array, "S B"]
+) -> Float[Array, "S A B"]:
+    """Return what `back_up` does, for B tasks."""
+    # One slice [S, A, B] per successor, so that a backup is S fused multiply-adds.
+    products = (transition[:, :, s] * value[s] for s in range(value.shape[0]))
+    return functools.reduce(jnp.add, products, reward)
+
+
+def _discounted_value(live: Float[Array, "S B"], q: Float[Array, "S A B"]) -> Float[Array, "S B"]:
+    """Return γ max_a Q of B tasks."""
+    # Pairwise maxima, since a reduction here would be fused into each multiply-add that reads it.
+    return live * functools.reduce(jnp.maximum, jnp.moveaxis(q, 1, 0))

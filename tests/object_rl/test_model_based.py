@@ -16,6 +16,7 @@ CASES = {
     "fixed sweeps": (ModelBased(tolerance=0.0), 10),
     "more smoothing": (ModelBased(tolerance=0.0, smoothing=0.7, discount=0.8), 5),
     "expected reward": (ModelBased(tolerance=0.0, max_sweeps=1), 10),
+    "three sweeps": (ModelBased(tolerance=0.0, max_sweeps=3), 10),
     "tight stop rule": (ModelBased(tolerance=1e-3, discount=0.6, max_sweeps=40), 20),
     "from the last values": (ModelBased(tolerance=0.0, max_sweeps=2), 100),
     "stop rule, from the last values": (ModelBased(tolerance=0.1, max_sweeps=5), 120),
@@ -100,9 +101,11 @@ def test_each_task_of_a_batch_stops_on_its_own():
         np.testing.assert_array_equal(nested.counts[index], alone.counts)
 
 
-def test_fixed_sweeps_of_a_batch_equal_single_tasks():
+@pytest.mark.parametrize("max_sweeps", [3, 10], ids=["tables as they are", "tasks last"])
+def test_fixed_sweeps_of_a_batch_equal_single_tasks(max_sweeps):
     stream = random_stream(jax.random.key(1), (2, 3, 20))
-    run = partial(learn, ModelBased(tolerance=0.0), TableSpec(STATES, ACTIONS, 10))
+    learner = ModelBased(tolerance=0.0, max_sweeps=max_sweeps)
+    run = partial(learn, learner, TableSpec(STATES, ACTIONS, 10))
     nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
     single = jax.jit(run)
     for index in np.ndindex(2, 3):
