@@ -2,7 +2,8 @@
 
 The file is executed as it stands, apart from its width, 128 throughout, which becomes the setting's. Its
 network has one more hidden layer in each head than the other contestants'. Packages that its other
-environments need are not asked for, and where distrax is missing, its one distribution is stood in for.
+environments need are not asked for. Where distrax is missing, its one distribution is stood in for, and where
+chex is, the names of two types, which is all that is used of it.
 """
 
 import importlib.metadata
@@ -126,6 +127,9 @@ def load(checkout: Path, setting: Setting) -> types.ModuleType:
     if importlib.util.find_spec("distrax") is None:
         sys.modules["distrax"] = types.ModuleType("distrax")
         sys.modules["distrax"].__dict__["Categorical"] = Categorical
+    if importlib.util.find_spec("chex") is None:
+        sys.modules["chex"] = types.ModuleType("chex")
+        sys.modules["chex"].__dict__.update(Array=jax.Array, PRNGKey=jax.Array)
     sys.path.insert(0, str(folder))
     module = types.ModuleType("ppo_rnn")
     source = (folder / "ppo_rnn.py").read_text().replace("128", str(setting.width))
