@@ -22,14 +22,14 @@ class DynaQState:
     Attributes:
       table: action values and counts.
       model: experience; row s of a model as lists is state s.
-      pairs: [P] pairs tried, s · A + a, in order of first trying.
+      pairs: [max_pairs] pairs tried, s · A + a, in order of first trying.
       num_pairs: [] how many there are.
       steps: [] transitions seen.
     """
 
     table: QLearningState
     model: TabularModel | SuccessorModel
-    pairs: Int[Array, " P"]
+    pairs: Int[Array, " max_pairs"]
     num_pairs: Int[Array, ""]
     steps: Int[Array, ""]
 

@@ -18,24 +18,24 @@ Action = Int[Array, "*steps"] | Float[Array, "*steps n"]
 class Distribution(Protocol):
     """What the actor's outputs mean, a frozen dataclass.
 
-    N is the number of outputs and P that of the parameters, the form in which a trajectory keeps a
+    O is the number of outputs and P that of the parameters, the form in which a trajectory keeps a
     distribution. Sampling starts from the outputs, all that compares distributions from parameters.
     """
 
     @property
     def num_outputs(self) -> int:
-        """N, the size of the actor's head. Outputs of zero mean a nearly uniform distribution."""
+        """O, the size of the actor's head. Outputs of zero mean a nearly uniform distribution."""
         ...
 
-    def parameters(self, outputs: Float[Array, "*steps N"]) -> Float[Array, "*steps P"]:
+    def parameters(self, outputs: Float[Array, "*steps O"]) -> Float[Array, "*steps P"]:
         """Return the parameters that the network's outputs stand for."""
         ...
 
-    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " N"]) -> Action:
+    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " O"]) -> Action:
         """Draw an action. The key is consumed."""
         ...
 
-    def mode(self, outputs: Float[Array, " N"]) -> Action:
+    def mode(self, outputs: Float[Array, " O"]) -> Action:
         """Return the action of a greedy policy."""
         ...
 

@@ -48,18 +48,18 @@ class SquashedGaussian:
         """A mean and a log standard deviation each dimension."""
         return 2 * len(self.low)
 
-    def parameters(self, outputs: Float[Array, "*steps N"]) -> Float[Array, "*steps N"]:
+    def parameters(self, outputs: Float[Array, "*steps O"]) -> Float[Array, "*steps O"]:
         """Return (μ, log σ), with log σ held smoothly between its bounds."""
         mean, free = jnp.split(outputs, 2, axis=-1)
         log_std = math.log(STD_MIN) + _LOG_RANGE * jax.nn.sigmoid(free + _OFFSET)
         return jnp.concatenate([mean, log_std], axis=-1)
 
-    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " N"]) -> Float[Array, " n"]:
+    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " O"]) -> Float[Array, " n"]:
         """Draw u. The key is consumed."""
         mean, log_std = jnp.split(self.parameters(outputs), 2, axis=-1)
         return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
 
-    def mode(self, outputs: Float[Array, " N"]) -> Float[Array, " n"]:
+    def mode(self, outputs: Float[Array, " O"]) -> Float[Array, " n"]:
         """Return u = μ, the median of u and, squashed, of the action."""
         return jnp.split(outputs, 2, axis=-1)[0]
 
@@ -69,7 +69,7 @@ class SquashedGaussian:
         return jnp.clip((low + high) / 2 + self._half_width * jnp.tanh(action), low, high)
 
     def log_prob(
-        self, parameters: Float[Array, "*steps N"], action: Float[Array, "*steps n"]
+        self, parameters: Float[Array, "*steps O"], action: Float[Array, "*steps n"]
     ) -> Float[Array, "*steps"]:
         """Return log π(a) of a = c + w tanh(u): Σ log Normal(u; μ, σ²) − log da/du over dimensions."""
         mean, log_std = jnp.split(parameters, 2, axis=-1)
@@ -78,8 +78,8 @@ class SquashedGaussian:
 
     def log_ratio(
         self,
-        parameters: Float[Array, "*steps N"],
-        other: Float[Array, "*steps N"],
+        parameters: Float[Array, "*steps O"],
+        other: Float[Array, "*steps O"],
         action: Float[Array, "*steps n"],
     ) -> Float[Array, "*steps"]:
         """Return log π(a) − log π'(a), with π' the other policy; there is no Jacobian in it."""
@@ -87,7 +87,7 @@ class SquashedGaussian:
         z, z_2 = (action - mean) * jnp.exp(-log_std), (action - mean_2) * jnp.exp(-log_std_2)
         return (0.5 * (z_2 - z) * (z_2 + z) + log_std_2 - log_std).sum(-1)
 
-    def entropy(self, parameters: Float[Array, "*steps N"]) -> Float[Array, "*steps"]:
+    def entropy(self, parameters: Float[Array, "*steps O"]) -> Float[Array, "*steps"]:
         """Return the differential entropy of a, nats: Σ ½ log(2πe) + log σ + E log da/du over dimensions.
 
         The expectation is Σ_k w_k log da/du at u = μ + σ z_k, by Gauss–Hermite quadrature. It is what keeps
@@ -99,7 +99,7 @@ class SquashedGaussian:
         return (0.5 * (_LOG_2_PI + 1.0) + log_std + slope).sum(-1)
 
     def kl(
-        self, parameters: Float[Array, "*steps N"], other: Float[Array, "*steps N"]
+        self, parameters: Float[Array, "*steps O"], other: Float[Array, "*steps O"]
     ) -> Float[Array, "*steps"]:
         """Return KL(π‖π') = Σ log(σ'/σ) + (σ² + (μ − μ')²)/(2σ'²) − ½, nats, with π' the other policy.
 

@@ -82,14 +82,14 @@ class Network(nn.Module):
 
     def __call__(
         self, carries: Any, observations: Float[Array, "B T D"]
-    ) -> tuple[Any, Float[Array, "B T N"], Float[Array, "B T W"]]:
+    ) -> tuple[Any, Float[Array, "B T O"], Float[Array, "B T W"]]:
         """Return the memories after part of B trials; its outputs at each step; what they are read from."""
         carries, features = self.core(carries, self._encode(observations))
         return carries, self.head(features), features
 
     def step(
         self, carry: Any, observation: Float[Array, " D"]
-    ) -> tuple[Any, Float[Array, " N"], Float[Array, " W"]]:
+    ) -> tuple[Any, Float[Array, " O"], Float[Array, " W"]]:
         """Return the memory of one trial after one more step, its outputs, and what they are read from."""
         carry, features = self.core.step(carry, self._encode(observation))
         return carry, self.head(features), features
@@ -118,7 +118,7 @@ class Policy:
     Attributes:
       config: what the networks look like.
       observation_size: D.
-      distribution: what the actor's N outputs mean.
+      distribution: what the actor's O outputs mean.
       horizon: H, the longest trial, steps.
     """
 
@@ -177,7 +177,7 @@ class Policy:
 
     def outputs(
         self, actor_params: PyTree, carries: Any, observations: Float[Array, "B T D"]
-    ) -> tuple[Any, Float[Array, "B T N"]]:
+    ) -> tuple[Any, Float[Array, "B T O"]]:
         """Return the actor's memories after a part of B trials, and its outputs at each step."""
         carries, outputs, _ = cast(Any, self.actor.apply({"params": actor_params}, carries, observations))
         return carries, outputs
@@ -191,7 +191,7 @@ class Policy:
 
     def outputs_and_values(
         self, params: Params, carries: Any, observations: Float[Array, "B T D"]
-    ) -> tuple[Any, tuple[Float[Array, "B T N"], Float[Array, "B T"]]]:
+    ) -> tuple[Any, tuple[Float[Array, "B T O"], Float[Array, "B T"]]]:
         """Return what `outputs` does, with the values that the critic reads from the shared trunk."""
         found = self.actor.apply({"params": params["actor"]}, carries, observations)
         carries, outputs, features = cast(Any, found)
@@ -199,7 +199,7 @@ class Policy:
 
     def step(
         self, actor_params: PyTree, carry: Any, observation: Float[Array, " D"]
-    ) -> tuple[Any, Float[Array, " N"]]:
+    ) -> tuple[Any, Float[Array, " O"]]:
         """Return the actor's memory after one more step, and its outputs."""
         found = self.actor.apply({"params": actor_params}, carry, observation, method=Network.step)
         carry, outputs, _ = cast(Any, found)
@@ -207,7 +207,7 @@ class Policy:
 
     def step_with_value(
         self, params: Params, carry: Any, observation: Float[Array, " D"]
-    ) -> tuple[Any, Float[Array, " N"], Float[Array, ""]]:
+    ) -> tuple[Any, Float[Array, " O"], Float[Array, ""]]:
         """Return what `step` does, with the value that the critic reads from the shared trunk."""
         found = self.actor.apply({"params": params["actor"]}, carry, observation, method=Network.step)
         carry, outputs, features = cast(Any, found)
@@ -238,7 +238,7 @@ class Policy:
         carry, outputs = self.step(actor_params, carry, observation)
         return carry, self.choose(outputs, key, greedy)
 
-    def choose(self, outputs: Float[Array, " N"], key: PRNGKeyArray, greedy: bool = False) -> Action:
+    def choose(self, outputs: Float[Array, " O"], key: PRNGKeyArray, greedy: bool = False) -> Action:
         """Return an action for the environment, given the actor's outputs: a sample, or the mode if greedy.
 
         The key is consumed.

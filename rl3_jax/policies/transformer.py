@@ -20,7 +20,7 @@ QUERY_BLOCK = 64
 POSITION_SCALE = 0.02
 """Standard deviation of fresh positions, small beside the inputs: what is seen counts first."""
 
-Parts = tuple[Float[Array, "*B heads P d"], ...]
+Parts = tuple[Float[Array, "*B heads slots d"], ...]
 """The keys or values of one layer, in as many arrays as the cache has parts."""
 
 
@@ -77,7 +77,7 @@ class Transformer:
         return Cache(jnp.int32(0), (layer,) * self.layers, (layer,) * self.layers)
 
     def part_size(self, spec: CoreSpec) -> int:
-        """Return P, the steps that a part of the cache holds."""
+        """Return how many steps (slots) a part of the cache holds."""
         return -(-spec.horizon // self.cache_parts)
 
 
@@ -88,7 +88,7 @@ class Cache:
     Attributes:
       position: steps so far, the next one's position. It does not depend on the task: under `vmap` it stays
         one number, and a step one true choice of what to read.
-      keys: of each layer, its parts, [heads, P, d] each.
+      keys: of each layer, its parts, [heads, slots, d] each.
       values: likewise.
     """
 

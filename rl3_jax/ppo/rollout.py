@@ -91,7 +91,7 @@ def rollout(
 
 def _step(
     policy: Policy, params: Params, memory: Any, observation: Float[Array, " D"]
-) -> tuple[Any, Float[Array, " N"], Float[Array, ""] | None]:
+) -> tuple[Any, Float[Array, " O"], Float[Array, ""] | None]:
     """Return the memory after one more step, the actor's outputs, and the value if acting yields it."""
     if policy.config.shared_trunk:
         return policy.step_with_value(params, memory, observation)
