@@ -35,6 +35,7 @@ from rl3_jax.run.evaluation import (
 )
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.plan import plan
+from rl3_jax.run.report import Report
 from rl3_jax.run.tables import print_lists, print_plan, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch
@@ -241,11 +242,12 @@ COMMANDS = {
     "baselines": Baselines,
     "compare": Compare,
     "describe": Describe,
+    "report": Report,
     "watch": Watch,
 }
 
 
-Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Watch
+Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Report | Watch
 
 
 def _make_family(name: str, **options: Any) -> TaskFamily:

@@ -38,6 +38,7 @@ def test_a_result_has_the_fields_of_the_design(run):
     fields = [
         "family",
         "variation",
+        "task",
         "horizon",
         "num_tasks",
         "eval_seed",
