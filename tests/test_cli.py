@@ -37,7 +37,10 @@ def here(tmp_path, monkeypatch):
 BAD_INPUT = [
     (
         "trian",
-        ["unknown command 'trian'", "baselines, compare, describe, evaluate, list, plan, resume, train"],
+        [
+            "unknown command 'trian'",
+            "baselines, compare, describe, evaluate, list, plan, report, resume, train",
+        ],
     ),
     ("train", ["name a preset", *PRESETS]),
     ("train maze-h100", ["unknown preset 'maze-h100'", *PRESETS]),

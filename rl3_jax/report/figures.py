@@ -1,5 +1,7 @@
 """Figures from result files; colours differ in lightness and lines in dash, to survive greyscale."""
 
+import math
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,46 @@ def comparison_figure(
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False)
     figure.savefig(path, dpi=150)
+
+
+def adaptation_figure(results: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw the mean reward per step over the trial, a panel for each setting, and save the figure.
+
+    Args:
+      results: contents of result files of one family.
+      path: the file.
+    """
+    columns = min(3, len(results))
+    rows = math.ceil(len(results) / columns)
+    figure = Figure(figsize=(max(4.4 * columns, 7.5), 3.4 * rows + 0.8), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    names = list(dict.fromkeys(entry["name"] for result in results for entry in result["results"]))
+    looks = zip(cycle(AGENT_COLOURS), cycle(AGENT_DASHES), cycle(BASELINE_MARKERS), strict=False)
+    styles = {
+        name: {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4, "linewidth": 1.2}
+        for name, (colour, dash, marker) in zip(names, looks, strict=False)
+    }
+    for result, axes in zip(results, panels, strict=False):
+        for entry in result["results"]:
+            _reward_curve(axes, entry, result["horizon"], **styles[entry["name"]])
+        sizes = (f"{x} = {y}" for x, y in result["task"].items() if x not in ("family", "variation"))
+        axes.set_title("\n".join([title(dict(result)), ", ".join(sizes)]), fontsize=9)
+        axes.set_xlim(0, result["horizon"])
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    for axes in panels[len(results) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel("mean reward per step")
+    for axes in panels[max(0, len(results) - columns) : len(results)]:
+        axes.set_xlabel("step within the trial")
+    handles = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=5, frameon=False)
+    figure.savefig(path, dpi=130)
 
 
 def _learning_curve(axes: Axes, run: dict[str, Any], colour: str, dash: Any) -> None:

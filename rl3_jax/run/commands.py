@@ -27,6 +27,7 @@ from rl3_jax.run.compare import compare, compare_problems
 from rl3_jax.run.describe import describe
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
+    add_baselines,
     evaluate_baselines,
     evaluate_run,
     evaluation_problems,
@@ -34,6 +35,7 @@ from rl3_jax.run.evaluation import (
 )
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.plan import plan
+from rl3_jax.run.report import Report
 from rl3_jax.run.tables import print_lists, print_plan, print_statistics
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch
@@ -133,6 +135,7 @@ class Evaluate(Shared):
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
     greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
+    baselines: Annotated[bool, arg(help="set the family's baselines beside it, on the same tasks")] = True
     json: JsonFile = None
 
     @property
@@ -146,7 +149,10 @@ class Evaluate(Shared):
 
     def run(self) -> None:
         """Evaluate."""
-        show(evaluate_run(self.dir, **self._asked, greedy=self.greedy, progress=True), self.json)
+        result = evaluate_run(self.dir, **self._asked, greedy=self.greedy, progress=True)
+        if self.baselines:
+            result = add_baselines(self.dir, result, progress=True)
+        show(result, self.json)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +165,7 @@ class Baselines(Shared):
     num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
+    keep: Annotated[bool, arg(help="read what was computed before from ~/.cache/rl3_jax/baselines")] = True
     json: JsonFile = None
 
     def _make(self) -> TaskFamily:
@@ -175,8 +182,8 @@ class Baselines(Shared):
         """Evaluate."""
         family = self._make()
         horizon = family.trial_length if self.horizon is None else self.horizon
-        result = evaluate_baselines(family, horizon, num_tasks=self.num_tasks, seed=self.seed, progress=True)
-        show(result, self.json)
+        how = {"num_tasks": self.num_tasks, "seed": self.seed, "keep": self.keep, "progress": True}
+        show(evaluate_baselines(family, horizon, **how), self.json)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,11 +242,12 @@ COMMANDS = {
     "baselines": Baselines,
     "compare": Compare,
     "describe": Describe,
+    "report": Report,
     "watch": Watch,
 }
 
 
-Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Watch
+Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Report | Watch
 
 
 def _make_family(name: str, **options: Any) -> TaskFamily:

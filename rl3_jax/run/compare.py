@@ -4,15 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.report.results import TASK_SET, mismatches
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run, read_evaluation
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
-
-TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
-"""Fields of a result file that two results must have in common to be comparable."""
 
 
 @compile_cache()
@@ -37,13 +35,7 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
         raise ConfigError(problems)
     results = [_trained_result(RunFolder(path), progress=progress) for path in paths]
     header = {field: results[0][field] for field in TASK_SET}
-    problems = [
-        f"{path} has {field} {result[field]}, {paths[0]} has {header[field]};"
-        " compare runs that were evaluated on the same tasks, see `rl3 evaluate --help`"
-        for path, result in zip(paths, results, strict=True)
-        for field in TASK_SET
-        if result[field] != header[field]
-    ]
+    problems = mismatches({str(path): result for path, result in zip(paths, results, strict=True)})
     if problems:
         raise ConfigError(problems)
     family = RunFolder(paths[0]).read().config.task

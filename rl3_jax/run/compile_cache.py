@@ -11,6 +11,8 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
+from rl3_jax.run.files import cache_folder
+
 LEAST_SECONDS = 0.1
 """Programs that compile faster are not kept. Three of those of `rl3 train` compile slower (0.2 to 6 s);
 keeping the others too (0.02 s each) made a second start no faster."""
@@ -42,14 +44,6 @@ def compile_cache(enabled: bool = True) -> Iterator[None]:
         _decided.reset(token)
 
 
-def default_folder() -> Path | None:
-    """Return where programs are kept; None where there is no home."""
-    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # by the XDG specification, such a value does not count
-        base = Path(os.path.expanduser("~/.cache"))
-    return base / "rl3_jax" / "compiled" if base.is_absolute() else None
-
-
 def prune(folder: Path, most_bytes: int) -> None:
     """Remove what was used least recently, until the rest fits.
 
@@ -78,7 +72,7 @@ def _settings(enabled: bool) -> dict[str, Any]:
         return {"jax_enable_compilation_cache": False}
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return {}
-    folder = default_folder()
+    folder = cache_folder("compiled")
     if folder is None:
         _warn("there is no home folder")
         return {}

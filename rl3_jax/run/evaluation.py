@@ -8,7 +8,9 @@ from typing import Any
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
+from rl3_jax.report.results import exceeds
 from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.baseline_cache import baseline_results
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.files import read_json, write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
@@ -66,31 +68,60 @@ def evaluate_run(
 
 
 @compile_cache()
+def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = False) -> dict[str, Any]:
+    """Set the family's baselines beside a run's result, on the same tasks, and note it in `evaluation.json`.
+
+    Args:
+      path: the run folder.
+      result: what `evaluate_run` returned.
+      progress: show it.
+
+    Returns:
+      The result with the baselines' entries after the agent's, and under `differences` by how much the agent
+      exceeds each (`exceeds` in `report.results`).
+    """
+    env = _plain(asked_env(load_agent(path).env, result["variation"], result["horizon"]))
+    asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}
+    entries, agent = baseline_results(env, **asked, progress=progress), result["results"][0]
+    differences = [exceeds(agent, entry) for entry in entries]
+    result = result | {"results": [agent, *entries], "differences": differences}
+    _note(RunFolder(Path(path)), result)
+    return result
+
+
+@compile_cache()
 def evaluate_baselines(
     family: TaskFamily,
     horizon: int,
     *,
     num_tasks: int = DEFAULT_NUM_TASKS,
     seed: int = 0,
+    keep: bool = True,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Return the result file of every baseline of a family, on the same tasks as an agent's.
 
+    Args:
+      family: the task family.
+      horizon: trial length.
+      num_tasks: held-out tasks.
+      seed: names the set of tasks.
+      keep: read what was computed before from disk, and keep what is computed now; see `baseline_results`.
+      progress: show it.
+
     Raises:
       ConfigError: listing every argument that is not valid.
     """
-    # Imported here since only this needs them.
-    from rl3_jax.baselines import make_baselines
-
     if problems := family.problems() + task_set_problems(horizon, num_tasks, seed):
         raise ConfigError(problems)
-    env = TrialEnv(family, horizon=horizon, features=METHODS["rl2"])  # no object-level RL
-    results = []
-    for name, behaviour in make_baselines(family.family).items():
-        track = tracker(name, visible=progress)
-        rewards = training.evaluate(env, behaviour, num_tasks=num_tasks, seed=seed, track=track)
-        results.append(training.summarise(name, rewards))
+    env = _plain(TrialEnv(family, horizon=horizon))
+    results = baseline_results(env, num_tasks=num_tasks, seed=seed, keep=keep, progress=progress)
     return training.result_file(env, results, num_tasks=num_tasks, seed=seed)
+
+
+def _plain(env: TrialEnv) -> TrialEnv:
+    """Return the same trial without object-level RL: baselines bring their own."""
+    return TrialEnv(env.family, horizon=env.horizon, features=METHODS["rl2"])
 
 
 def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:

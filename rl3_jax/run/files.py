@@ -36,6 +36,14 @@ def leftovers(folder: Path, names: Iterable[str]) -> list[Path]:
     return [path for name in names for path in folder.glob(f".{name}.*tmp")]
 
 
+def cache_folder(name: str) -> Path | None:
+    """Return `rl3_jax/NAME` in $XDG_CACHE_HOME or ~/.cache; None where there is no home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # by the XDG specification, such a value does not count
+        base = Path(os.path.expanduser("~/.cache"))
+    return base / "rl3_jax" / name if base.is_absolute() else None
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 

@@ -59,9 +59,17 @@ def print_result(result: dict[str, Any]) -> None:
         f"{result['family']}, variation {result['variation']}, H={result['horizon']},"
         f" {result['num_tasks']} held-out tasks (seed {result['eval_seed']})"
     )
-    table = _table(title, "name", "mean return", "standard error")
+    differences = {entry["name"]: entry for entry in result.get("differences", ())}
+    agent = result["results"][0]["name"]
+    compared = (f"{agent} − it", "± ", "95 % of it") if differences else ()
+    table = _table(title, "name", "mean return", "standard error", *compared)
     for entry in result["results"]:
-        table.add_row(entry["name"], f"{entry['mean_return']:.2f}", f"{entry['standard_error']:.2f}")
+        cells = [f"{entry['mean_return']:.2f}", f"{entry['standard_error']:.2f}"]
+        if entry["name"] in differences:
+            found = differences[entry["name"]]
+            low, high = found["interval"]
+            cells += [f"{found['mean']:.2f}", f"{found['standard_error']:.2f}", f"{low:.2f} to {high:.2f}"]
+        table.add_row(entry["name"], *cells)
     Console().print(table)
 
 

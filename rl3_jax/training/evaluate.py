@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
 from rl3_jax.tasks import Action, Task
+from rl3_jax.training import serialise
 from rl3_jax.training.streams import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, run_trials
@@ -174,6 +175,7 @@ def result_file(env: TrialEnv, results: list[dict[str, Any]], *, num_tasks: int,
     return {
         "family": env.family.family,
         "variation": env.family.variation,
+        "task": serialise.to_dict(env.family),
         "horizon": env.horizon,
         "num_tasks": num_tasks,
         "eval_seed": seed,

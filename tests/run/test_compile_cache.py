@@ -10,7 +10,8 @@ import pytest
 
 from rl3_jax.cli import main
 from rl3_jax.run import loop, resume, train
-from rl3_jax.run.compile_cache import LEAST_SECONDS, compile_cache, default_folder, prune
+from rl3_jax.run.compile_cache import LEAST_SECONDS, compile_cache, prune
+from rl3_jax.run.files import cache_folder
 from tests.run import tiny
 from tests.run.processes import ROOT
 
@@ -109,11 +110,11 @@ def test_a_folder_that_cannot_be_written_is_told_and_does_no_harm(home, tmp_path
 def test_where_programs_are_kept(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert str(default_folder()) == "/home/me/.cache/rl3_jax/compiled"
+    assert str(cache_folder("compiled")) == "/home/me/.cache/rl3_jax/compiled"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert str(default_folder()) == "/home/me/.cache/rl3_jax/compiled"
+    assert str(cache_folder("compiled")) == "/home/me/.cache/rl3_jax/compiled"
     monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
-    assert str(default_folder()) == "/elsewhere/rl3_jax/compiled"
+    assert str(cache_folder("compiled")) == "/elsewhere/rl3_jax/compiled"
 
 
 def test_what_was_used_least_recently_goes(tmp_path):

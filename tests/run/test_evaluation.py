@@ -7,10 +7,13 @@ import os
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family
+import rl3_jax.baselines
+from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
+from rl3_jax.baselines import Random, Ucb1
 from rl3_jax.run.compare import compare_problems
-from rl3_jax.run.evaluation import env_problems
+from rl3_jax.run.evaluation import add_baselines, env_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.watch import Watch
 from rl3_jax.trial import TrialEnv
@@ -35,6 +38,7 @@ def test_a_result_has_the_fields_of_the_design(run):
     fields = [
         "family",
         "variation",
+        "task",
         "horizon",
         "num_tasks",
         "eval_seed",
@@ -86,6 +90,65 @@ def test_baselines_meet_the_tasks_of_the_agents(run):
     baselines = evaluate_baselines(make_family("bandit"), 10, num_tasks=6)
     assert baselines["task_set_sha256"] == result["task_set_sha256"]
     assert {"random", "ucb1", "thompson", "clairvoyant"} <= {entry["name"] for entry in baselines["results"]}
+
+
+def test_baselines_stand_beside_the_agent(run):
+    result = add_baselines(run.path, run.evaluate(num_tasks=6))
+    names = [entry["name"] for entry in result["results"]]
+    assert names[0] == "rl3-markov"
+    assert [entry["name"] for entry in result["differences"]] == names[1:]
+    assert {"random", "ucb1", "clairvoyant"} <= set(names)
+    agent, *others = (np.array(entry["returns"]) for entry in result["results"])
+    for found, returns in zip(result["differences"], others, strict=True):
+        expected = scipy.stats.ttest_rel(agent, returns)
+        assert found["mean"] == pytest.approx((agent - returns).mean(), abs=1e-9)
+        assert found["mean"] / found["standard_error"] == pytest.approx(expected.statistic)
+        assert found["interval"][0] <= found["mean"] <= found["interval"][1]
+    assert entries(run) == [result]
+
+
+def test_a_baseline_is_computed_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    computed = []
+    evaluate = training.evaluate
+
+    def counted(env, behaviour, **options):
+        computed.append(type(behaviour).__name__)
+        return evaluate(env, behaviour, **options)
+
+    monkeypatch.setattr(training, "evaluate", counted)
+    family = make_family("bandit", num_arms=2)
+    first = evaluate_baselines(family, 5, num_tasks=4)
+    assert len(computed) == len(set(computed)) == len(first["results"])
+    assert evaluate_baselines(family, 5, num_tasks=4) == first
+    assert len(computed) == len(first["results"])
+    # Other tasks and other hyperparameters are other results.
+    for other in (
+        {"horizon": 6},
+        {"num_tasks": 3},
+        {"seed": 1},
+        {"family": make_family("bandit", num_arms=3)},
+    ):
+        evaluate_baselines(**{"family": family, "horizon": 5, "num_tasks": 4} | other)
+    assert len(computed) == 5 * len(first["results"])
+    two = {"random": Random(), "ucb1": Ucb1(exploration=0.9)}
+    monkeypatch.setattr(rl3_jax.baselines, "make_baselines", lambda family: two)
+    evaluate_baselines(family, 5, num_tasks=4)
+    assert computed[-1] == "Ucb1"
+    assert len(computed) == 5 * len(first["results"]) + 1
+    evaluate_baselines(family, 5, num_tasks=4, keep=False)
+    assert len(computed) == 5 * len(first["results"]) + 3
+
+
+def test_a_kept_result_that_cannot_be_read_is_computed_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    family = make_family("bandit", num_arms=2)
+    first = evaluate_baselines(family, 5, num_tasks=4)
+    (kept,) = tmp_path.glob("rl3_jax/baselines/random-*.json")
+    kept.write_text("{")
+    with pytest.warns(UserWarning, match="random-.*cannot be read"):
+        assert evaluate_baselines(family, 5, num_tasks=4) == first
+    assert json.loads(kept.read_text()) == first["results"][0]
 
 
 def test_compare_draws_what_it_is_given(run, tmp_path):

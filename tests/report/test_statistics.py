@@ -1,0 +1,107 @@
+"""Statistics with known answers."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from rl3_jax.report import statistics
+
+RNG = np.random.default_rng(1)
+
+
+def test_the_mean_of_one_seed_has_the_usual_standard_error():
+    returns = RNG.normal(3.0, 2.0, (1, 400))
+    found = statistics.mean(returns)
+    assert found.value == pytest.approx(returns.mean())
+    assert found.standard_error == pytest.approx(scipy.stats.sem(returns[0]))
+    # The bootstrap's interval is near the one that normal theory gives.
+    half = 1.96 * found.standard_error
+    assert found.low == pytest.approx(found.value - half, abs=0.1 * half)
+    assert found.high == pytest.approx(found.value + half, abs=0.1 * half)
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (1, 40), (3, 50)])
+def test_the_trimmed_mean_is_scipys(shape):
+    returns = RNG.standard_cauchy(shape)
+    expected = scipy.stats.trim_mean(returns.ravel(), 0.25)
+    assert statistics.trimmed_mean(returns).value == pytest.approx(expected)
+
+
+def test_a_paired_difference_is_that_of_a_paired_test():
+    tasks = RNG.normal(0.0, 10.0, 300)
+    a, b = tasks + RNG.normal(0.3, 1.0, 300), tasks + RNG.normal(0.0, 1.0, 300)
+    found, expected = statistics.difference(a[None], b[None]), scipy.stats.ttest_rel(a, b)
+    assert found.value == pytest.approx((a - b).mean())
+    assert found.deviation == pytest.approx(expected.statistic)
+    interval = expected.confidence_interval(0.95)
+    assert found.low == pytest.approx(interval.low, abs=0.02)
+    assert found.high == pytest.approx(interval.high, abs=0.02)
+    # Unpaired, a spread of 10 between tasks would hide it.
+    assert found.standard_error < 0.2 * scipy.stats.sem(a)
+
+
+def test_regret_is_what_the_clairvoyant_has_more():
+    agent, best = np.array([[1.0, 2.0, 3.0]]), np.array([[2.0, 2.0, 5.0]])
+    assert statistics.regret(agent, best).value == pytest.approx(1.0)
+
+
+def test_equal_agents_differ_by_nothing():
+    returns = RNG.integers(0, 9, (1, 30)).astype(float)
+    same = statistics.difference(returns, returns)
+    assert (same.value, same.low, same.high, same.deviation) == (0.0, 0.0, 0.0, 0.0)
+    shifted = statistics.difference(returns + 1.0, returns)
+    assert shifted.deviation == np.inf
+
+
+def test_other_tasks_cannot_be_paired():
+    with pytest.raises(ValueError, match="same tasks, not 3 and 4"):
+        statistics.difference(np.zeros((1, 3)), np.zeros((1, 4)))
+
+
+def coverage(draw, estimate, truth, simulations=400):
+    """How often the interval of simulated returns holds the truth."""
+    rng = np.random.default_rng(2)
+    found = [estimate(draw(rng)) for _ in range(simulations)]
+    return np.mean([one.low <= truth <= one.high for one in found])
+
+
+MARGIN = 3 * np.sqrt(0.95 * 0.05 / 400)
+"""Three standard errors of a proportion of 0.95 among 400 simulations."""
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    monkeypatch.setattr(statistics, "RESAMPLES", 500)
+
+
+def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says(few_resamples):
+    skewed = coverage(lambda rng: rng.exponential(1.0, (1, 200)), statistics.mean, 1.0)
+    assert abs(skewed - 0.95) < MARGIN
+
+
+def test_the_interval_of_a_trimmed_mean_does_so_too(few_resamples):
+    assert (
+        abs(coverage(lambda rng: rng.normal(2.0, 1.0, (1, 200)), statistics.trimmed_mean, 2.0) - 0.95)
+        < MARGIN
+    )
+
+
+def seeded(rng, num_seeds=10, num_tasks=100):
+    """Returns with an effect of the seed, of the task, and of both."""
+    seeds, tasks = rng.normal(0.0, 1.0, (num_seeds, 1)), rng.normal(0.0, 3.0, (1, num_tasks))
+    return 5.0 + seeds + tasks + rng.normal(0.0, 1.0, (num_seeds, num_tasks))
+
+
+def test_with_several_seeds_the_interval_holds_what_other_seeds_would_give(few_resamples):
+    """A bootstrap over ten seeds is somewhat narrow: its variance is 9/10 of the right one."""
+    assert 0.88 < coverage(seeded, statistics.mean, 5.0) < 0.95 + MARGIN
+    pooled = coverage(lambda rng: seeded(rng).mean(axis=0, keepdims=True), statistics.mean, 5.0)
+    assert pooled < 0.85  # tasks alone do not tell how much seeds differ
+
+
+def test_the_interval_of_a_difference_holds_what_other_seeds_would_give(few_resamples):
+    def two(rng):
+        tasks = rng.normal(0.0, 30.0, (1, 100))
+        return tasks + seeded(rng), tasks + seeded(rng, num_seeds=8) - 2.0
+
+    assert 0.88 < coverage(two, lambda pair: statistics.difference(*pair), 2.0) < 0.95 + MARGIN
