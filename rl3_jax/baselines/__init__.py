@@ -4,22 +4,28 @@ from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
 from rl3_jax.baselines.learners import CertaintyEquivalence
-from rl3_jax.baselines.mdps import Clairvoyant, Psrl
+from rl3_jax.baselines.mdps import Clairvoyant, ModelGreedy
 from rl3_jax.baselines.navigation import MapReader, Straight
+from rl3_jax.baselines.optimism import Beb, Ucrl2
+from rl3_jax.baselines.psrl import Opsrl, Psrl
 from rl3_jax.baselines.registry import make_baselines
 
 __all__ = [
     "Baseline",
+    "Beb",
     "BestArm",
     "CertaintyEquivalence",
     "Clairvoyant",
     "ClairvoyantEpisode",
     "ClairvoyantTrial",
     "MapReader",
+    "ModelGreedy",
+    "Opsrl",
     "Psrl",
     "Random",
     "Straight",
     "Thompson",
     "Ucb1",
+    "Ucrl2",
     "make_baselines",
 ]

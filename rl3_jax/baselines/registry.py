@@ -4,8 +4,10 @@ from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
 from rl3_jax.baselines.learners import CertaintyEquivalence
-from rl3_jax.baselines.mdps import Clairvoyant, Psrl
+from rl3_jax.baselines.mdps import Clairvoyant, ModelGreedy
 from rl3_jax.baselines.navigation import MapReader, Straight
+from rl3_jax.baselines.optimism import Beb, Ucrl2
+from rl3_jax.baselines.psrl import Opsrl, Psrl
 from rl3_jax.object_rl import ModelBased
 from rl3_jax.tasks import Bandit, FourRoomsTasks, FrozenLakes, Gridworld, MetaMazes, PointRobots, RandomMdp
 
@@ -21,7 +23,12 @@ BASELINES: dict[str, dict[str, Baseline]] = {
     },
     RandomMdp.family: {
         "certainty-equivalence": CertaintyEquivalence(epsilon=0.1),
+        "greedy": ModelGreedy(epsilon=0.0),
+        "epsilon-greedy": ModelGreedy(),
         "psrl": Psrl(),
+        "opsrl": Opsrl(),
+        "ucrl2": Ucrl2(),
+        "beb": Beb(),
         "clairvoyant": Clairvoyant(),
     },
     Gridworld.family: {

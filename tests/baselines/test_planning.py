@@ -1,15 +1,24 @@
 import dataclasses
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 
 from rl3_jax.baselines import Clairvoyant
-from rl3_jax.baselines.planning import backward_induction, steps_to_go
+from rl3_jax.baselines.planning import (
+    backward_induction,
+    optimistic_induction,
+    optimistic_mean,
+    steps_to_go,
+    tied_action,
+)
 from rl3_jax.tasks import RandomMdp, TabularState
 from rl3_jax.trial import TrialEnv, method_features
 from tests.reference import baselines as reference
+from tests.reference import mdp_baselines
 
 
 def trial(family, horizon):
@@ -43,6 +52,92 @@ def test_a_task_solved_by_hand():
     np.testing.assert_array_equal(values[:, 0], [[1.0, 0.0], [2.0, 3.0], [4.0, 3.0]])
     np.testing.assert_array_equal(values[:, 1], [[3.0, 3.0]] * 3)
     np.testing.assert_array_equal(values[:, 2], [[0.0, 0.0]] * 3)
+
+
+def linear_program(probabilities, value, radius):
+    """Return max_p p·V over probabilities p = T + u − w with u, w ≥ 0 and Σ (u + w) ≤ radius."""
+    num_states = len(value)
+    identity, ones, zeros = np.eye(num_states), np.ones(num_states), np.zeros(num_states)
+    result = linprog(
+        -np.concatenate([value, zeros, zeros]),
+        A_ub=np.concatenate([zeros, ones, ones])[None],
+        b_ub=[radius],
+        A_eq=np.vstack([np.hstack([identity, -identity, identity]), np.concatenate([ones, zeros, zeros])]),
+        b_eq=np.append(probabilities, 1.0),
+    )
+    assert result.status == 0
+    return -result.fun
+
+
+def rows(kind, generator, num_states):
+    """Return [S, A, S] probabilities, some of them 0 if sparse, all on one state if deterministic."""
+    concentration = {"dense": 1.0, "sparse": 0.1, "deterministic": 1e-3}[kind]
+    found = generator.dirichlet(np.full(num_states, concentration), (num_states, 3))
+    found[found < 1e-3] = 0.0
+    return found / found.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "deterministic"])
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_optimistic_mean_is_the_value_of_a_linear_program_and_equals_its_numpy_twin(kind, ties):
+    generator = np.random.default_rng(0)
+    for num_states in (1, 2, 5):
+        transition = rows(kind, generator, num_states)
+        value = generator.normal(0.0, 3.0, num_states).round(0 if ties else 6)
+        radius = generator.choice([0.0, 0.1, 0.5, 1.2, 2.0, 7.0], (num_states, 3))
+        arguments = [jnp.asarray(x, jnp.float32) for x in (transition, value, radius)]
+        found = np.asarray(optimistic_mean(*arguments))
+        for pair in np.ndindex(num_states, 3):
+            row = (transition[pair], value, radius[pair])
+            best = mdp_baselines.best_transition(*row)
+            assert abs(found[pair] - best @ value) < 1e-5
+            assert abs(found[pair] - linear_program(*row)) < 1e-5
+
+
+def test_an_optimistic_mean_by_hand():
+    # A quarter of the mass moves from the state of value 0 to that of value 4; with a radius of 3, all does.
+    transition = jnp.array([[[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]] * 3)
+    radius = jnp.array([[0.5, 3.0]] * 3)
+    found = optimistic_mean(transition, jnp.array([0.0, 4.0, 1.0]), radius)
+    np.testing.assert_array_equal(found, [[0.25 * 0 + 0.5 * 4 + 0.25 * 1, 4.0]] * 3)
+
+
+@pytest.mark.parametrize(("states", "actions", "steps"), [(10, 5, 10), (3, 2, 7), (1, 4, 3)])
+def test_optimistic_induction_equals_its_numpy_twin(states, actions, steps):
+    family = RandomMdp(states=states, actions=actions, steps=steps)
+    for seed in range(3):
+        task, transition, reward = random_task(family, seed)
+        radius = np.random.default_rng(seed).uniform(0.0, 1.5, reward.shape).astype(np.float32)
+        values = optimistic_induction(task.transition, task.mean_reward, jnp.asarray(radius), steps)
+        expected = mdp_baselines.optimistic_induction(transition, reward, radius, steps)
+        np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_optimism_without_a_radius_is_backward_induction_and_grows_with_it():
+    task, *_ = random_task(RandomMdp(), 0)
+    plans = [
+        np.asarray(optimistic_induction(task.transition, task.mean_reward, jnp.full((10, 5), radius), 10))
+        for radius in (0.0, 0.1, 0.5, 2.0)
+    ]
+    np.testing.assert_allclose(plans[0], backward_induction(task.transition, task.mean_reward, 10), atol=1e-4)
+    for less, more in pairwise(plans):
+        assert (more[1:] > less[1:] - 1e-4).all()
+        assert more[-1].mean() > less[-1].mean() + 0.1
+    # With every p allowed, each later step pays the largest mean reward.
+    steps_left = np.arange(10.0)[:, None, None]
+    np.testing.assert_allclose(
+        plans[-1], task.mean_reward + steps_left * task.mean_reward.max(), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_ties_are_broken_evenly_and_rounding_does_not_break_them():
+    env = trial(RandomMdp(states=3, actions=4, steps=5), horizon=5)
+    _, state = env.start(jax.random.key(0), env.family.default_params)
+    values = jnp.zeros((5, 3, 4)).at[4, 0].set(jnp.array([9.0, 9.00001, 8.99, 9.0]))
+    keys = jax.random.split(jax.random.key(1), 3000)
+    counts = np.bincount(jax.vmap(lambda key: tied_action(env, values, state, key))(keys), minlength=4)
+    assert counts[2] == 0
+    assert (np.abs(counts[[0, 1, 3]] - 1000) < 4.0 * np.sqrt(3000 * (1 / 3) * (2 / 3))).all()
 
 
 def test_the_steps_to_go_count_down_in_each_episode_also_one_cut_short():

@@ -1,9 +1,11 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Psrl, Ucb1, make_baselines
+from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baselines
 from rl3_jax.baselines.registry import BASELINES, EVERYWHERE
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.trial import Behaviour, TrialEnv, method_features, run_trials
@@ -25,7 +27,17 @@ def test_each_family_has_its_baselines():
         "thompson",
         "clairvoyant",
     ]
-    assert list(make_baselines("mdp")) == ["random", "certainty-equivalence", "psrl", "clairvoyant"]
+    assert list(make_baselines("mdp")) == [
+        "random",
+        "certainty-equivalence",
+        "greedy",
+        "epsilon-greedy",
+        "psrl",
+        "opsrl",
+        "ucrl2",
+        "beb",
+        "clairvoyant",
+    ]
     assert list(make_baselines("gridworld")) == [
         "random",
         "certainty-equivalence",
@@ -62,7 +74,14 @@ def test_a_baseline_runs_and_its_trial_depends_on_its_own_task_and_key_alone(fam
 
 
 @pytest.mark.parametrize(
-    ("family", "make", "values"), [("bandit", Ucb1, [0.1, 1.0]), ("mdp", Psrl, [0.0, 2.0])]
+    ("family", "make", "values"),
+    [
+        ("bandit", Ucb1, [0.1, 1.0]),
+        ("mdp", Psrl, [0.0, 2.0]),
+        ("mdp", partial(ModelGreedy, 0.0), [0.0, 0.5]),
+        ("mdp", partial(Ucrl2, 0.0), [0.1, 0.5]),
+        ("mdp", partial(Beb, 0.0), [1.0, 40.0]),
+    ],
 )
 def test_one_program_serves_all_values_of_a_hyperparameter(family, make, values):
     env, tasks, keys = setting(family, "default", horizon=40)

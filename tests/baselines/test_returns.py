@@ -1,9 +1,11 @@
 """Mean returns on held-out tasks against known values (k=5 or S=10, A=5; H=100)."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Psrl, Ucb1, make_baselines
+from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baselines
 from rl3_jax.tasks import make_family
 from rl3_jax.training.evaluate import evaluate, held_out_tasks
 from rl3_jax.trial import TrialEnv, method_features
@@ -45,6 +47,38 @@ def test_the_mean_return_is_the_known_one(family, name, known, num_tasks):
     mean, error = mean_and_error(returns(family, make_baselines(family)[name], num_tasks))
     assert error < 0.2
     assert abs(mean - known) < 3.0 * error
+
+
+PUBLISHED = {
+    "random": 100.1,
+    "greedy": 134.8,
+    "epsilon-greedy": 132.8,
+    "psrl": 138.1,
+    "opsrl": 144.1,
+    "ucrl2": 146.6,
+    "beb": 150.2,
+}
+"""Mean return of ten episodes of random MDPs (Duan et al. 2016, section 3.2); 1000 tasks are assumed."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_with_a_prior_of_mean_zero_the_mean_return_is_the_published_one(name):
+    behaviour = make_baselines("mdp")[name]
+    if name != "random":
+        behaviour = dataclasses.replace(behaviour, prior_reward=0.0)
+    values = returns("mdp", behaviour, 4000)
+    mean, error = mean_and_error(values)
+    assert abs(mean - PUBLISHED[name]) < 3.0 * np.hypot(error, values.std() / np.sqrt(1000))
+
+
+def test_optimism_about_rewards_pays_where_the_prior_is_too_low():
+    plain, ucrl2, beb = (
+        returns("mdp", behaviour, 2000) for behaviour in (ModelGreedy(0.0, 0.0), Ucrl2(0.0), Beb(0.0))
+    )
+    for optimistic in (ucrl2, beb):
+        gain, error = mean_and_error(optimistic - plain)
+        assert gain > 5.0
+        assert gain > 3.0 * error
 
 
 def test_ucb1_is_tuned():
