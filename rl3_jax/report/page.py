@@ -108,9 +108,8 @@ def _cells(
     if best is not None and best is not entry:
         found = statistics.regret(returns, np.asarray([best["returns"]], dtype=float))
         regret = f"{found.value:.2f} ± {found.standard_error:.2f}"
-    base, _, prior = entry["name"].partition(" ")
-    if base in published and not prior:
-        other = beside(entry, published[base])
+    if entry["name"] in published:
+        other = beside(entry, published[entry["name"]])
         known = [f"{other.value:g}", f"{other.deviation:+.1f}"]
     return [
         entry["name"],

@@ -41,7 +41,7 @@ AGENT = RESULT | {"results": [entry("rl3-gru", 79.0), *RESULT["results"]]}
 MDP = RESULT | {
     "family": "mdp",
     "task": {"family": "mdp", "variation": "default", "states": 10, "actions": 5, "steps": 10},
-    "results": [entry("psrl", 138.0), entry("psrl (m = 1)", 133.0)],
+    "results": [entry("psrl (m = 0)", 138.0), entry("psrl", 133.0)],
 }
 
 
@@ -75,13 +75,14 @@ def test_another_prior_is_not_the_published_one():
     lines = {
         line.split("|")[1].strip(): line for line in section(MDP).splitlines() if line.startswith("| psrl")
     }
-    assert "138.1" in lines["psrl"]
-    assert "138.1" not in lines["psrl (m = 1)"]
+    assert "138.1" in lines["psrl (m = 0)"]
+    assert "138.1" not in lines["psrl"]
 
 
 def test_only_the_published_settings_have_published_returns():
     assert literature.published_returns(RESULT)["gittins"] == 78.3
-    assert literature.published_returns(MDP)["beb"] == 150.2
+    assert literature.published_returns(MDP)["beb (m = 0)"] == 150.2
+    assert literature.published_returns(MDP)["random"] == 100.1
     for other in ({"horizon": 99}, {"variation": "ood"}, {"task": RESULT["task"] | {"num_arms": 2}}):
         assert literature.published_returns(RESULT | other) == {}
     assert literature.published_returns(MDP | {"task": MDP["task"] | {"states": 9}}) == {}
