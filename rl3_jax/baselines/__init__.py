@@ -1,12 +1,14 @@
 """Classic bandit and MDP algorithms, and clairvoyant optima, on the same trials."""
 
-from rl3_jax.baselines.bandits import BestArm, Thompson, Ucb1
+from rl3_jax.baselines.bandits import BestArm, EpsilonGreedy, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
+from rl3_jax.baselines.gittins import Gittins
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
 from rl3_jax.baselines.learners import CertaintyEquivalence
 from rl3_jax.baselines.mdps import Clairvoyant, Psrl
 from rl3_jax.baselines.navigation import MapReader, Straight
-from rl3_jax.baselines.registry import make_baselines
+from rl3_jax.baselines.posterior_sampling import OptimisticThompson, Thompson
+from rl3_jax.baselines.registry import baseline_names, make_baselines
 
 __all__ = [
     "Baseline",
@@ -15,11 +17,15 @@ __all__ = [
     "Clairvoyant",
     "ClairvoyantEpisode",
     "ClairvoyantTrial",
+    "EpsilonGreedy",
+    "Gittins",
     "MapReader",
+    "OptimisticThompson",
     "Psrl",
     "Random",
     "Straight",
     "Thompson",
     "Ucb1",
+    "baseline_names",
     "make_baselines",
 ]

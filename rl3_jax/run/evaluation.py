@@ -86,7 +86,7 @@ def evaluate_baselines(
         raise ConfigError(problems)
     env = TrialEnv(family, horizon=horizon, features=METHODS["rl2"])  # no object-level RL
     results = []
-    for name, behaviour in make_baselines(family.family).items():
+    for name, behaviour in make_baselines(family, horizon).items():
         track = tracker(name, visible=progress)
         rewards = training.evaluate(env, behaviour, num_tasks=num_tasks, seed=seed, track=track)
         results.append(training.summarise(name, rewards))
