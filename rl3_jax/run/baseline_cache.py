@@ -5,11 +5,9 @@ import functools
 import hashlib
 import json
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
-
-import jax
-import numpy as np
 
 from rl3_jax import training
 from rl3_jax.run.environment import versions
@@ -22,9 +20,15 @@ DECIDING = ("tasks", "object_rl", "trial", "baselines", "training", "bins.py")
 
 
 def baseline_results(
-    env: TrialEnv, *, num_tasks: int, seed: int, keep: bool = True, progress: bool = False
+    env: TrialEnv,
+    *,
+    num_tasks: int,
+    seed: int,
+    names: Collection[str] = (),
+    prior_reward: float | None = None,
+    progress: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the entry of a result file for each baseline of a family, weakest first.
+    """Return the entry of a result file for each baseline of a family, the optimum last.
 
     What was computed before is read from `rl3_jax/baselines` in $XDG_CACHE_HOME or ~/.cache, if it was by the
     same code on the same tasks; the folder may be deleted at any time.
@@ -33,19 +37,22 @@ def baseline_results(
       env: the trial, without object-level RL.
       num_tasks: held-out tasks.
       seed: names the set of tasks.
-      keep: False computes all afresh, and keeps nothing.
+      names: of `baseline_names`; all of them if there are none.
+      prior_reward: as in `baseline_names`.
       progress: show it.
     """
     # Imported here since only this needs them.
-    from rl3_jax.baselines import make_baselines
+    from rl3_jax.baselines import baseline_names, make_baselines
 
-    folder = cache_folder("baselines") if keep else None
-    asked = {"env": repr(env), "num_tasks": num_tasks, "seed": seed}
-    found = []
-    for name, behaviour in make_baselines(env.family.family).items():
-        file = None if folder is None else folder / f"{name}-{_key(asked, behaviour)}.json"
+    folder, found = cache_folder("baselines"), []
+    for name in baseline_names(env.family.family, env.horizon, prior_reward):
+        if names and name not in names:
+            continue
+        file = None if folder is None else folder / f"{_key(env, num_tasks, seed, name)}.json"
         entry = None if file is None else _read(file)
         if entry is None:
+            # Made here, one by one, since some take long to make.
+            behaviour = make_baselines(env.family, env.horizon, (name,), prior_reward)[name]
             track = tracker(name, visible=progress)
             rewards = training.evaluate(env, behaviour, num_tasks=num_tasks, seed=seed, track=track)
             entry = training.summarise(name, rewards)
@@ -55,19 +62,16 @@ def baseline_results(
     return found
 
 
-def _key(asked: dict[str, Any], behaviour: Any) -> str:
-    """Return a text that differs for other tasks, hyperparameters, code or versions."""
-    leaves, structure = jax.tree.flatten(behaviour)
-    digest = hashlib.sha256(json.dumps([asked, versions(), _code(), str(structure)]).encode())
-    for leaf in leaves:
-        array = np.asarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()[:32]
+def _key(env: TrialEnv, num_tasks: int, seed: int, name: str) -> str:
+    """Return a file name that differs for another baseline, other tasks, code or versions."""
+    asked = [repr(env), num_tasks, seed, name, versions(), _code()]
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    return f"{name.partition(' ')[0]}-{digest[:32]}"
 
 
 @functools.cache
 def _code() -> str:
-    """Return a hash of the code that decides what a baseline scores."""
+    """Return a hash of the code that decides what a baseline scores, its hyperparameters included."""
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for part in DECIDING:
         for path in sorted((root / part).rglob("*.py")) or [root / part]:

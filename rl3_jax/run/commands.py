@@ -28,6 +28,7 @@ from rl3_jax.run.describe import describe
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     add_baselines,
+    baseline_problems,
     evaluate_baselines,
     evaluate_run,
     evaluation_problems,
@@ -165,7 +166,11 @@ class Baselines(Shared):
     num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
-    keep: Annotated[bool, arg(help="read what was computed before from ~/.cache/rl3_jax/baselines")] = True
+    names: Annotated[tuple[str, ...], optional("NAME ...", "of the baselines; all, if not given")] = ()
+    prior_reward: Annotated[
+        float | None,
+        optional("M", "mean reward that baselines of random MDPs believe in beforehand; only those run"),
+    ] = None
     json: JsonFile = None
 
     def _make(self) -> TaskFamily:
@@ -176,14 +181,17 @@ class Baselines(Shared):
         """Return a message for each argument that is not valid."""
         horizon = 1 if self.horizon is None else self.horizon
         found = _making_problems(self._make) + task_set_problems(horizon, self.num_tasks, self.seed)
+        if not found:
+            found = baseline_problems(self.family, horizon, self.names, self.prior_reward)
         return found + json_problems(self.json)
 
     def run(self) -> None:
         """Evaluate."""
         family = self._make()
         horizon = family.trial_length if self.horizon is None else self.horizon
-        how = {"num_tasks": self.num_tasks, "seed": self.seed, "keep": self.keep, "progress": True}
-        show(evaluate_baselines(family, horizon, **how), self.json)
+        tasks = {"num_tasks": self.num_tasks, "seed": self.seed}
+        which = {"names": self.names, "prior_reward": self.prior_reward}
+        show(evaluate_baselines(family, horizon, **tasks, **which, progress=True), self.json)
 
 
 @dataclasses.dataclass(frozen=True)

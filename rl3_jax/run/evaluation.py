@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from rl3_jax import training
-from rl3_jax.errors import ConfigError
+from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.presets import method_name
 from rl3_jax.report.results import exceeds
 from rl3_jax.run.agent import LoadedAgent, load_agent
@@ -96,27 +97,46 @@ def evaluate_baselines(
     *,
     num_tasks: int = DEFAULT_NUM_TASKS,
     seed: int = 0,
-    keep: bool = True,
+    names: Collection[str] = (),
+    prior_reward: float | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Return the result file of every baseline of a family, on the same tasks as an agent's.
+    """Return the result file of a family's baselines, on the same tasks as an agent's.
+
+    Each is computed once, and then read from disk: see `baseline_results`.
 
     Args:
       family: the task family.
       horizon: trial length.
       num_tasks: held-out tasks.
       seed: names the set of tasks.
-      keep: read what was computed before from disk, and keep what is computed now; see `baseline_results`.
+      names: of the baselines; all of them if there are none.
+      prior_reward: m. If given, those alone that believe beforehand in a mean reward, m.
       progress: show it.
 
     Raises:
       ConfigError: listing every argument that is not valid.
     """
-    if problems := family.problems() + task_set_problems(horizon, num_tasks, seed):
+    problems = family.problems() + task_set_problems(horizon, num_tasks, seed)
+    problems += baseline_problems(family.family, horizon, names, prior_reward)
+    if problems:
         raise ConfigError(problems)
     env = _plain(TrialEnv(family, horizon=horizon))
-    results = baseline_results(env, num_tasks=num_tasks, seed=seed, keep=keep, progress=progress)
+    which = {"names": names, "prior_reward": prior_reward}
+    results = baseline_results(env, num_tasks=num_tasks, seed=seed, **which, progress=progress)
     return training.result_file(env, results, num_tasks=num_tasks, seed=seed)
+
+
+def baseline_problems(
+    family: str, horizon: int, names: Collection[str], prior_reward: float | None
+) -> list[str]:
+    """Return a message for each name that is no baseline of a family, and for a prior that none has."""
+    from rl3_jax.baselines import baseline_names
+
+    known = baseline_names(family, horizon, prior_reward)
+    if not known:
+        return [f"prior_reward is {prior_reward}, but no baseline of {family} has a prior mean; leave it out"]
+    return [unknown_choice("baseline", name, known) for name in names if name not in known]
 
 
 def _plain(env: TrialEnv) -> TrialEnv:

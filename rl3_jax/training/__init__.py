@@ -3,14 +3,17 @@
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
 from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, result_file, summarise, task_set_hash
 from rl3_jax.training.train import CHUNK_CAPACITY, METRICS, TrainState, init, train_chunk, train_iteration
+from rl3_jax.training.tuning import TUNING_SEED, Tuning, tune
 
 __all__ = [
     "CHUNK_CAPACITY",
     "METRICS",
+    "TUNING_SEED",
     "Agent",
     "EvaluationConfig",
     "TrainConfig",
     "TrainState",
+    "Tuning",
     "dropped_message",
     "evaluate",
     "init",
@@ -19,4 +22,5 @@ __all__ = [
     "task_set_hash",
     "train_chunk",
     "train_iteration",
+    "tune",
 ]

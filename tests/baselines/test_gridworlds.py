@@ -89,7 +89,10 @@ def test_the_clairvoyant_gets_what_its_plan_promises():
     tasks = jax.tree.map(lambda x: jnp.broadcast_to(x, (4000, *jnp.shape(x))), task)
 
     outcome = run_trials(
-        env, make_baselines("gridworld")["clairvoyant"], tasks, jax.random.split(jax.random.key(1), 4000)
+        env,
+        make_baselines(env.family, env.horizon)["clairvoyant"],
+        tasks,
+        jax.random.split(jax.random.key(1), 4000),
     )
     rewards = outcome[0] if isinstance(outcome, tuple) else outcome
     mean, error = mean_and_error(np.asarray(rewards, np.float64).sum(axis=1))
@@ -104,14 +107,14 @@ def test_the_mean_return_is_the_known_one(variation, name):
     known, known_error = KNOWN[variation, name]
     env = trial(Gridworld(variation))
     assert env.horizon == {"11x11": 250, "13x13": 350}[variation]
-    mean, error = mean_and_error(returns(env, make_baselines("gridworld")[name], 2000))
+    mean, error = mean_and_error(returns(env, make_baselines(env.family, env.horizon)[name], 2000))
     assert abs(mean - known) <= 3.0 * np.hypot(error, known_error)
 
 
 @pytest.mark.slow
 def test_the_learner_alone_does_better_than_chance_and_worse_than_the_clairvoyant():
-    baselines = make_baselines("gridworld")
     env = trial(Gridworld())
+    baselines = make_baselines(env.family, env.horizon)
     chance, alone, best = (
         returns(env, baselines[name], 300) for name in ("random", "certainty-equivalence", "clairvoyant")
     )

@@ -5,9 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baselines
-from rl3_jax.baselines.registry import BASELINES, EVERYWHERE
-from rl3_jax.tasks import FAMILIES, make_family
+from rl3_jax.baselines import (
+    Beb,
+    EpsilonGreedy,
+    ModelGreedy,
+    Psrl,
+    Ucb1,
+    Ucrl2,
+    baseline_names,
+    make_baselines,
+)
+from rl3_jax.baselines.registry import BASELINES
+from rl3_jax.baselines.tuned import TUNED_BANDITS, tuned_bandit
+from rl3_jax.tasks import FAMILIES, Bandit, make_family
 from rl3_jax.trial import Behaviour, TrialEnv, method_features, run_trials
 
 
@@ -20,14 +30,18 @@ def setting(family, variation, horizon):
 
 
 def test_each_family_has_its_baselines():
-    assert list(make_baselines("bandit")) == [
+    assert baseline_names("bandit", 100) == [
         "random",
         "certainty-equivalence",
+        "greedy",
+        "epsilon-greedy",
         "ucb1",
         "thompson",
+        "optimistic-thompson",
+        "gittins",
         "clairvoyant",
     ]
-    assert list(make_baselines("mdp")) == [
+    assert baseline_names("mdp", 100) == [
         "random",
         "certainty-equivalence",
         "greedy",
@@ -38,13 +52,36 @@ def test_each_family_has_its_baselines():
         "beb",
         "clairvoyant",
     ]
-    assert list(make_baselines("gridworld")) == [
+    assert baseline_names("gridworld", 100) == [
         "random",
         "certainty-equivalence",
         "clairvoyant-episode",
         "clairvoyant",
     ]
-    assert make_baselines("a family without baselines of its own") == EVERYWHERE
+    assert baseline_names("a family without baselines of its own", 100) == ["random"]
+
+
+def test_only_trials_of_a_bearable_length_have_gittins_indices():
+    assert "gittins" in baseline_names("bandit", 600)
+    assert "gittins" not in baseline_names("bandit", 601)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_names_are_made_or_those_asked_for(family):
+    task_family, names = make_family(family), baseline_names(family, 10)
+    assert list(make_baselines(task_family, 10)) == names
+    assert list(make_baselines(task_family, 10, names[1:])) == names[1:]
+    assert list(make_baselines(task_family, 10, ["random"])) == ["random"]
+
+
+def test_the_tuned_values_of_the_nearest_setting_are_taken():
+    for setting, tuned in TUNED_BANDITS.items():
+        assert tuned_bandit(*setting) == tuned
+        made = make_baselines(Bandit(num_arms=setting[0]), setting[1], ["ucb1", "epsilon-greedy"])
+        assert made["ucb1"] == Ucb1(tuned.exploration)
+        assert made["epsilon-greedy"] == EpsilonGreedy(epsilon=tuned.epsilon)
+    assert tuned_bandit(4, 120) == TUNED_BANDITS[5, 100]
+    assert tuned_bandit(1000, 5000) == TUNED_BANDITS[50, 500]
 
 
 def test_the_registry_names_families_that_exist():
@@ -55,14 +92,14 @@ CASES = [
     (family, variation, name)
     for family, kind in FAMILIES.items()
     for variation in kind.variations[:2]  # the others are no other programs
-    for name in make_baselines(family)
+    for name in baseline_names(family, 13)
 ]
 
 
 @pytest.mark.parametrize(("family", "variation", "name"), CASES)
 def test_a_baseline_runs_and_its_trial_depends_on_its_own_task_and_key_alone(family, variation, name):
     env, tasks, keys = setting(family, variation, horizon=13)
-    behaviour = make_baselines(family)[name]
+    behaviour = make_baselines(env.family, env.horizon, [name])[name]
     assert isinstance(behaviour, Behaviour)
     run = jax.jit(lambda tasks, keys: run_trials(env, behaviour, tasks, keys)[0])
     rewards = run(tasks, keys)

@@ -1,11 +1,11 @@
 """Mean returns on held-out tasks against known values (k=5 or S=10, A=5; H=100)."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baselines
+from rl3_jax.baselines.tuned import tuned_bandit
+from rl3_jax.report import literature
 from rl3_jax.tasks import make_family
 from rl3_jax.training.evaluate import evaluate, held_out_tasks
 from rl3_jax.trial import TrialEnv, method_features
@@ -44,31 +44,27 @@ KNOWN = [
 
 @pytest.mark.parametrize(("family", "name", "known", "num_tasks"), KNOWN)
 def test_the_mean_return_is_the_known_one(family, name, known, num_tasks):
-    mean, error = mean_and_error(returns(family, make_baselines(family)[name], num_tasks))
+    behaviour = make_baselines(make_family(family), HORIZON, [name])[name]
+    mean, error = mean_and_error(returns(family, behaviour, num_tasks))
     assert error < 0.2
     assert abs(mean - known) < 3.0 * error
 
 
-PUBLISHED = {
-    "random": 100.1,
-    "greedy": 134.8,
-    "epsilon-greedy": 132.8,
-    "psrl": 138.1,
-    "opsrl": 144.1,
-    "ucrl2": 146.6,
-    "beb": 150.2,
-}
-"""Mean return of ten episodes of random MDPs (Duan et al. 2016, section 3.2); 1000 tasks are assumed."""
+PUBLISHED = {name: value for name, value in literature.MDPS[HORIZON].items() if name != "rl2"}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_with_a_prior_of_mean_zero_the_mean_return_is_the_published_one(name):
-    behaviour = make_baselines("mdp")[name]
-    if name != "random":
-        behaviour = dataclasses.replace(behaviour, prior_reward=0.0)
+    prior = {} if name in literature.WITHOUT_PRIOR else {"prior_reward": 0.0}
+    (behaviour,) = (
+        made
+        for label, made in make_baselines(make_family("mdp"), HORIZON, **prior).items()
+        if label.partition(" ")[0] == name
+    )
     values = returns("mdp", behaviour, 4000)
     mean, error = mean_and_error(values)
-    assert abs(mean - PUBLISHED[name]) < 3.0 * np.hypot(error, values.std() / np.sqrt(1000))
+    published_error = values.std() / np.sqrt(literature.TASKS)
+    assert abs(mean - PUBLISHED[name]) < 3.0 * np.hypot(error, published_error)
 
 
 def test_optimism_about_rewards_pays_where_the_prior_is_too_low():
@@ -86,23 +82,32 @@ def test_ucb1_is_tuned():
     # the same expectation, with less than half the standard error.
     num_tasks = 200_000
     optimum = bandit_optimum(num_tasks)
-    tuned, low, high, textbook = (
-        returns("bandit", Ucb1(exploration), num_tasks) - optimum + HORIZON * 5 / 6
-        for exploration in (Ucb1().exploration, 0.2, 0.4, 2**0.5)
+    textbook = {"prior_wins": 0.0, "prior_losses": 0.0}
+    tuned, low, high, without_prior, theory = (
+        returns("bandit", ucb1, num_tasks) - optimum + HORIZON * 5 / 6
+        for ucb1 in (
+            Ucb1(tuned_bandit(5, HORIZON).exploration),
+            Ucb1(0.2),
+            Ucb1(0.4),
+            Ucb1(0.28, **textbook),
+            Ucb1(2**0.5, **textbook),
+        )
     )
     mean, error = mean_and_error(tuned)
     assert error < 0.02
-    assert mean > 77.5 - 3.0 * error
+    assert mean > 78.35 - 3.0 * error
+    mean, error = mean_and_error(without_prior)
+    assert abs(mean - 77.5) < 3.0 * error
     for other in (low, high):
         gain, error = mean_and_error(tuned - other)
         assert gain > 3.0 * error
-    mean, error = mean_and_error(textbook)
+    mean, error = mean_and_error(theory)
     assert abs(mean - 66.0) < 0.1
 
 
 def test_psrl_lies_between_chance_and_the_clairvoyant():
     num_tasks = 2000
-    mdp = make_baselines("mdp")
+    mdp = make_baselines(make_family("mdp"), HORIZON)
     chance, psrl, clairvoyant = (
         returns("mdp", mdp[name], num_tasks) for name in ("random", "psrl", "clairvoyant")
     )
@@ -121,7 +126,7 @@ def test_psrl_learns_within_the_trial():
 def test_no_baseline_beats_the_clairvoyant():
     num_tasks = 2000
     for family in ("bandit", "mdp"):
-        baselines = make_baselines(family)
+        baselines = make_baselines(make_family(family), HORIZON)
         best = returns(family, baselines.pop("clairvoyant"), num_tasks)
         for behaviour in baselines.values():
             gap, error = mean_and_error(best - returns(family, behaviour, num_tasks))

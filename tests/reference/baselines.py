@@ -38,16 +38,20 @@ def trial_values(transition, reward, horizon, episode_length, start=0):
     return q
 
 
-def ucb1_index(arms, rewards, num_arms, exploration):
-    """Return r̄(a) + c √(ln t / n(a)) of each arm after a history of pulls (Auer et al. 2002, figure 1)."""
+def ucb1_index(arms, rewards, num_arms, exploration, prior_wins=0.0, prior_losses=0.0):
+    """Return r̄(a) + c √(ln t / n(a)) of each arm after t pulls (Auer et al. 2002, figure 1).
+
+    n(a) and r̄(a) count pulls that the prior stands for as if they had been made; t does not.
+    """
     index = []
     for arm in range(num_arms):
         paid = [reward for pulled, reward in zip(arms, rewards, strict=True) if pulled == arm]
-        if not paid:
+        pulls = len(paid) + prior_wins + prior_losses
+        if pulls == 0:
             index.append(np.inf)
             continue
-        width = np.sqrt(np.log(len(arms)) / len(paid))
-        index.append(np.mean(paid) + exploration * width)
+        width = np.sqrt(np.log(max(len(arms), 1)) / pulls)
+        index.append((sum(paid) + prior_wins) / pulls + exploration * width)
     return np.array(index)
 
 

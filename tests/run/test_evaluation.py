@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-import rl3_jax.baselines
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
-from rl3_jax.baselines import Random, Ucb1
+from rl3_jax.run import baseline_cache
 from rl3_jax.run.compare import compare_problems
 from rl3_jax.run.evaluation import add_baselines, env_problems
 from rl3_jax.run.folder import RunFolder
@@ -119,7 +118,7 @@ def test_a_baseline_is_computed_once(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "evaluate", counted)
     family = make_family("bandit", num_arms=2)
     first = evaluate_baselines(family, 5, num_tasks=4)
-    assert len(computed) == len(set(computed)) == len(first["results"])
+    assert len(computed) == len(first["results"])
     assert evaluate_baselines(family, 5, num_tasks=4) == first
     assert len(computed) == len(first["results"])
     # Other tasks and other hyperparameters are other results.
@@ -131,13 +130,23 @@ def test_a_baseline_is_computed_once(monkeypatch, tmp_path):
     ):
         evaluate_baselines(**{"family": family, "horizon": 5, "num_tasks": 4} | other)
     assert len(computed) == 5 * len(first["results"])
-    two = {"random": Random(), "ucb1": Ucb1(exploration=0.9)}
-    monkeypatch.setattr(rl3_jax.baselines, "make_baselines", lambda family: two)
-    evaluate_baselines(family, 5, num_tasks=4)
-    assert computed[-1] == "Ucb1"
-    assert len(computed) == 5 * len(first["results"]) + 1
-    evaluate_baselines(family, 5, num_tasks=4, keep=False)
-    assert len(computed) == 5 * len(first["results"]) + 3
+    # Nor is it the same after a change of the code, which holds the hyperparameters.
+    monkeypatch.setattr(baseline_cache, "_code", lambda: "changed")
+    evaluate_baselines(family, 5, num_tasks=4, names=("ucb1", "random"))
+    assert computed[5 * len(first["results"]) :] == ["Random", "Ucb1"]
+
+
+def test_another_prior_is_another_result(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    family, asked = make_family("mdp", states=2, actions=2), {"num_tasks": 4, "names": ("psrl (m = 0)",)}
+    (zero,) = evaluate_baselines(family, 20, **asked, prior_reward=0.0)["results"]
+    (one,) = evaluate_baselines(family, 20, num_tasks=4, names=("psrl",))["results"]
+    assert (zero["name"], one["name"]) == ("psrl (m = 0)", "psrl")
+    assert zero["returns"] != one["returns"]
+    with pytest.raises(ConfigError, match="no baseline of bandit has a prior mean"):
+        evaluate_baselines(make_family("bandit"), 5, num_tasks=4, prior_reward=0.0)
+    with pytest.raises(ConfigError, match="unknown baseline 'ucb2'"):
+        evaluate_baselines(make_family("bandit"), 5, num_tasks=4, names=("ucb2",))
 
 
 def test_a_kept_result_that_cannot_be_read_is_computed_again(monkeypatch, tmp_path):

@@ -71,7 +71,7 @@ def test_rl3_closes_most_of_the_gap_between_chance_and_knowing_the_goal():
     )
     state, _ = run([50, 50], config)
     agent = Agent(state.learnt.params["actor"], config.network)
-    behaviours = {"agent": agent, **make_baselines(family.family)}
+    behaviours = {"agent": agent, **make_baselines(family, config.horizon, ("random", "clairvoyant"))}
     returns = {
         name: evaluate(config.env, behaviours[name], num_tasks=500).sum(axis=1).mean()
         for name in ("agent", "random", "clairvoyant")

@@ -1,0 +1,119 @@
+"""Gittins indices of a Bernoulli arm for every state that a trial of finite length can reach.
+
+Let V(w, n, m) be the worth of an option on an arm with w wins in n pulls, over the m steps left, when each
+pull costs λ and one may stop for good at any time. With p = (1 + w)/(2 + n),
+
+    f(w, n, m) = p − λ + p V(w + 1, n + 1, m − 1) + (1 − p) V(w, n + 1, m − 1),
+    V = max(f, 0), V(·, ·, 0) = 0,
+
+and the index ν(w, n, m) is the λ at which f, which falls with λ and is convex, is 0. As n + m stays the same
+all the way down, there is one such recursion for each n + m = 1, …, H: a chain.
+
+It is done for a grid of λ at once. Of the wins, only a band around λ(n + 2) matters: far above it one never
+stops, which is worth m(p − λ), and far below one never pulls.
+"""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+NUM_COSTS = 1024
+"""Size of the grid of λ. Indices are then within 1e-4 of the exact ones, half as many within 2e-4."""
+
+
+def gittins_indices(horizon: int) -> Float[Array, " N"]:
+    """Return ν(w, n, m) for all w ≤ n, m ≥ 1, n + m ≤ H, at the places that `position` gives.
+
+    N = H(H + 1)(H + 2)/6: 0.7 MB for H=100, 84 MB for H=500. The work grows with H³·√H.
+
+    Args:
+      horizon: H.
+    """
+    return _indices(horizon, band=math.ceil(math.sqrt(horizon)) + 2)[: math.comb(horizon + 2, 3)]
+
+
+def position(
+    wins: Int[Array, "*#n"], pulls: Int[Array, "*#n"], steps_left: Int[Array, "*#n"]
+) -> Int[Array, "*n"]:
+    """Return where a state's index is in the table; it does not depend on the table's horizon.
+
+    The chains follow each other by n + m; within one, n falls from n + m − 1 to 0.
+    """
+    last = pulls + steps_left
+    chains_before = (last - 1) * last * (last + 1) // 6
+    rows_before = last * (last + 1) // 2 - (pulls + 1) * (pulls + 2) // 2
+    return chains_before + rows_before + wins
+
+
+@partial(jax.jit, static_argnames=("horizon", "band"))
+def _indices(horizon: int, band: int) -> Float[Array, " N"]:
+    """Return the table, and H entries more without a meaning."""
+    # Even in arcsin √λ, in which the posterior of an arm is about as wide for every λ.
+    costs = jnp.asarray(np.sin(np.linspace(0.0, np.pi / 2.0, NUM_COSTS)) ** 2, jnp.float32)
+
+    def row(steps_left, carry):
+        values, table, start, last = carry
+        pulls = last - steps_left
+        gain, values = _step(costs, values, pulls, steps_left)
+        found = _roots(costs, gain, pulls, jnp.arange(horizon))
+        # Wins beyond n are no state; the next row, longer than n, is written over them.
+        table = jax.lax.dynamic_update_slice(table, found, (start,))
+        return values, table, start + pulls + 1, last
+
+    def chain(last, carry):
+        values = jnp.zeros((2 * band + 3, NUM_COSTS))
+        return jax.lax.fori_loop(1, last + 1, row, (values, *carry, last))[1:3]
+
+    table = jnp.zeros(math.comb(horizon + 2, 3) + horizon)
+    return jax.lax.fori_loop(1, horizon + 1, chain, (table, jnp.int32(0)))[0]
+
+
+def _step(
+    costs: Float[Array, " L"], values: Float[Array, "W L"], pulls: Int[Array, ""], steps_left: Int[Array, ""]
+) -> tuple[Float[Array, "V L"], Float[Array, "W L"]]:
+    """Return f(·, n, m), and V(·, n, m) from V(·, n + 1, m − 1).
+
+    Row i of V is for c + i − (W − 1)/2 wins, c = ⌊λ(n + 2)⌋ the band's centre; f lacks the first and last.
+    """
+    band = (len(values) - 3) // 2
+    centre, next_centre = jnp.floor(costs * (pulls + 2)), jnp.floor(costs * (pulls + 3))
+    never_stop = (2.0 + next_centre + band) / (3.0 + pulls) - costs
+    values = values.at[-1].set((steps_left - 1) * jnp.maximum(never_stop, 0.0))
+    wins = centre + jnp.arange(-band, band + 1.0)[:, None]
+    p = jnp.clip((1.0 + wins) / (2.0 + pulls), 0.0, 1.0)
+    moved = next_centre > centre  # by one row
+    after_loss = jnp.where(moved, values[:-2], values[1:-1])
+    after_win = jnp.where(moved, values[1:-1], values[2:])
+    gain = p * (1.0 + after_win) + (1.0 - p) * after_loss - costs
+    return gain, values.at[1:-1].set(jnp.maximum(gain, 0.0))
+
+
+def _roots(
+    costs: Float[Array, " L"], gain: Float[Array, "V L"], pulls: Int[Array, ""], wins: Int[Array, " H"]
+) -> Float[Array, " H"]:
+    """Return for each number of wins the λ at which f is 0.
+
+    Between two costs the chord of a convex f meets 0 above its root; the chords of the intervals on both
+    sides, prolonged, meet it below. The middle of the two bounds is returned.
+    """
+    band = (len(gain) - 1) // 2
+    centre = jnp.floor(costs * (pulls + 2)).astype(jnp.int32)
+    # For each λ the fewest wins with f ≥ 0, which do not fall with λ.
+    fewest = centre - band + (gain < 0.0).sum(axis=0, dtype=jnp.int32)
+    count = jnp.searchsorted(fewest, wins, side="right", method="scan_unrolled")
+    low = jnp.clip(count - 1, 1, NUM_COSTS - 3)
+    near = low + jnp.arange(-1, 3)[:, None]
+    x = costs[near]
+    y = gain[jnp.clip(wins - centre[near] + band, 0, len(gain) - 1), near]
+
+    def meets_zero(i, j, at):
+        slope = jnp.minimum((y[j] - y[i]) / (x[j] - x[i]), -1e-6)
+        return x[at] - y[at] / slope
+
+    above = meets_zero(1, 2, 1)
+    below = jnp.maximum(meets_zero(0, 1, 1), meets_zero(2, 3, 2))
+    return (jnp.clip(below, x[1], above) + above) / 2.0
