@@ -8,11 +8,13 @@ BIN := $(VENV)/bin
 RL3 := $(BIN)/rl3
 DEMO ?= runs/demo
 
-.PHONY: help install demo test lint types unit clean
+.PHONY: help install demo test lint types unit clean baselines page
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
 	@echo "make test     install, lint, check types, run all tests (about 6 minutes)"
+	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about an hour)"
+	@echo "make page       make that page again, from the result files in results/baselines"
 	@echo "make clean    remove virtual environments and caches"
 
 install: $(VENV)/.installed
@@ -36,6 +38,28 @@ demo: $(VENV)/.installed
 	$(RL3) train mdp-h100-quick --policy gru --iterations 250 --out $(DEMO)/rl3-gru --overwrite
 	$(RL3) train mdp-h100-quick --policy gru --method rl2 --iterations 250 --out $(DEMO)/rl2-gru --overwrite
 	$(RL3) compare $(DEMO)/rl3-markov $(DEMO)/rl3-gru $(DEMO)/rl2-gru --out $(DEMO)
+
+# One result file a setting; the name says which: arms or episodes of 10 steps, horizon, mean of the prior.
+# `make -B results/baselines/bandit-5-100.json` makes one again.
+RESULTS := results/baselines
+SETTINGS := $(foreach k,5 10 50,$(foreach h,10 100 500,bandit-$(k)-$(h))) \
+	$(foreach h,100 250 500 750 1000,mdp-$(h) mdp-$(h)-prior-0)
+TASKS = $(if $(filter mdp-750% mdp-1000%,$(@F)),1000,4000)
+
+baselines: $(SETTINGS:%=$(RESULTS)/%.json) page
+
+page: $(VENV)/.installed
+	$(RL3) report $(RESULTS) --out $(RESULTS)
+
+$(RESULTS)/bandit-%.json: | $(VENV)/.installed
+	$(RL3) baselines bandit --num-arms $(word 1,$(subst -, ,$*)) --horizon $(word 2,$(subst -, ,$*)) \
+		--num-tasks $(TASKS) --json $@
+
+$(RESULTS)/mdp-%-prior-0.json: | $(VENV)/.installed
+	$(RL3) baselines mdp --horizon $* --prior-reward 0 --num-tasks $(TASKS) --json $@
+
+$(RESULTS)/mdp-%.json: | $(VENV)/.installed
+	$(RL3) baselines mdp --horizon $* --num-tasks $(TASKS) --json $@
 
 test: lint types unit
 

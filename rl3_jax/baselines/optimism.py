@@ -21,7 +21,9 @@ class Ucrl2(EpisodePlanner):
     ‖T(s,a,·) − T̂(s,a,·)‖₁ ≤ c √(14 S ln(2At/δ) / max(1, n(s,a))), t steps into the trial and δ = 0.05.
 
     Source: Jaksch, Ortner and Auer 2010, figure 1, with c = 1 and rewards in [0, 1]. Theirs is a problem
-    without episodes; here each starts anew, so the plan is for the steps of an episode, made at its start.
+    without episodes; here each starts anew, so the plan is for the steps of an episode, made at its start
+    and not when a count has doubled. With m = 0 and c tuned this gives the figures of Duan et al. 2016,
+    section 3.2, at 10, 25 and 50 episodes; with m = 1 it scores higher.
 
     Attributes:
       prior_reward: m, r̄ of a pair never tried.
@@ -70,7 +72,8 @@ class Beb(EpisodePlanner):
     that of the prior included. Priors as in `Psrl`.
 
     A bonus of β/(1 + n(s,a)) would be no other algorithm than a prior with the mean m + β, as the mean
-    reward is (m + Σ r)/(1 + n(s,a)).
+    reward is (m + Σ r)/(1 + n(s,a)): it would score higher still, and miss the figures of Duan et al. 2016,
+    which m = 0 and this bonus give.
 
     Attributes:
       prior_reward: m, what a pair never tried is expected to pay.
