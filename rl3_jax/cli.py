@@ -182,7 +182,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[Option]]:
     switches = {
         form for flag, value in any_flags().items() if isinstance(value, bool) for form in _forms([flag])
     }
-    lists = {flag for flag, value in any_flags().items() if isinstance(value, list)}
+    lists = {flag for flag, value in any_flags().items() if isinstance(value, (list, tuple))}
     waiting = False  # for a value of the last option
     for text in arguments:
         if text.startswith("--") or text in HELP or (text.startswith("-") and not waiting):

@@ -97,6 +97,8 @@ BAD_INPUT = [
     ("describe gridworld --variation 12x12", ["unknown variation of gridworld '12x12'", "13x13-dense"]),
     ("baselines bandit --num-arms 0", ["num_arms is 0"]),
     ("baselines mdp --num-arms 3", ["unknown field of family mdp 'num_arms'"]),
+    ("baselines bandit --names ucb1 ucb2", ["unknown baseline 'ucb2'", "gittins"]),
+    ("baselines bandit --prior-reward 0", ["no baseline of bandit has a prior mean"]),
     ("baselines bandit --json file/x.json", ["cannot write file/x.json", "file is a file"]),
     ("compare", ["at least one run folder"]),
     ("train --seed 1 mdp-h100 --horizon=0 stray", ["horizon is 0", "unexpected argument 'stray'"]),
@@ -237,6 +239,9 @@ def test_baselines_are_tabulated_and_written(here, capsys):
     assert "clairvoyant" in capsys.readouterr().out
     names = [entry["name"] for entry in json.loads((here / "b.json").read_text())["results"]]
     assert {"random", "thompson", "ucb1", "clairvoyant"} <= set(names)
+    assert main([*line.split(), "--names", "ucb1", "random"]) == 0
+    names = [entry["name"] for entry in json.loads((here / "b.json").read_text())["results"]]
+    assert names == ["random", "ucb1"]
 
 
 def test_a_run_that_breaks_exits_with_1(here, capsys, monkeypatch):
