@@ -16,6 +16,8 @@ AGENT_COLOURS = ("#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d
 AGENT_DASHES = ("-", "--", "-.", (0, (1, 1)))
 BASELINE_COLOUR = "0.45"
 BASELINE_MARKERS = ("o", "s", "^", "v", "D", "x", "+")
+MOST_OTHERS = 3
+"""Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
 SMOOTHING = 0.02
 """Part of a run over which its learning curve is averaged."""
 
@@ -26,8 +28,10 @@ def comparison_figure(
     """Draw learning curves and reward curves of agents, with baselines, and save the figure.
 
     Left: the return of training trials over environment steps (thin: each iteration; thick: moving
-    mean), with baselines as lines. Right: mean reward per step over the held-out trials.
+    mean), with baselines as lines. Right: mean reward per step over the held-out trials. Of many baselines
+    the notable ones are drawn.
     """
+    baselines = notable(baselines)
     # A Figure of its own, not pyplot's: no display, no global state.
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -53,6 +57,13 @@ def comparison_figure(
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False)
     figure.savefig(path, dpi=150)
+
+
+def notable(baselines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return chance, the clairvoyant, and the best `MOST_OTHERS` of the other baselines, in their order."""
+    others = [entry for entry in baselines if entry["name"] not in ("random", "clairvoyant")]
+    left_out = sorted(others, key=lambda entry: -entry["mean_return"])[MOST_OTHERS:]
+    return [entry for entry in baselines if entry not in left_out]
 
 
 def adaptation_figure(results: Sequence[Mapping[str, Any]], path: Path) -> None:

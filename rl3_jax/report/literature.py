@@ -88,6 +88,16 @@ MDPS: dict[int, dict[str, float]] = {
 WITHOUT_PRIOR = ("random", "rl2")
 """Of those, what believes nothing of rewards beforehand; all others believe that they average m = 0."""
 
+FAR = 3.0
+"""Standard errors beyond which a figure of ours is told apart from the published one, with the reason."""
+_ANEW = "ours plans anew for each episode, tuned for the trial; the published one may have done otherwise."
+REASONS = {
+    "gittins": "ours is the exact index over the steps that are left, and scores more than the published one.",
+    "ucrl2": _ANEW,
+    "beb": _ANEW,
+}
+"""Why a baseline may be far from what was published."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Published:

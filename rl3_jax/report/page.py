@@ -9,7 +9,7 @@ import numpy as np
 from rl3_jax.errors import ConfigError
 from rl3_jax.report import statistics
 from rl3_jax.report.figures import adaptation_figure
-from rl3_jax.report.literature import SOURCE, TASKS, beside, published_returns
+from rl3_jax.report.literature import FAR, REASONS, SOURCE, TASKS, beside, published_returns
 from rl3_jax.report.results import mismatches
 from rl3_jax.report.tables import title
 
@@ -95,8 +95,23 @@ def section(result: Mapping[str, Any]) -> str:
     ]
     lines = [HEADINGS, ["---", *["---:"] * (len(HEADINGS) - 1)], *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    notes = "".join(f"\n\n\\* {name}: {_reason(name)}" for name in _far(entries, published))
     about = f"{result['num_tasks']} tasks (seed {result['eval_seed']}, `{result['task_set_sha256'][:12]}`)"
-    return f"### {_sized_title(result)}\n\n{about}\n\n{table}"
+    return f"### {_sized_title(result)}\n\n{about}\n\n{table}{notes}"
+
+
+def _far(entries: Sequence[Mapping[str, Any]], published: Mapping[str, float]) -> list[str]:
+    """Return the names of entries that are far from what was published."""
+    return [
+        entry["name"]
+        for entry in entries
+        if entry["name"] in published and abs(beside(entry, published[entry["name"]]).deviation) > FAR
+    ]
+
+
+def _reason(name: str) -> str:
+    """Return why an entry is far from what was published, as far as that is known."""
+    return REASONS.get(name.partition(" ")[0], "the reason is not known.")
 
 
 def _cells(
@@ -110,7 +125,8 @@ def _cells(
         regret = f"{found.value:.2f} ± {found.standard_error:.2f}"
     if entry["name"] in published:
         other = beside(entry, published[entry["name"]])
-        known = [f"{other.value:g}", f"{other.deviation:+.1f}"]
+        mark = r" \*" if abs(other.deviation) > FAR else ""
+        known = [f"{other.value:g}", f"{other.deviation:+.1f}{mark}"]
     return [
         entry["name"],
         f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}",

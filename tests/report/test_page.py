@@ -10,6 +10,7 @@ import scipy.stats
 from rl3_jax import ConfigError
 from rl3_jax.cli import main
 from rl3_jax.report import literature
+from rl3_jax.report.figures import notable
 from rl3_jax.report.page import grouped, section, write_page
 from rl3_jax.run.report import read_results
 
@@ -69,6 +70,24 @@ def test_a_row_has_the_return_its_regret_and_what_was_published():
     assert rows["rl3-gru"][3:] == ["", ""]
     assert rows["thompson"] == ["", "", "", "74.7", ""]
     assert list(rows)[:3] == sorted(list(rows)[:3], key=lambda name: -float(rows[name][0].split()[0]))
+
+
+def test_a_figure_far_from_the_published_one_has_a_footnote():
+    far = [entry("gittins", 95.0), entry("thompson", 95.0), entry("clairvoyant", 99.0)]
+    text = section(RESULT | {"results": far})
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    assert r"\* |" in rows["gittins"]
+    assert r"\* |" not in rows["clairvoyant"]
+    notes = [line for line in text.splitlines() if line.startswith("\\*")]
+    assert sorted(note.split(":")[0] for note in notes) == [r"\* gittins", r"\* thompson"]
+    assert any(note.endswith("the reason is not known.") for note in notes)
+    assert r"\*" not in section(RESULT)
+
+
+def test_of_many_baselines_the_notable_ones_are_drawn():
+    names = {"random": 9.0, "a": 1.0, "b": 3.0, "c": 2.0, "d": 4.0, "clairvoyant": 0.0}
+    shown = notable([{"name": name, "mean_return": mean} for name, mean in names.items()])
+    assert [one["name"] for one in shown] == ["random", "b", "c", "d", "clairvoyant"]
 
 
 def test_another_prior_is_not_the_published_one():
