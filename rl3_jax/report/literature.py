@@ -92,7 +92,7 @@ FAR = 3.0
 """Standard errors beyond which a figure of ours is told apart from the published one, with the reason."""
 _ANEW = "ours plans anew for each episode, tuned for the trial; the published one may have done otherwise."
 REASONS = {
-    "gittins": "ours is the exact index over the steps that are left, and scores more than the published one.",
+    "gittins": "ours is the exact index over the steps that are left, and scores more than the published.",
     "ucrl2": _ANEW,
     "beb": _ANEW,
 }
