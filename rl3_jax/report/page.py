@@ -79,7 +79,13 @@ def grouped(results: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             for entry in result["results"]
         }
         merged.append({**next(iter(members.values())), "results": list(entries.values())})
-    return sorted(merged, key=lambda x: (x["family"], x["variation"], x["horizon"], str(x["task"])))
+    return sorted(merged, key=_order)
+
+
+def _order(result: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what settings are sorted by; sizes of a task are numbers."""
+    sizes = [value for value in result["task"].values() if isinstance(value, int | float)]
+    return result["family"], result["variation"], result["horizon"], sizes, str(result["task"])
 
 
 def section(result: Mapping[str, Any]) -> str:

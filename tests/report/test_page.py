@@ -51,6 +51,8 @@ def test_results_of_one_setting_become_one():
     assert [entry["name"] for entry in together["results"]] == ["ucb1", "clairvoyant", "rl3-gru"]
     assert mdp["results"] == MDP["results"]
     assert len(grouped({"a": RESULT, "b": RESULT | {"horizon": 10}})) == 2
+    ten = RESULT | {"task": RESULT["task"] | {"num_arms": 10}}
+    assert [result["task"]["num_arms"] for result in grouped({"a": ten, "b": RESULT})] == [5, 10]
     with pytest.raises(ConfigError, match="b has task_set_sha256 x, a has 0123456789abcdef"):
         grouped({"a": RESULT, "b": AGENT | {"task_set_sha256": "x"}})
 
