@@ -18,6 +18,8 @@ BASELINE_COLOUR = "0.45"
 BASELINE_MARKERS = ("o", "s", "^", "v", "D", "x", "+")
 MOST_OTHERS = 3
 """Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
+PRIOR = " (m = "
+"""What the name of a baseline with another prior mean contains."""
 SMOOTHING = 0.02
 """Part of a run over which its learning curve is averaged."""
 
@@ -69,10 +71,16 @@ def notable(baselines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def adaptation_figure(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the mean reward per step over the trial, a panel for each setting, and save the figure.
 
+    Baselines with another prior mean, e.g. `psrl (m = 0)`, are left to the tables: they would hide the others.
+
     Args:
       results: contents of result files of one family.
       path: the file.
     """
+    results = [
+        {**result, "results": [entry for entry in result["results"] if PRIOR not in entry["name"]]}
+        for result in results
+    ]
     columns = min(3, len(results))
     rows = math.ceil(len(results) / columns)
     figure = Figure(figsize=(max(4.4 * columns, 7.5), 3.4 * rows + 0.8), layout="constrained")
