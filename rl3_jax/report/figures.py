@@ -71,7 +71,7 @@ def notable(baselines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def adaptation_figure(results: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the mean reward per step over the trial, a panel for each setting, and save the figure.
 
-    Baselines with another prior mean, e.g. `psrl (m = 0)`, are left to the tables: they would hide the others.
+    Baselines with another prior mean, such as `psrl (m = 0)`, are left to the tables, to keep it legible.
 
     Args:
       results: contents of result files of one family.
