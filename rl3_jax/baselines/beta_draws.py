@@ -1,6 +1,7 @@
 """Exact draws from Beta distributions, many at once, where `jax.random.beta` draws one after the other.
 
-On one CPU core a draw takes about 0.2 µs, against 2.2 µs of `jax.random.beta` (jax 0.10.2, 25 000 draws).
+On one CPU core a draw took 0.64 µs, against 1.5 to 2.2 of `jax.random.beta` (jax 0.10.2, 2500 at once), and
+0.2 µs among 25 000.
 """
 
 import jax

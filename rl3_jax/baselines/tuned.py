@@ -1,4 +1,9 @@
-"""Hyperparameters of the bandit baselines, tuned for each number of arms and trial length."""
+"""Hyperparameters of the bandit baselines, tuned for each number of arms and trial length.
+
+c and ε earned most on 100 000 to 5000 tuning tasks, or lie between two grid values that did. N is rough: its
+returns are flat within the errors of 200 to 4000 tasks, but for k=10, where the largest N tried earned a
+little more: 48 at H=10 (6.38 against 6.29 with 32) and 24 at H=100 (81.7 against 81.4 with 16).
+"""
 
 import math
 from typing import NamedTuple
@@ -29,7 +34,7 @@ TUNED_BANDITS: dict[tuple[int, int], TunedBandit] = {
     (10, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=8),
     (50, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=8),
 }
-"""(k, H) → what earned most."""
+"""(k, H) → hyperparameters."""
 
 
 def tuned_bandit(num_arms: int, horizon: int) -> TunedBandit:
