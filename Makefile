@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 RL3 := $(BIN)/rl3
 DEMO ?= runs/demo
 
-.PHONY: help install demo test lint types unit clean baselines page
+.PHONY: help install demo test lint types unit clean baselines page tuning
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
 	@echo "make test     install, lint, check types, run all tests (about 6 minutes)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about an hour)"
 	@echo "make page       make that page again, from the result files in results/baselines"
+	@echo "make tuning   try hyperparameters of the baselines in those settings (about an hour)"
 	@echo "make clean    remove virtual environments and caches"
 
 install: $(VENV)/.installed
@@ -45,6 +46,9 @@ RESULTS := results/baselines
 SETTINGS := $(foreach k,5 10 50,$(foreach h,10 100 500,bandit-$(k)-$(h))) \
 	$(foreach h,100 250 500 750 1000,mdp-$(h) mdp-$(h)-prior-0)
 TASKS = $(if $(filter mdp-750% mdp-1000%,$(@F)),1000,4000)
+SIZE = $(subst -, ,$*)
+OF_BANDIT = bandit --num-arms $(word 1,$(SIZE)) --horizon $(word 2,$(SIZE))
+OF_MDP = mdp --horizon $*
 
 baselines: $(SETTINGS:%=$(RESULTS)/%.json) page
 
@@ -52,14 +56,32 @@ page: $(VENV)/.installed
 	$(RL3) report $(RESULTS) --out $(RESULTS)
 
 $(RESULTS)/bandit-%.json: | $(VENV)/.installed
-	$(RL3) baselines bandit --num-arms $(word 1,$(subst -, ,$*)) --horizon $(word 2,$(subst -, ,$*)) \
-		--num-tasks $(TASKS) --json $@
+	$(RL3) baselines $(OF_BANDIT) --num-tasks $(TASKS) --json $@
 
 $(RESULTS)/mdp-%-prior-0.json: | $(VENV)/.installed
-	$(RL3) baselines mdp --horizon $* --prior-reward 0 --num-tasks $(TASKS) --json $@
+	$(RL3) baselines $(OF_MDP) --prior-reward 0 --num-tasks $(TASKS) --json $@
 
 $(RESULTS)/mdp-%.json: | $(VENV)/.installed
-	$(RL3) baselines mdp --horizon $* --num-tasks $(TASKS) --json $@
+	$(RL3) baselines $(OF_MDP) --num-tasks $(TASKS) --json $@
+
+# What each candidate hyperparameter of the baselines earns there; the best are in rl3_jax/baselines/tuned.py.
+TUNING := results/tuning
+TUNING_TASKS = $(if $(filter %-10.json,$(@F)),40000,$(if $(filter bandit-%-100.json,$(@F)),16000,\
+	$(if $(filter bandit-% mdp-100.% mdp-100-% mdp-250%,$(@F)),8000,4000)))
+
+tuning: $(SETTINGS:%=$(TUNING)/%.json) $(TUNING)/gridworld.json
+
+$(TUNING)/bandit-%.json: | $(VENV)/.installed
+	$(RL3) tune $(OF_BANDIT) --num-tasks $(TUNING_TASKS) --json $@
+
+$(TUNING)/mdp-%-prior-0.json: | $(VENV)/.installed
+	$(RL3) tune $(OF_MDP) --prior-reward 0 --num-tasks $(TUNING_TASKS) --json $@
+
+$(TUNING)/mdp-%.json: | $(VENV)/.installed
+	$(RL3) tune $(OF_MDP) --num-tasks $(TUNING_TASKS) --json $@
+
+$(TUNING)/gridworld.json: | $(VENV)/.installed
+	$(RL3) tune gridworld --num-tasks 2000 --json $@
 
 test: lint types unit
 

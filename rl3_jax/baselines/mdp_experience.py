@@ -13,6 +13,9 @@ from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Task
 from rl3_jax.trial import TrialEnv, TrialState
 
+TRUE_PRIOR_REWARD = 1.0
+"""m of the base variation (design, section 4)."""
+
 
 @struct.dataclass
 class MdpMemory:
@@ -42,7 +45,7 @@ class EpisodePlanner(Baseline):
         gives the figures of Duan et al. 2016.
     """
 
-    prior_reward: Float[Array, ""] | float = 1.0
+    prior_reward: Float[Array, ""] | float = TRUE_PRIOR_REWARD
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return values Q_k for k = 1, …, L steps to go, at index k − 1. The key is consumed."""

@@ -7,7 +7,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
 from rl3_jax.baselines.mdp_experience import EpisodePlanner, MdpMemory, likeliest_model
-from rl3_jax.baselines.mdp_tuned import tuned
 from rl3_jax.baselines.planning import backward_induction, greedy_action
 from rl3_jax.tasks import MdpTask
 from rl3_jax.trial import TrialEnv, TrialState
@@ -23,10 +22,11 @@ class ModelGreedy(EpisodePlanner):
 
     Attributes:
       prior_reward: m.
-      epsilon: ε, the probability of a uniformly drawn action; that of `mdp_tuned`, if None.
+      epsilon: ε, the probability of a uniformly drawn action; tuned per setting, see `tuned.py`. With 0 this
+        is the greedy baseline.
     """
 
-    epsilon: Float[Array, ""] | float | None = None
+    epsilon: Float[Array, ""] | float = 0.0
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the maximum-likelihood model. The key is not used."""
@@ -42,11 +42,8 @@ class ModelGreedy(EpisodePlanner):
         key: PRNGKeyArray,
     ) -> tuple[MdpMemory, Int[Array, ""]]:
         """Return an action. The key is consumed."""
-        epsilon = self.epsilon
-        if epsilon is None:
-            epsilon = tuned("epsilon-greedy", env.horizon, self.prior_reward)
         key_explore, key_random, key_greedy = jax.random.split(key, 3)
-        explores = jax.random.uniform(key_explore) < epsilon
+        explores = jax.random.uniform(key_explore) < self.epsilon
         anything = jax.random.randint(key_random, (), 0, env.num_actions)
         memory, greedy = super().act(env, memory, state, observation, key_greedy)
         return memory, jnp.where(explores, anything, greedy)

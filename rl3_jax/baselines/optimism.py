@@ -5,7 +5,6 @@ from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.baselines.mdp_experience import EpisodePlanner, MdpMemory, likeliest_model, mean_model
-from rl3_jax.baselines.mdp_tuned import tuned
 from rl3_jax.baselines.planning import backward_induction, optimistic_induction
 from rl3_jax.trial import TrialEnv
 
@@ -27,19 +26,16 @@ class Ucrl2(EpisodePlanner):
 
     Attributes:
       prior_reward: m, r̄ of a pair never tried.
-      scale: c; that of `mdp_tuned`, if None.
+      scale: c; tuned per setting, see `tuned.py`; the default is for H=100 and m = 1.
     """
 
-    scale: Float[Array, ""] | float | None = None
+    scale: Float[Array, ""] | float = 0.15
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the best task of the confidence set. The key is not used."""
         del key
-        scale = self.scale
-        if scale is None:
-            scale = tuned("ucrl2", env.horizon, self.prior_reward)
         transition, reward = likeliest_model(memory, self.prior_reward)
-        reward_width, transition_radius = confidence_widths(memory, scale)
+        reward_width, transition_radius = confidence_widths(memory, self.scale)
         return optimistic_induction(
             transition, reward + reward_width, transition_radius, env.table.episode_length
         )
@@ -77,17 +73,14 @@ class Beb(EpisodePlanner):
 
     Attributes:
       prior_reward: m, what a pair never tried is expected to pay.
-      bonus: β; that of `mdp_tuned`, if None.
+      bonus: β; tuned per setting, see `tuned.py`; the default is for H=100 and m = 1.
     """
 
-    bonus: Float[Array, ""] | float | None = None
+    bonus: Float[Array, ""] | float = 12.0
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the mean model with the bonus. The key is not used."""
         del key
-        bonus = self.bonus
-        if bonus is None:
-            bonus = tuned("beb", env.horizon, self.prior_reward)
         transition, reward = mean_model(memory, self.prior_reward)
-        reward = reward + bonus / (1.0 + len(reward) + memory.counts)
+        reward = reward + self.bonus / (1.0 + len(reward) + memory.counts)
         return backward_induction(transition, reward, env.table.episode_length)

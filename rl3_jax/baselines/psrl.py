@@ -6,7 +6,6 @@ from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.baselines.mdp_experience import EpisodePlanner, MdpMemory
-from rl3_jax.baselines.mdp_tuned import tuned_samples
 from rl3_jax.baselines.planning import backward_induction
 from rl3_jax.trial import TrialEnv
 
@@ -68,17 +67,16 @@ class Opsrl(Psrl):
     Source: Osband and Van Roy 2017; named and measured in Duan et al. 2016, section 3.2.
 
     Attributes:
-      num_samples: N; that of `mdp_tuned`, if None.
+      num_samples: N; tuned per setting, see `tuned.py`; the default is for H=100.
     """
 
-    num_samples: int | None = struct.field(pytree_node=False, default=None)
+    num_samples: int = struct.field(pytree_node=False, default=30)
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the elementwise largest of the values of N drawn tasks. The key is consumed."""
-        num_samples = self.num_samples or tuned_samples(env.horizon)
 
         def larger(values, key):
             return jnp.maximum(values, Psrl.plan(self, env, memory, key)), None
 
-        keys = jax.random.split(key, num_samples)
+        keys = jax.random.split(key, self.num_samples)
         return jax.lax.scan(larger, jnp.full_like(memory.values, -jnp.inf), keys)[0]

@@ -8,15 +8,15 @@ from rl3_jax.baselines.bandits import BestArm, EpsilonGreedy, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.baselines.gittins import Gittins
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
-from rl3_jax.baselines.learners import CertaintyEquivalence
-from rl3_jax.baselines.mdp_experience import EpisodePlanner
+from rl3_jax.baselines.learners import LearnerAlone
+from rl3_jax.baselines.mdp_experience import TRUE_PRIOR_REWARD
 from rl3_jax.baselines.mdps import Clairvoyant, ModelGreedy
 from rl3_jax.baselines.navigation import MapReader, Straight
 from rl3_jax.baselines.optimism import Beb, Ucrl2
 from rl3_jax.baselines.posterior_sampling import OptimisticThompson, Thompson
 from rl3_jax.baselines.psrl import Opsrl, Psrl
-from rl3_jax.baselines.tuned import tuned_bandit
-from rl3_jax.object_rl import ModelBased
+from rl3_jax.baselines.tuned import TunedBandit, TunedMdp, tuned_bandit, tuned_mdp
+from rl3_jax.object_rl import ModelBased, QLearning
 from rl3_jax.tasks import (
     Bandit,
     FourRoomsTasks,
@@ -28,41 +28,64 @@ from rl3_jax.tasks import (
     TaskFamily,
 )
 
-Maker = Callable[[Any, int], Baseline]
-"""Makes a baseline that depends on the family's sizes or on the trial's length."""
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a baseline may depend on.
+
+    Attributes:
+      family: the task family.
+      horizon: trial length H.
+      prior_reward: m, the mean reward that some baselines of random MDPs believe in beforehand.
+    """
+
+    family: Any
+    horizon: int
+    prior_reward: float = TRUE_PRIOR_REWARD
+
+    @property
+    def bandit(self) -> TunedBandit:
+        """What is tuned for a bandit like this."""
+        return tuned_bandit(self.family.num_arms, self.horizon)
+
+    @property
+    def mdp(self) -> TunedMdp:
+        """What is tuned for random MDPs like these."""
+        return tuned_mdp(self.horizon, self.prior_reward)
+
+
+Maker = Callable[[Setting], Baseline]
+"""Makes a baseline that depends on the setting."""
 
 EVERYWHERE: dict[str, Baseline | Maker] = {"random": Random()}
 """Baselines for any family."""
 
 BASELINES: dict[str, dict[str, Baseline | Maker]] = {
     Bandit.family: {
-        "certainty-equivalence": CertaintyEquivalence(epsilon=0.1),
+        "certainty-equivalence": LearnerAlone(epsilon=0.1),
         "greedy": EpsilonGreedy(),
-        "epsilon-greedy": lambda family, horizon: EpsilonGreedy(
-            epsilon=tuned_bandit(family.num_arms, horizon).epsilon
-        ),
-        "ucb1": lambda family, horizon: Ucb1(tuned_bandit(family.num_arms, horizon).exploration),
+        "epsilon-greedy": lambda at: EpsilonGreedy(at.bandit.epsilon),
+        "ucb1": lambda at: Ucb1(at.bandit.exploration),
         "thompson": Thompson(),
-        "optimistic-thompson": lambda family, horizon: OptimisticThompson(
-            tuned_bandit(family.num_arms, horizon).num_samples
-        ),
-        "gittins": lambda _, horizon: Gittins.make(horizon),
+        "optimistic-thompson": lambda at: OptimisticThompson(at.bandit.num_samples),
+        "gittins": lambda at: Gittins.make(at.horizon),
         "clairvoyant": BestArm(),
     },
     RandomMdp.family: {
-        "certainty-equivalence": CertaintyEquivalence(epsilon=0.1),
-        "greedy": ModelGreedy(epsilon=0.0),
-        "epsilon-greedy": ModelGreedy(),
-        "psrl": Psrl(),
-        "opsrl": Opsrl(),
-        "ucrl2": Ucrl2(),
-        "beb": Beb(),
+        "certainty-equivalence": LearnerAlone(epsilon=0.1),
+        "greedy": lambda at: ModelGreedy(at.prior_reward),
+        "epsilon-greedy": lambda at: ModelGreedy(at.prior_reward, at.mdp.epsilon),
+        "psrl": lambda at: Psrl(at.prior_reward),
+        "opsrl": lambda at: Opsrl(at.prior_reward, at.mdp.num_samples),
+        "ucrl2": lambda at: Ucrl2(at.prior_reward, at.mdp.scale),
+        "beb": lambda at: Beb(at.prior_reward, at.mdp.bonus),
         "clairvoyant": Clairvoyant(),
     },
     Gridworld.family: {
-        "certainty-equivalence": CertaintyEquivalence(
+        "certainty-equivalence": LearnerAlone(
             epsilon=0.0, learner=ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2)
         ),
+        "q-learning": LearnerAlone(epsilon=0.0, learner=QLearning()),
         "clairvoyant-episode": ClairvoyantEpisode(),
         "clairvoyant": ClairvoyantTrial(),
     },
@@ -72,6 +95,12 @@ BASELINES: dict[str, dict[str, Baseline | Maker]] = {
     PointRobots.family: {"clairvoyant": Straight()},
 }
 """Further baselines, family by family; a family without an entry has none."""
+
+BELIEVING = {RandomMdp.family: ("greedy", "epsilon-greedy", "psrl", "opsrl", "ucrl2", "beb")}
+"""Baselines of each family that believe beforehand in a mean reward."""
+
+PRIOR = " (m = "
+"""What sets a baseline's name and the mean of its prior apart."""
 
 LONGEST = {"gittins": 600}
 """The longest trial of those that do not serve all: the table of indices has H³/6 entries, here 145 MB."""
@@ -85,8 +114,25 @@ def baseline_names(family: str, horizon: int, prior_reward: float | None = None)
       horizon: H.
       prior_reward: m. If given, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
     """
-    names = _entries(family, prior_reward)
-    return [name for name in names if horizon <= LONGEST.get(name, horizon)]
+    known = [name for name in EVERYWHERE | BASELINES.get(family, {}) if horizon <= LONGEST.get(name, horizon)]
+    if prior_reward is None:
+        return known
+    return [with_prior(name, prior_reward) for name in known if name in BELIEVING.get(family, ())]
+
+
+def with_prior(name: str, prior_reward: float) -> str:
+    """Return the name of a baseline that believes beforehand in a mean reward m, e.g. `psrl (m = 0)`."""
+    return f"{name}{PRIOR}{prior_reward:g})"
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a baseline without its prior."""
+    return name.partition(PRIOR)[0]
+
+
+def asked_names(known: Collection[str], names: Collection[str]) -> list[str]:
+    """Return those of the known names that are asked for, with or without their prior; all if none is."""
+    return [name for name in known if not names or name in names or plain_name(name) in names]
 
 
 def make_baselines(
@@ -104,23 +150,15 @@ def make_baselines(
       names: make these only, of `baseline_names`; all of them, if not given.
       prior_reward: as in `baseline_names`.
     """
-    entries = _entries(family.family, prior_reward)
-    wanted = baseline_names(family.family, horizon, prior_reward)
-    return {name: _make(entries[name], family, horizon) for name in wanted if names is None or name in names}
-
-
-def _entries(family: str, prior_reward: float | None) -> dict[str, Baseline | Maker]:
-    """Return what the registry has for a family, with another prior if one is given."""
-    entries = EVERYWHERE | BASELINES.get(family, {})
-    if prior_reward is None:
-        return entries
+    prior = {} if prior_reward is None else {"prior_reward": prior_reward}
+    setting, entries = Setting(family, horizon, **prior), EVERYWHERE | BASELINES.get(family.family, {})
     return {
-        f"{name} (m = {prior_reward:g})": dataclasses.replace(entry, prior_reward=prior_reward)
-        for name, entry in entries.items()
-        if isinstance(entry, EpisodePlanner)
+        name: _make(entries[plain_name(name)], setting)
+        for name in baseline_names(family.family, horizon, prior_reward)
+        if names is None or name in names
     }
 
 
-def _make(baseline: Baseline | Maker, family: TaskFamily, horizon: int) -> Baseline:
+def _make(baseline: Baseline | Maker, setting: Setting) -> Baseline:
     """Return a baseline for these trials."""
-    return baseline if isinstance(baseline, Baseline) else baseline(family, horizon)
+    return baseline if isinstance(baseline, Baseline) else baseline(setting)

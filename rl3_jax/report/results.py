@@ -1,6 +1,6 @@
 """Setting the results of agents and baselines beside each other (design, section 8)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_se
 """Fields of a result file that two results must have in common to be comparable."""
 
 
-def mismatches(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def mismatches(results: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
     """Return a message for each way in which results are not on the same tasks as the first.
 
     Args:
-      results: contents of result files, by the name to tell the user.
+      results: name to tell the user, and content, of each result file.
     """
-    (first, expected), *others = results.items()
+    (first, expected), *others = results
     return [
         f"{name} has {field} {result[field]}, {first} has {expected[field]};"
         " compare runs that were evaluated on the same tasks, see `rl3 evaluate --help`"

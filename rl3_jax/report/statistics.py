@@ -1,15 +1,19 @@
 """What returns over held-out tasks and training seeds tell, and how surely (design, section 8).
 
-Returns of one agent are an array [N, B]: N training seeds, all on the same B tasks. Intervals are
-percentile bootstraps (Efron and Tibshirani 1993, chapter 13) that draw tasks and seeds anew, since an agent
-trained again and met with other tasks would score otherwise (Agarwal et al. 2021, arXiv 2108.13264). With
-one seed an interval covers the choice of tasks alone: it is about this agent, not about the algorithm.
+Returns of one agent are an array [N, B]: N training seeds, all on the same B tasks. Errors cover seeds and
+tasks, since an agent trained again and met with other tasks would score otherwise (Agarwal et al. 2021,
+arXiv 2108.13264). With one seed they cover the choice of tasks alone: they are about this agent, not about
+the algorithm.
+
+Means and their differences have Student's intervals, whose degrees of freedom know how few the seeds are;
+a bootstrap over three seeds is too narrow: where seeds differ most, 84 of 100 such intervals of a trimmed
+mean held the truth, and 91 to 95 of Student's for a mean.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float
 
 TRIMMED = 0.25
@@ -20,7 +24,6 @@ RESAMPLES = 2000
 BYTES_AT_ONCE = 2**27
 
 Returns = Float[np.ndarray, "N B"]
-Statistic = Callable[[Float[np.ndarray, "R N B"]], Float[np.ndarray, " R"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,20 +50,20 @@ class Estimate:
 
 
 def mean(returns: Returns) -> Estimate:
-    """Return the mean over seeds and tasks."""
-    return _estimate(_mean, returns)
+    """Return the mean over seeds and tasks.
 
-
-def trimmed_mean(returns: Returns) -> Estimate:
-    """Return the mean of the middle half of all returns (the interquartile mean)."""
-    return _estimate(_trimmed_mean, returns)
+    Returns are taken as μ + seed_i + task_j + rest_ij, so that the mean's variance is estimated without bias
+    by S²/N + V/B − R/(N B): with S² the sample variance of the seeds' means, V that of the tasks' means and R
+    that of what is left. With one seed it is V/B. Student's distribution has the degrees of freedom of
+    Satterthwaite 1946.
+    """
+    return _student(returns.mean(axis=0), [returns])
 
 
 def difference(returns: Returns, others: Float[np.ndarray, "M _"]) -> Estimate:
     """Return by how much the mean of one agent exceeds another's, task by task on the same tasks.
 
-    The bootstrap draws tasks for both at once, so that what a task is worth to both cancels, and the seeds
-    of each apart.
+    What a task is worth to both cancels. With one seed each this is the paired t-test.
 
     Args:
       returns: [N, B] of one agent.
@@ -68,17 +71,7 @@ def difference(returns: Returns, others: Float[np.ndarray, "M _"]) -> Estimate:
     """
     if returns.shape[1] != others.shape[1]:
         raise ValueError(f"paired returns need the same tasks, not {returns.shape[1]} and {others.shape[1]}")
-    value = float(returns.mean() - others.mean())
-    if len(returns) == len(others) == 1:
-        return _estimate(_mean, returns - others)
-    tasks = _generator(2).integers(returns.shape[1], size=(RESAMPLES, returns.shape[1]))
-    # A mean over tasks that were drawn is one over all, weighted by how often each was.
-    shares = np.stack([np.bincount(row, minlength=returns.shape[1]) for row in tasks]) / returns.shape[1]
-    draws = np.zeros(RESAMPLES)
-    for sign, agent, stream in ((1.0, returns, 0), (-1.0, others, 1)):
-        seeds = _generator(stream).integers(len(agent), size=(RESAMPLES, len(agent)))
-        draws += sign * np.take_along_axis(shares @ agent.T, seeds, axis=1).mean(axis=1)
-    return _from_draws(value, draws)
+    return _student(returns.mean(axis=0) - others.mean(axis=0), [returns, others])
 
 
 def regret(returns: Returns, clairvoyant: Float[np.ndarray, "M _"]) -> Estimate:
@@ -86,35 +79,57 @@ def regret(returns: Returns, clairvoyant: Float[np.ndarray, "M _"]) -> Estimate:
     return difference(clairvoyant, returns)
 
 
-def _estimate(statistic: Statistic, returns: Returns) -> Estimate:
-    """Return a statistic of returns, with the errors that drawing seeds and tasks anew gives it.
+def trimmed_mean(returns: Returns) -> Estimate:
+    """Return the mean of the middle half of all returns (the interquartile mean).
 
-    The standard error of one seed's mean is the usual one, s/√B.
+    The interval is a percentile bootstrap (Efron and Tibshirani 1993, chapter 13) of tasks and seeds. Of N
+    seeds N − 1 are drawn, which makes its variance unbiased (Rao and Wu 1988); with few seeds it is narrow
+    all the same.
     """
     num_seeds, num_tasks = returns.shape
-    value = float(statistic(returns[None])[0])
-    seeds = _generator(0).integers(num_seeds, size=(RESAMPLES, num_seeds, 1))
-    tasks = _generator(2).integers(num_tasks, size=(RESAMPLES, 1, num_tasks))
+    generator = np.random.default_rng(0)  # the same in each call, so that a page can be made again
+    seeds = generator.integers(num_seeds, size=(RESAMPLES, max(1, num_seeds - 1), 1))
+    tasks = generator.integers(num_tasks, size=(RESAMPLES, 1, num_tasks))
     at_once = max(1, BYTES_AT_ONCE // returns.nbytes)
-    draws = [
-        statistic(returns[seeds[start : start + at_once], tasks[start : start + at_once]])
+    parts = [
+        _trimmed_mean(returns[seeds[start : start + at_once], tasks[start : start + at_once]])
         for start in range(0, RESAMPLES, at_once)
     ]
-    found = _from_draws(value, np.concatenate(draws))
-    if num_seeds == 1 and statistic is _mean:
-        return dataclasses.replace(found, standard_error=float(returns.std(ddof=1) / np.sqrt(num_tasks)))
-    return found
-
-
-def _from_draws(value: float, draws: Float[np.ndarray, " R"]) -> Estimate:
-    """Return an estimate with the spread of bootstrap draws."""
+    draws = np.concatenate(parts)
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(draws.std(ddof=1)), float(low), float(high))
+    return Estimate(float(_trimmed_mean(returns[None])[0]), float(draws.std(ddof=1)), float(low), float(high))
 
 
-def _mean(returns: Float[np.ndarray, "R N B"]) -> Float[np.ndarray, " R"]:
-    """Return the mean of each draw."""
-    return returns.mean(axis=(1, 2))
+def _student(by_task: Float[np.ndarray, " B"], agents: list[Returns]) -> Estimate:
+    """Return the mean over tasks with Student's interval, where agents of one or more seeds contribute to it.
+
+    Args:
+      by_task: what each task tells, from means over seeds.
+      agents: the returns that are in it.
+    """
+    num_tasks, value = len(by_task), float(by_task.mean())
+    parts = [(by_task.var(ddof=1) / num_tasks, num_tasks - 1)]
+    rest = 0.0
+    for returns in agents:
+        num_seeds = len(returns)
+        if num_seeds > 1:
+            parts.append((returns.mean(axis=1).var(ddof=1) / num_seeds, num_seeds - 1))
+            rest += _rest(returns) / returns.size
+    total = sum(variance for variance, _ in parts)
+    if total == 0.0:
+        return Estimate(value, 0.0, value, value)
+    # At least what tasks alone and seeds alone tell: an estimate from few may come out smaller.
+    error = np.sqrt(max(total - rest, *(variance for variance, _ in parts)))
+    freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
+    half = error * scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+    return Estimate(value, float(error), float(value - half), float(value + half))
+
+
+def _rest(returns: Returns) -> float:
+    """Return the variance left by seeds and tasks, Σ (x_ij − x_i − x_j + x)²/((N − 1)(B − 1))."""
+    num_seeds, num_tasks = returns.shape
+    left = returns - returns.mean(axis=1, keepdims=True) - returns.mean(axis=0) + returns.mean()
+    return float((left**2).sum() / ((num_seeds - 1) * (num_tasks - 1)))
 
 
 def _trimmed_mean(returns: Float[np.ndarray, "R N B"]) -> Float[np.ndarray, " R"]:
@@ -124,8 +139,3 @@ def _trimmed_mean(returns: Float[np.ndarray, "R N B"]) -> Float[np.ndarray, " R"
     return np.partition(flat, (cut, flat.shape[1] - cut - 1), axis=1)[:, cut : flat.shape[1] - cut].mean(
         axis=1
     )
-
-
-def _generator(stream: int) -> np.random.Generator:
-    """Return a generator that is the same in each call, so that a page can be made again."""
-    return np.random.default_rng([0, stream])

@@ -49,7 +49,7 @@ def show(result: dict[str, Any], path: Path | None) -> None:
     write_json(result, path)
 
 
-def write_json(result: dict[str, Any], path: Path | None) -> None:
+def write_json(result: Any, path: Path | None) -> None:
     """Write a result as JSON, if asked to."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -42,20 +42,18 @@ def baseline_results(
       progress: show it.
     """
     # Imported here since only this needs them.
-    from rl3_jax.baselines import baseline_names, make_baselines
+    from rl3_jax.baselines import asked_names, baseline_names, make_baselines
 
     folder, found = cache_folder("baselines"), []
-    for name in baseline_names(env.family.family, env.horizon, prior_reward):
-        if names and name not in names:
-            continue
+    for name in asked_names(baseline_names(env.family.family, env.horizon, prior_reward), names):
         file = None if folder is None else folder / f"{_key(env, num_tasks, seed, name)}.json"
         entry = None if file is None else _read(file)
         if entry is None:
             # Made here, one by one, since some take long to make.
             behaviour = make_baselines(env.family, env.horizon, (name,), prior_reward)[name]
             track = tracker(name, visible=progress)
-            rewards = training.evaluate(env, behaviour, num_tasks=num_tasks, seed=seed, track=track)
-            entry = training.summarise(name, rewards)
+            trials = training.evaluate_trials(env, behaviour, num_tasks=num_tasks, seed=seed, track=track)
+            entry = training.summarise(name, trials)
             if file is not None:
                 _write(file, entry)
         found.append(entry)

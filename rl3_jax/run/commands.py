@@ -1,13 +1,12 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name
@@ -20,29 +19,28 @@ from rl3_jax.run.arguments import (
     json_problems,
     one_of,
     optional,
-    show,
     write_json,
 )
 from rl3_jax.run.compare import compare, compare_problems
-from rl3_jax.run.describe import describe
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     add_baselines,
-    baseline_problems,
-    evaluate_baselines,
     evaluate_run,
     evaluation_problems,
-    task_set_problems,
+    variations,
 )
+from rl3_jax.run.family_commands import Baselines, Describe, Tune
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import Report
-from rl3_jax.run.tables import print_lists, print_plan, print_statistics
+from rl3_jax.run.tables import print_lists, print_plan, print_result
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch
-from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
 from rl3_jax.trial import METHODS
+
+ALL = "all"
+"""Stands for every variation of a family."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +129,9 @@ class Evaluate(Shared):
     """Evaluate a run's agent on held-out tasks, and note the result in its evaluation.json."""
 
     dir: RunDir
-    variation: Annotated[str | None, optional("V", "of the task family; as trained, if not given")] = None
+    variation: Annotated[
+        str | None, optional("V", "of the task family, or all; as trained, if not given")
+    ] = None
     horizon: Annotated[int | None, optional("H", "trial length; as trained, if not given")] = None
     num_tasks: NumTasks = DEFAULT_NUM_TASKS
     seed: Seed = 0
@@ -140,87 +140,29 @@ class Evaluate(Shared):
     json: JsonFile = None
 
     @property
-    def _asked(self) -> dict[str, Any]:
-        """The trials to evaluate on."""
-        return {name: getattr(self, name) for name in ("variation", "horizon", "num_tasks", "seed")}
+    def _asked(self) -> list[dict[str, Any]]:
+        """The trials to evaluate on, of each variation."""
+        names: Sequence[str | None] = (self.variation,)
+        if self.variation == ALL:
+            names = variations(self.dir)
+        rest = {name: getattr(self, name) for name in ("horizon", "num_tasks", "seed")}
+        return [{"variation": name} | rest for name in names]
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return evaluation_problems(self.dir, **self._asked) + json_problems(self.json)
+        found = [problem for asked in self._asked for problem in evaluation_problems(self.dir, **asked)]
+        return list(dict.fromkeys(found)) + json_problems(self.json)
 
     def run(self) -> None:
         """Evaluate."""
-        result = evaluate_run(self.dir, **self._asked, greedy=self.greedy, progress=True)
-        if self.baselines:
-            result = add_baselines(self.dir, result, progress=True)
-        show(result, self.json)
-
-
-@dataclasses.dataclass(frozen=True)
-class Baselines(Shared):
-    """Evaluate the baselines of a task family on held-out tasks."""
-
-    family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
-    variation: Annotated[str | None, optional("V", "of the task family; its base, if not given")] = None
-    horizon: Annotated[int | None, optional("H", "trial length; the family's usual one, if not given")] = None
-    num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
-    num_tasks: NumTasks = DEFAULT_NUM_TASKS
-    seed: Seed = 0
-    names: Annotated[tuple[str, ...], optional("NAME ...", "of the baselines; all, if not given")] = ()
-    prior_reward: Annotated[
-        float | None,
-        optional("M", "mean reward that baselines of random MDPs believe in beforehand; only those run"),
-    ] = None
-    json: JsonFile = None
-
-    def _make(self) -> TaskFamily:
-        """Return the family."""
-        return _make_family(self.family, variation=self.variation, num_arms=self.num_arms)
-
-    def problems(self) -> list[str]:
-        """Return a message for each argument that is not valid."""
-        horizon = 1 if self.horizon is None else self.horizon
-        found = _making_problems(self._make) + task_set_problems(horizon, self.num_tasks, self.seed)
-        if not found:
-            found = baseline_problems(self.family, horizon, self.names, self.prior_reward)
-        return found + json_problems(self.json)
-
-    def run(self) -> None:
-        """Evaluate."""
-        family = self._make()
-        horizon = family.trial_length if self.horizon is None else self.horizon
-        tasks = {"num_tasks": self.num_tasks, "seed": self.seed}
-        which = {"names": self.names, "prior_reward": self.prior_reward}
-        show(evaluate_baselines(family, horizon, **tasks, **which, progress=True), self.json)
-
-
-@dataclasses.dataclass(frozen=True)
-class Describe(Shared):
-    """Say what characterises the tasks of a family: statistics of many, with standard errors."""
-
-    family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
-    variation: Annotated[str | None, optional("V", "of the task family; its base, if not given")] = None
-    num_tasks: Annotated[int, arg(metavar="N", help="tasks drawn, those counted that the family rejects")] = (
-        DEFAULT_NUM_TASKS
-    )
-    seed: Annotated[int, arg(metavar="S", help="names the set of tasks")] = 0
-    json: JsonFile = None
-
-    def _make(self) -> TaskFamily:
-        """Return the family."""
-        return _make_family(self.family, variation=self.variation)
-
-    def problems(self) -> list[str]:
-        """Return a message for each argument that is not valid."""
-        found = _making_problems(self._make) + task_set_problems(1, self.num_tasks, self.seed)
-        return found + json_problems(self.json)
-
-    def run(self) -> None:
-        """Describe."""
-        family = self._make()
-        description = describe(family, num_tasks=self.num_tasks, seed=self.seed, progress=True)
-        print_statistics(description)
-        write_json(description, self.json)
+        results = []
+        for asked in self._asked:
+            result = evaluate_run(self.dir, **asked, greedy=self.greedy, progress=True)
+            if self.baselines:
+                result = add_baselines(self.dir, result, progress=True)
+            print_result(result)
+            results.append(result)
+        write_json(results if self.variation == ALL else results[0], self.json)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +190,7 @@ COMMANDS = {
     "resume": Resume,
     "evaluate": Evaluate,
     "baselines": Baselines,
+    "tune": Tune,
     "compare": Compare,
     "describe": Describe,
     "report": Report,
@@ -255,18 +198,4 @@ COMMANDS = {
 }
 
 
-Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Report | Watch
-
-
-def _make_family(name: str, **options: Any) -> TaskFamily:
-    """Return the family of that name with the fields that were given, which are not None."""
-    return make_family(name, **{field: value for field, value in options.items() if value is not None})
-
-
-def _making_problems(make: Callable[[], TaskFamily]) -> list[str]:
-    """Return a message for each reason why a family cannot be made."""
-    try:
-        make()
-    except ConfigError as error:
-        return list(error.problems)
-    return []
+Command = List | Train | Plan | Resume | Evaluate | Baselines | Tune | Compare | Describe | Report | Watch

@@ -35,7 +35,7 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
         raise ConfigError(problems)
     results = [_trained_result(RunFolder(path), progress=progress) for path in paths]
     header = {field: results[0][field] for field in TASK_SET}
-    problems = mismatches({str(path): result for path, result in zip(paths, results, strict=True)})
+    problems = mismatches([(str(path), result) for path, result in zip(paths, results, strict=True)])
     if problems:
         raise ConfigError(problems)
     family = RunFolder(paths[0]).read().config.task

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +131,12 @@ def baseline_problems(
     family: str, horizon: int, names: Collection[str], prior_reward: float | None
 ) -> list[str]:
     """Return a message for each name that is no baseline of a family, and for a prior that none has."""
-    from rl3_jax.baselines import baseline_names
+    from rl3_jax.baselines import asked_names, baseline_names
 
     known = baseline_names(family, horizon, prior_reward)
     if not known:
         return [f"prior_reward is {prior_reward}, but no baseline of {family} has a prior mean; leave it out"]
-    return [unknown_choice("baseline", name, known) for name in names if name not in known]
+    return [unknown_choice("baseline", name, known) for name in names if not asked_names(known, [name])]
 
 
 def _plain(env: TrialEnv) -> TrialEnv:
@@ -150,6 +150,14 @@ def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
     There is one for each variation, horizon and whether the agent was greedy.
     """
     return read_json(folder.evaluation) if folder.evaluation.exists() else []
+
+
+def variations(path: str | Path) -> Sequence[str | None]:
+    """Return the variations of the family that a run was trained on; of what is no run, as trained alone."""
+    try:
+        return load_agent(path).env.family.variations
+    except ConfigError:
+        return (None,)
 
 
 def evaluation_problems(
@@ -199,13 +207,12 @@ def env_problems(env: TrialEnv) -> list[str]:
 
 
 def _agent_result(
-    agent: LoadedAgent, env: TrialEnv, name: str, *, num_tasks: int, seed: int, greedy: bool, progress: bool
+    agent: LoadedAgent, env: TrialEnv, name: str, *, greedy: bool, progress: bool, **which: int
 ) -> dict[str, Any]:
-    """Return the result file of an agent."""
+    """Return the result file of an agent on the tasks that `num_tasks` and `seed` name."""
     track = tracker("evaluating", visible=progress)
-    rewards = training.evaluate(env, agent.behaviour(greedy), num_tasks=num_tasks, seed=seed, track=track)
-    entry = training.summarise(name, rewards)
-    result = training.result_file(env, [entry], num_tasks=num_tasks, seed=seed)
+    trials = training.evaluate_trials(env, agent.behaviour(greedy), **which, track=track)
+    result = training.result_file(env, [training.summarise(name, trials)], **which)
     return result | {"iteration": agent.iteration}
 
 

@@ -6,6 +6,7 @@ All of it goes to the error stream: the output may go to a file.
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -87,10 +88,10 @@ class TrainProgress:
         self._console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def tracker(description: str, *, visible: bool) -> Callable[[Iterable[int]], Iterable[int]]:
+def tracker(description: str, *, visible: bool) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """Return what shows the progress of a loop."""
 
-    def show(items: Iterable[int]) -> Iterable[int]:
+    def show(items: Iterable[Any]) -> Iterable[Any]:
         console = Console(stderr=True)
         shown = visible and console.is_terminal
         return track(items, description, console=console, transient=True, disable=not shown)

@@ -86,6 +86,21 @@ def print_statistics(description: dict[str, Any]) -> None:
     Console().print(table)
 
 
+def print_tuning(found: dict[str, Any]) -> None:
+    """Print what `tune_baselines` returns, a table for each baseline."""
+    for entry in found["tuned"]:
+        title = (
+            f"{entry['name']}, {entry['field']}: {found['family']}, variation {found['variation']},"
+            f" H={found['horizon']}, {entry['num_tasks']} tuning tasks (seed {found['seed']})"
+        )
+        table = _table(title, entry["field"], "mean return", "less than the best", "± ")
+        columns = (entry[name] for name in ("candidates", "mean_returns", "losses", "loss_errors"))
+        for value, mean, loss, error in zip(*columns, strict=True):
+            behind = ("best", "") if value == entry["best"] else (f"{loss:.2f}", f"{error:.2f}")
+            table.add_row(f"{value:g}", f"{mean:.2f}", *behind)
+        Console().print(table)
+
+
 def print_plan(found: dict[str, Any]) -> None:
     """Print what `plan` returns as a table."""
     device, sizes, seconds = found["device"], found["bytes"], found["seconds"]

@@ -1,7 +1,8 @@
 """Compiled training and evaluation, as pure functions of one configuration."""
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
-from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, result_file, summarise, task_set_hash
+from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, evaluate_trials, task_set_hash
+from rl3_jax.training.results import result_file, summarise
 from rl3_jax.training.train import CHUNK_CAPACITY, METRICS, TrainState, init, train_chunk, train_iteration
 from rl3_jax.training.tuning import TUNING_SEED, Tuning, tune
 
@@ -16,6 +17,7 @@ __all__ = [
     "Tuning",
     "dropped_message",
     "evaluate",
+    "evaluate_trials",
     "init",
     "result_file",
     "summarise",

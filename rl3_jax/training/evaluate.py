@@ -14,15 +14,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
 from rl3_jax.tasks import Action, Task
-from rl3_jax.training import serialise
 from rl3_jax.training.streams import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
-from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, run_trials
+from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
 
 BATCH = 500
 """Tasks evaluated in one call; bounds memory, does not change results."""
-CURVE_POINTS = 20
-"""Parts of the trial over which the reward curve averages."""
 
 
 @struct.dataclass
@@ -72,45 +69,45 @@ def held_out_tasks(
     return jax.vmap(env.family.sample_task)(keys)
 
 
-def held_out_rewards(
+def held_out_trials(
     env: TrialEnv,
     behaviour: Behaviour,
     seed: Int[Array, ""] | int,
     start: Int[Array, ""] | int,
     num_tasks: int,
-) -> tuple[Float[Array, "B H"], Int[Array, " B"]]:
-    """Return what `run_trials` does for each held-out task, with indices from `start` on."""
-    return _held_out_rewards(env, type(behaviour), behaviour, seed, start, num_tasks)
+) -> Trials:
+    """Return one trial of each held-out task, with indices from `start` on."""
+    return _held_out_trials(env, type(behaviour), behaviour, seed, start, num_tasks)
 
 
 # The type is a static argument of its own since JAX takes two registered dataclasses of different types and
 # like fields for the same pytree, and then may run the program of one for the other: `Random` for `BestArm`.
 # Seen with jax 0.10.2: 347 of 2000 new types met the program of an earlier one.
 @partial(jax.jit, static_argnames=("env", "kind", "num_tasks"))
-def _held_out_rewards(
+def _held_out_trials(
     env: TrialEnv,
     kind: type,
     behaviour: Behaviour,
     seed: Int[Array, ""] | int,
     start: Int[Array, ""] | int,
     num_tasks: int,
-) -> tuple[Float[Array, "B H"], Int[Array, " B"]]:
-    """Return what `held_out_rewards` does, compiled once for each kind of behaviour."""
+) -> Trials:
+    """Return what `held_out_trials` does, compiled once for each kind of behaviour."""
     del kind
     tasks = held_out_tasks(env, seed, start, num_tasks)
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), start, num_tasks)
     return run_trials(env, behaviour, tasks, keys)
 
 
-def evaluate(
+def evaluate_trials(
     env: TrialEnv,
     behaviour: Behaviour,
     *,
     num_tasks: int,
     seed: int = 0,
     track: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> Float[np.ndarray, "B H"]:
-    """Return the rewards of one trial on each of `num_tasks` held-out tasks.
+) -> Trials:
+    """Return one trial of each of `num_tasks` held-out tasks, as NumPy arrays.
 
     Warns if object-level RL could not keep all transitions in its model.
 
@@ -122,14 +119,19 @@ def evaluate(
       track: wraps the iteration over batches, to show progress.
     """
     batch = min(BATCH, num_tasks)
-    outcomes = [
-        jax.device_get(held_out_rewards(env, behaviour, seed, start, batch))
+    parts = [
+        jax.device_get(held_out_trials(env, behaviour, seed, start, batch))
         for start in track(range(0, num_tasks, batch))
     ]
-    rewards, dropped = (np.concatenate(parts)[:num_tasks] for parts in zip(*outcomes, strict=True))
-    if dropped.any():
-        warnings.warn(dropped_message(dropped.mean()), stacklevel=2)
-    return rewards
+    trials: Trials = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_tasks], *parts)
+    if trials.dropped.any():
+        warnings.warn(dropped_message(float(trials.dropped.mean())), stacklevel=2)
+    return trials
+
+
+def evaluate(env: TrialEnv, behaviour: Behaviour, **options: Any) -> Float[np.ndarray, "B H"]:
+    """Return the rewards of `evaluate_trials`."""
+    return np.asarray(evaluate_trials(env, behaviour, **options).rewards)
 
 
 def dropped_message(per_trial: float) -> str:
@@ -138,23 +140,6 @@ def dropped_message(per_trial: float) -> str:
         f"object-level RL left {per_trial:.2g} transitions a trial out of its model, as states have more"
         " successors than the family's num_successors: use fewer tiles, or learner q-learning"
     )
-
-
-def summarise(name: str, rewards: Float[np.ndarray, "B H"]) -> dict[str, Any]:
-    """Return one entry of a result file (design, section 8).
-
-    Fields: `name`; `mean_return` and its `standard_error` over tasks; `returns` of each task;
-    `reward_curve`, the mean reward per step in each twentieth of the trial (each step, if H < 20).
-    """
-    returns = rewards.sum(axis=1, dtype=np.float64)
-    parts = np.array_split(rewards.mean(axis=0, dtype=np.float64), min(CURVE_POINTS, rewards.shape[1]))
-    return {
-        "name": name,
-        "mean_return": float(returns.mean()),
-        "standard_error": float(returns.std(ddof=1) / np.sqrt(len(returns))),
-        "returns": [round(float(value), 4) for value in returns],
-        "reward_curve": [float(part.mean()) for part in parts],
-    }
 
 
 def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
@@ -168,17 +153,3 @@ def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
     for leaf in zip(*parts, strict=True):
         digest.update(np.concatenate(leaf)[:num_tasks].tobytes())
     return digest.hexdigest()
-
-
-def result_file(env: TrialEnv, results: list[dict[str, Any]], *, num_tasks: int, seed: int) -> dict[str, Any]:
-    """Return the content of a result file (design, section 8) from the entries of `summarise`."""
-    return {
-        "family": env.family.family,
-        "variation": env.family.variation,
-        "task": serialise.to_dict(env.family),
-        "horizon": env.horizon,
-        "num_tasks": num_tasks,
-        "eval_seed": seed,
-        "task_set_sha256": task_set_hash(env, num_tasks=num_tasks, seed=seed),
-        "results": results,
-    }

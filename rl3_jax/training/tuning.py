@@ -1,6 +1,6 @@
 """Choosing a hyperparameter of a behaviour by its mean return on tasks that no evaluation sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -59,6 +59,7 @@ def tune(
     num_tasks: int,
     seed: int = TUNING_SEED,
     static: bool = False,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Tuning:
     """Return what each candidate value of a hyperparameter earns on the tuning tasks.
 
@@ -70,18 +71,19 @@ def tune(
       seed: names the tasks.
       static: whether the value sets sizes. If not, it is a leaf of the behaviour and one compiled program
         runs all candidates at once; if so, each has its own.
+      track: wraps the iteration over batches or candidates, to show progress.
     """
     if static:
         returns = [
             evaluate(env, make(value), num_tasks=num_tasks, seed=seed).sum(axis=1, dtype=np.float64)
-            for value in candidates
+            for value in track(candidates)
         ]
         return Tuning(candidates, np.stack(returns))
     batch = min(BATCH, num_tasks)
     values = jnp.asarray(candidates, jnp.float32)
     parts = [
         jax.device_get(_returns(env, make, values, seed, start, batch))
-        for start in range(0, num_tasks, batch)
+        for start in track(range(0, num_tasks, batch))
     ]
     return Tuning(candidates, np.concatenate(parts, axis=1, dtype=np.float64)[:, :num_tasks])
 
@@ -98,4 +100,4 @@ def _returns(
     """Return the return of each candidate on each task, with indices from `start` on."""
     tasks = held_out_tasks(env, seed, start, num_tasks)
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), start, num_tasks)
-    return jax.vmap(lambda value: run_trials(env, make(value), tasks, keys)[0].sum(axis=1))(candidates)
+    return jax.vmap(lambda value: run_trials(env, make(value), tasks, keys).rewards.sum(axis=1))(candidates)

@@ -1,6 +1,6 @@
 """The meta-MDP: a task plus object-level RL, seen as one gymnax environment."""
 
-from rl3_jax.trial.behaviour import Behaviour, run_trials
+from rl3_jax.trial.behaviour import Behaviour, Trials, run_trials
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
 from rl3_jax.trial.make import (
     COARSE,
@@ -23,6 +23,7 @@ __all__ = [
     "TrialEnv",
     "TrialParams",
     "TrialState",
+    "Trials",
     "family_abstraction",
     "family_learner",
     "fits_method",

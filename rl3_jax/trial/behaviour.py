@@ -1,11 +1,11 @@
 """Running any way of behaving, learnt or classic, through trials: evaluation is made of this."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Action, Task
@@ -74,12 +74,22 @@ class BehaviourBase:
         return memory
 
 
-def run_trials(
-    env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]
-) -> tuple[Float[Array, "B H"], Int[Array, " B"]]:
-    """Return the rewards of one trial for each of B tasks.
+class Trials(NamedTuple):
+    """What one trial of each of B tasks came to.
 
-    Also returns how many transitions of each trial object-level RL could not keep in its model.
+    Attributes:
+      rewards: [B, H] reward of each step.
+      ends: [B, H] whether a step ended its episode, by termination or truncation.
+      dropped: [B] transitions that object-level RL could not keep in its model.
+    """
+
+    rewards: Float[Array, "B H"]
+    ends: Bool[Array, "B H"]
+    dropped: Int[Array, " B"]
+
+
+def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]) -> Trials:
+    """Return one trial for each of B tasks.
 
     What a task does by chance depends on its key alone: every behaviour that takes the same actions
     meets the same outcomes.
@@ -107,7 +117,9 @@ def run_trials(
     def act_and_learn(memory, state, observation, key_act, key_env):
         memory, action = behaviour.act(env, memory, state, observation, key_act)
         observation, state, reward, _, info = env.step_env(key_env, state, action, params)
-        return behaviour.learn(env, memory, info["transition"]), state, observation, reward
+        transition = info["transition"]
+        memory = behaviour.learn(env, memory, transition)
+        return memory, state, observation, (reward, transition.terminated | transition.truncated)
 
     def step(carry, time):
         memories, states, observations = carry
@@ -119,10 +131,11 @@ def run_trials(
         memories = jax.lax.cond(
             (states.inner.time == 0).any(), plan, lambda _, memories, __: memories, states, memories, key_plan
         )
-        memories, states, observations, rewards = jax.vmap(act_and_learn)(
+        memories, states, observations, outcome = jax.vmap(act_and_learn)(
             memories, states, observations, key_act, key_env
         )
-        return (memories, states, observations), rewards
+        return (memories, states, observations), outcome
 
-    (_, states, _), rewards = jax.lax.scan(step, (memories, states, observations), jnp.arange(env.horizon))
-    return rewards.T, jax.vmap(env.dropped)(states)
+    carry = (memories, states, observations)
+    (_, states, _), (rewards, ends) = jax.lax.scan(step, carry, jnp.arange(env.horizon))
+    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(states))

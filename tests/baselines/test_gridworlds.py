@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import CertaintyEquivalence, make_baselines
+from rl3_jax.baselines import LearnerAlone, make_baselines
 from rl3_jax.baselines.gridworlds import episode_policy, trial_policy
 from rl3_jax.object_rl import Clusters, ModelBased, QLearning
 from rl3_jax.tasks import Gridworld, make_family
@@ -125,13 +125,13 @@ def test_the_learner_alone_does_better_than_chance_and_worse_than_the_clairvoyan
 
 def test_epsilon_one_is_chance():
     env = trial(make_family("bandit"), horizon=50)
-    mean, error = mean_and_error(returns(env, CertaintyEquivalence(epsilon=1.0), 4000))
+    mean, error = mean_and_error(returns(env, LearnerAlone(epsilon=1.0), 4000))
     assert abs(mean - 25.0) <= 4.0 * error
 
 
 def test_the_learner_alone_acts_greedily_on_its_values_and_breaks_ties_evenly():
     env = trial(make_family("mdp"), horizon=50)
-    behaviour = CertaintyEquivalence(epsilon=0.0, learner=ModelBased())
+    behaviour = LearnerAlone(epsilon=0.0, learner=ModelBased())
     task = env.family.default_params
     _, state = env.start(jax.random.key(0), task)
     memory = behaviour.init(env, task)
@@ -149,7 +149,7 @@ def test_the_learner_alone_meets_the_states_of_the_trials_table(method):
     family, learner = Gridworld(), QLearning()
     env = TrialEnv(family, 30, method_features(method, family), learner, Clusters())
     plain = TrialEnv(family, 30, method_features("rl3", family), learner)
-    behaviour = CertaintyEquivalence(epsilon=0.0, learner=learner)
+    behaviour = LearnerAlone(epsilon=0.0, learner=learner)
     task = jax.jit(family.sample_task)(jax.random.key(0))
     expects = env if method == "rl3" else plain
 

@@ -12,7 +12,7 @@ from rl3_jax import ConfigError, load_agent, make_config, training
 from rl3_jax.policies import SquashedGaussian
 from rl3_jax.run.agent import save_agent
 from rl3_jax.tasks import FAMILIES
-from rl3_jax.training.evaluate import held_out_rewards, held_out_tasks
+from rl3_jax.training.evaluate import held_out_tasks, held_out_trials
 from rl3_jax.training.streams import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.probes import Aim
@@ -44,7 +44,7 @@ def test_it_evaluates_as_in_training(finished, tmp_path):
 @pytest.mark.parametrize("greedy", [False, True])
 def test_acting_step_by_step_is_what_evaluation_does(finished, greedy):
     agent = load_agent(finished.path / "agent")
-    expected = held_out_rewards(agent.env, agent.behaviour(greedy), 0, 0, 3)[0]
+    expected = held_out_trials(agent.env, agent.behaviour(greedy), 0, 0, 3)[0]
     tasks = held_out_tasks(agent.env, 0, 0, 3)
     keys = task_keys(stream(jax.random.key(0), Purpose.EVALUATION_TRIAL), 0, 3)
     for index in range(3):

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from rl3_jax.training import Agent, evaluate, init, result_file, summarise, task_set_hash
+from rl3_jax.training import Agent, evaluate, init, task_set_hash
 from rl3_jax.training.evaluate import held_out_tasks
 from rl3_jax.training.streams import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
@@ -71,27 +71,3 @@ def test_greedy_takes_the_likeliest_action(agent):
     frequency = np.bincount(actions[False], minlength=2) / 200
     np.testing.assert_allclose(frequency, jax.nn.softmax(logits), atol=0.15)
     assert frequency.min() > 0
-
-
-def test_summary_and_result_file():
-    rewards = np.random.default_rng(0).normal(size=(30, 45)).astype(np.float32)
-    entry = summarise("x", rewards)
-    returns = rewards.astype(float).sum(axis=1)
-    assert entry["name"] == "x"
-    np.testing.assert_allclose(entry["mean_return"], returns.mean(), rtol=1e-9)
-    np.testing.assert_allclose(entry["standard_error"], returns.std(ddof=1) / np.sqrt(30), rtol=1e-9)
-    np.testing.assert_allclose(entry["returns"], returns, atol=1e-4)
-    assert len(entry["reward_curve"]) == 20
-    np.testing.assert_allclose(entry["reward_curve"][0], rewards[:, :3].mean(), rtol=1e-5)
-    np.testing.assert_allclose(entry["reward_curve"][-1], rewards[:, -2:].mean(), rtol=1e-5)
-    assert len(summarise("x", rewards[:, :7])["reward_curve"]) == 7
-    result = result_file(ENV, [entry], num_tasks=30, seed=4)
-    assert {key: result[key] for key in ("family", "variation", "horizon", "num_tasks", "eval_seed")} == {
-        "family": "mdp",
-        "variation": "default",
-        "horizon": 10,
-        "num_tasks": 30,
-        "eval_seed": 4,
-    }
-    assert result["results"] == [entry]
-    assert len(result["task_set_sha256"]) == 64

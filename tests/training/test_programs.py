@@ -5,7 +5,7 @@ from flax import struct
 
 from rl3_jax.baselines import Baseline
 from rl3_jax.tasks import Bandit
-from rl3_jax.training.evaluate import held_out_rewards
+from rl3_jax.training.evaluate import held_out_trials
 from rl3_jax.trial import TrialEnv, method_features
 
 NUM_TYPES = 12
@@ -27,5 +27,5 @@ def test_behaviours_without_fields_have_programs_of_their_own():
         return struct.dataclass(Pulls)
 
     for arm in range(NUM_TYPES):
-        held_out_rewards(env, make_type(arm)(), 0, 0, 2)
+        held_out_trials(env, make_type(arm)(), 0, 0, 2)
     assert sorted(set(pulled)) == list(range(NUM_TYPES))
