@@ -100,7 +100,7 @@ class Ucb1(BanditBaseline):
       exploration: c; tuned per setting, see `tuned.py`; the default is for k=5, H=100.
     """
 
-    exploration: Float[Array, ""] | float = 0.3
+    exploration: Float[Array, ""] | float = 0.28
 
     def act(
         self,

@@ -19,7 +19,7 @@ class Grid:
     """
 
     field: str
-    candidates: tuple[float, ...]
+    candidates: tuple[int | float, ...]
     static: bool = False
     draws: bool = False
 
@@ -58,7 +58,7 @@ A Beta draw takes 0.1 to 0.2 µs on one core; 4000 tasks then take half a minute
 """
 
 
-def candidates(grid: Grid, env: Any) -> tuple[float, ...]:
+def candidates(grid: Grid, env: Any) -> tuple[int | float, ...]:
     """Return the values that are tried in a trial."""
     if not grid.draws:
         return grid.candidates

@@ -45,7 +45,7 @@ class OptimisticThompson(BanditBaseline):
       num_samples: N; tuned per setting, see `tuned.py`; the default is for k=5, H=100.
     """
 
-    num_samples: int = struct.field(pytree_node=False, default=8)
+    num_samples: int = struct.field(pytree_node=False, default=32)
 
     def act(
         self,

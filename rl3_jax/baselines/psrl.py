@@ -67,10 +67,10 @@ class Opsrl(Psrl):
     Source: Osband and Van Roy 2017; named and measured in Duan et al. 2016, section 3.2.
 
     Attributes:
-      num_samples: N; tuned per setting, see `tuned.py`; the default is for H=100.
+      num_samples: N; tuned per setting, see `tuned.py`; the default is for H=100 and m = 1.
     """
 
-    num_samples: int = struct.field(pytree_node=False, default=30)
+    num_samples: int = struct.field(pytree_node=False, default=20)
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the elementwise largest of the values of N drawn tasks. The key is consumed."""

@@ -23,14 +23,14 @@ class TunedBandit(NamedTuple):
 
 
 TUNED_BANDITS: dict[tuple[int, int], TunedBandit] = {
-    (5, 10): TunedBandit(exploration=0.16, epsilon=0.0, num_samples=32),
-    (10, 10): TunedBandit(exploration=0.16, epsilon=0.0, num_samples=32),
-    (50, 10): TunedBandit(exploration=0.16, epsilon=0.0, num_samples=32),
-    (5, 100): TunedBandit(exploration=0.3, epsilon=0.01, num_samples=12),
-    (10, 100): TunedBandit(exploration=0.28, epsilon=0.03, num_samples=12),
-    (50, 100): TunedBandit(exploration=0.28, epsilon=0.05, num_samples=8),
-    (5, 500): TunedBandit(exploration=0.35, epsilon=0.04, num_samples=8),
-    (10, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=8),
+    (5, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=48),
+    (10, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=64),
+    (50, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=64),
+    (5, 100): TunedBandit(exploration=0.28, epsilon=0.01, num_samples=32),
+    (10, 100): TunedBandit(exploration=0.28, epsilon=0.01, num_samples=48),
+    (50, 100): TunedBandit(exploration=0.28, epsilon=0.04, num_samples=8),
+    (5, 500): TunedBandit(exploration=0.37, epsilon=0.04, num_samples=8),
+    (10, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=24),
     (50, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=8),
 }
 """(k, H) → hyperparameters."""
@@ -54,15 +54,15 @@ class TunedMdp(NamedTuple):
 
 TUNED_MDPS: dict[tuple[int, float], TunedMdp] = {
     (100, 0.0): TunedMdp(epsilon=0.05, num_samples=30, scale=0.34, bonus=38.0),
-    (250, 0.0): TunedMdp(epsilon=0.1, num_samples=30, scale=0.34, bonus=31.0),
-    (500, 0.0): TunedMdp(epsilon=0.1, num_samples=20, scale=0.34, bonus=26.0),
-    (750, 0.0): TunedMdp(epsilon=0.1, num_samples=20, scale=0.37, bonus=26.0),
+    (250, 0.0): TunedMdp(epsilon=0.1, num_samples=50, scale=0.34, bonus=29.0),
+    (500, 0.0): TunedMdp(epsilon=0.15, num_samples=30, scale=0.34, bonus=26.0),
+    (750, 0.0): TunedMdp(epsilon=0.15, num_samples=20, scale=0.37, bonus=26.0),
     (1000, 0.0): TunedMdp(epsilon=0.1, num_samples=20, scale=0.37, bonus=26.0),
-    (100, 1.0): TunedMdp(epsilon=0.05, num_samples=30, scale=0.15, bonus=12.0),
-    (250, 1.0): TunedMdp(epsilon=0.05, num_samples=30, scale=0.03, bonus=14.0),
+    (100, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.15, bonus=12.0),
+    (250, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.03, bonus=14.0),
     (500, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.04, bonus=14.0),
-    (750, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.04, bonus=14.0),
-    (1000, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.04, bonus=14.0),
+    (750, 1.0): TunedMdp(epsilon=0.05, num_samples=5, scale=0.04, bonus=14.0),
+    (1000, 1.0): TunedMdp(epsilon=0.05, num_samples=5, scale=0.04, bonus=14.0),
 }
 """(H, m) → hyperparameters."""
 

@@ -37,7 +37,9 @@ def comparison_figure(
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for run, look in zip(runs, colours_and_dashes(len(runs)), strict=True):
-        steps, returns = (np.array([line[x] for line in run["metrics"]]) for x in ("steps", "mean_return"))
+        steps, returns = (
+            np.array([line[field] for line in run["metrics"]], float) for field in ("steps", "mean_return")
+        )
         learning_curve(left, run["name"], steps, returns[None], look)
         style = {"color": look[0], "linestyle": look[1], "linewidth": 2, "label": run["name"]}
         _reward_curve(right, run["result"], header["horizon"], **style)

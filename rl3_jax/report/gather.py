@@ -88,7 +88,12 @@ class Entry:
     @property
     def label(self) -> str:
         """The name, with the number of seeds if there are several."""
-        return self.name if len(self.results) == 1 else f"{self.name} ({len(self.results)} seeds)"
+        return self.name if len(self.results) == 1 else f"{self.name} ({self.seeds})"
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds there are, in words."""
+        return "1 seed" if len(self.results) == 1 else f"{len(self.results)} seeds"
 
     @property
     def returns(self) -> Float[np.ndarray, "N B"]:
@@ -155,7 +160,7 @@ def common_name(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
     plain = {SEED.sub("", name) for name in names}
-    return plain.pop() if len(plain) == 1 else " + ".join(names)
+    return plain.pop() if len(plain) == 1 and "" not in plain else " + ".join(names)
 
 
 def settings_of(sources: Sequence[Source]) -> list[Setting]:

@@ -115,7 +115,7 @@ def _earned(entry: Entry, marked: bool) -> str:
     text = f"{found.value:.2f} ± {found.standard_error:.2f}"
     if entry.is_trained_here:
         text = f"*{text}*"
-    return f"{text} ({len(entry.results)} seeds)" if marked else text
+    return f"{text} ({entry.seeds})" if marked else text
 
 
 def _difference(agent: Entry, entry: Entry) -> str:

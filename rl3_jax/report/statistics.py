@@ -100,7 +100,7 @@ def trimmed_mean(returns: Returns) -> Estimate:
     return Estimate(float(_trimmed_mean(returns[None])[0]), float(draws.std(ddof=1)), float(low), float(high))
 
 
-def _student(by_task: Float[np.ndarray, " B"], agents: list[Returns]) -> Estimate:
+def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_ B"]]) -> Estimate:
     """Return the mean over tasks with Student's interval, where agents of one or more seeds contribute to it.
 
     Args:

@@ -105,10 +105,10 @@ def _read_results(file: Path) -> list[dict[str, Any]]:
     """
     content = read_json(file)
     results = content if isinstance(content, list) else [content]
-    missing = {field for result in results for field in _missing(result)}
+    missing = dict.fromkeys(field for result in results for field in _missing(result))
     if missing:
         raise ConfigError(
-            f"{file} is no result file of this version: it lacks {', '.join(sorted(missing))};"
+            f"{file} is no result file of this version: it lacks {', '.join(missing)};"
             " make it again with `rl3 evaluate` or `rl3 baselines`"
         )
     return results

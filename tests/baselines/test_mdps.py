@@ -1,11 +1,10 @@
 """The baselines that plan on a model: its estimates, the optimism added to it, and how they act."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Beb, ModelGreedy, Opsrl, Ucrl2, mdp_tuned
+from rl3_jax.baselines import Beb, ModelGreedy, Ucrl2
 from rl3_jax.baselines.mdp_experience import likeliest_model, mean_model
 from rl3_jax.baselines.optimism import confidence_widths
 from tests.mdp_history import ENV, FAMILY, history, remember
@@ -101,34 +100,3 @@ def test_an_action_is_random_with_probability_epsilon(epsilon):
     actions = jax.vmap(lambda key: behaviour.act(ENV, memory, state, observation, key)[1])(keys)
     share, expected = float((actions == best).mean()), 1.0 - epsilon / 2.0
     assert abs(share - expected) <= 4.0 * np.sqrt(expected * (1.0 - expected) / 4000)
-
-
-@pytest.mark.parametrize(("name", "make"), {"ucrl2": Ucrl2, "beb": Beb}.items(), ids=str)
-def test_a_value_not_given_is_the_tuned_one(name, make):
-    memory = remember(make(), history(23))
-    plans = []
-    for prior_reward, index in ((0.0, 0), (1.0, 1)):
-        value = mdp_tuned.TUNED[name][100][index]  # the length nearest to H = 23
-        plans.append(make(prior_reward).plan(ENV, memory, KEY))
-        np.testing.assert_array_equal(plans[-1], make(prior_reward, value).plan(ENV, memory, KEY))
-    assert not np.allclose(*plans)
-
-
-def test_opsrl_draws_the_tuned_number_of_samples():
-    memory, key = remember(Opsrl(), history(9)), jax.random.key(2)
-    given = Opsrl(num_samples=mdp_tuned.SAMPLES[100]).plan(ENV, memory, key)
-    np.testing.assert_array_equal(Opsrl().plan(ENV, memory, key), given)
-
-
-def test_the_tuned_value_is_that_of_the_nearest_length_and_prior():
-    values = mdp_tuned.TUNED["ucrl2"]
-    assert [mdp_tuned.nearest(list(values), horizon) for horizon in (1, 174, 175, 176, 512, 9999)] == [
-        100,
-        100,
-        100,
-        250,
-        500,
-        1000,
-    ]
-    for prior_reward, index in ((-1.0, 0), (0.0, 0), (0.4, 0), (0.6, 1), (1.0, 1), (2.0, 1)):
-        assert mdp_tuned.tuned("ucrl2", 512, prior_reward) == jnp.float32(values[500][index])

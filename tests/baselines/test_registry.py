@@ -7,7 +7,6 @@ import pytest
 
 from rl3_jax.baselines import (
     Beb,
-    EpsilonGreedy,
     ModelGreedy,
     Psrl,
     Ucb1,
@@ -15,9 +14,9 @@ from rl3_jax.baselines import (
     baseline_names,
     make_baselines,
 )
-from rl3_jax.baselines.registry import BASELINES
-from rl3_jax.baselines.tuned import TUNED_BANDITS, tuned_bandit
-from rl3_jax.tasks import FAMILIES, Bandit, make_family
+from rl3_jax.baselines.mdp_experience import EpisodePlanner
+from rl3_jax.baselines.registry import BASELINES, BELIEVING, asked_names, plain_name
+from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.trial import Behaviour, TrialEnv, method_features, run_trials
 
 
@@ -55,6 +54,7 @@ def test_each_family_has_its_baselines():
     assert baseline_names("gridworld", 100) == [
         "random",
         "certainty-equivalence",
+        "q-learning",
         "clairvoyant-episode",
         "clairvoyant",
     ]
@@ -74,14 +74,25 @@ def test_all_names_are_made_or_those_asked_for(family):
     assert list(make_baselines(task_family, 10, ["random"])) == ["random"]
 
 
-def test_the_tuned_values_of_the_nearest_setting_are_taken():
-    for setting, tuned in TUNED_BANDITS.items():
-        assert tuned_bandit(*setting) == tuned
-        made = make_baselines(Bandit(num_arms=setting[0]), setting[1], ["ucb1", "epsilon-greedy"])
-        assert made["ucb1"] == Ucb1(tuned.exploration)
-        assert made["epsilon-greedy"] == EpsilonGreedy(epsilon=tuned.epsilon)
-    assert tuned_bandit(4, 120) == TUNED_BANDITS[5, 100]
-    assert tuned_bandit(1000, 5000) == TUNED_BANDITS[50, 500]
+def test_names_may_be_asked_for_without_their_prior():
+    known = baseline_names("mdp", 100, prior_reward=0.0)
+    assert asked_names(known, []) == known
+    assert asked_names(known, ["psrl"]) == asked_names(known, ["psrl (m = 0)"]) == ["psrl (m = 0)"]
+    assert asked_names(known, ["random"]) == []
+
+
+def test_those_that_believe_in_a_prior_mean_have_one():
+    family = make_family("mdp")
+    made = make_baselines(family, 100, prior_reward=0.25)
+    assert [plain_name(name) for name in made] == list(BELIEVING["mdp"])
+    for baseline in made.values():
+        assert isinstance(baseline, EpisodePlanner)
+        assert baseline.prior_reward == 0.25
+    usual = make_baselines(family, 100)
+    for name in BELIEVING["mdp"]:
+        assert usual[name].prior_reward == 1.0
+    others = set(usual) - set(BELIEVING["mdp"])
+    assert not any(isinstance(usual[name], EpisodePlanner) for name in others)
 
 
 def test_the_registry_names_families_that_exist():

@@ -7,61 +7,32 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rl3_jax import ConfigError
 from rl3_jax.cli import main
-from rl3_jax.report import literature
-from rl3_jax.report.figures import notable
-from rl3_jax.report.page import grouped, section, write_page
-from rl3_jax.run.report import read_results
-
-RNG = np.random.default_rng(0)
-
-
-def entry(name, mean):
-    returns = RNG.normal(mean, 10.0, 50)
-    return {
-        "name": name,
-        "mean_return": float(returns.mean()),
-        "standard_error": float(scipy.stats.sem(returns)),
-        "returns": returns.tolist(),
-        "reward_curve": [0.5, 0.6],
-    }
+from rl3_jax.report import literature, statistics
+from rl3_jax.report.curves import combined_adaptation
+from rl3_jax.report.gather import Source, settings_of
+from rl3_jax.report.lines import notable
+from rl3_jax.report.page import write_page
+from rl3_jax.report.sections import differences_table, returns_table, section, transfer_table
+from rl3_jax.run.report import read_sources
+from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
 
 
-RESULT = {
-    "family": "bandit",
-    "variation": "default",
-    "task": {"family": "bandit", "variation": "default", "num_arms": 5},
-    "horizon": 100,
-    "num_tasks": 50,
-    "eval_seed": 0,
-    "task_set_sha256": "0123456789abcdef",
-    "results": [entry("ucb1", 78.0), entry("clairvoyant", 83.0)],
-}
-AGENT = RESULT | {"results": [entry("rl3-gru", 79.0), *RESULT["results"]]}
-MDP = RESULT | {
-    "family": "mdp",
-    "task": {"family": "mdp", "variation": "default", "states": 10, "actions": 5, "steps": 10},
-    "results": [entry("psrl (m = 0)", 138.0), entry("psrl", 133.0)],
-}
+def setting(*results, sources=()):
+    """The one setting of some results."""
+    (found,) = settings_of([*sources, *(Source(f"{i}.json", [x]) for i, x in enumerate(results))])
+    return found
 
 
-def test_results_of_one_setting_become_one():
-    together, mdp = grouped({"a": RESULT, "b": AGENT, "c": MDP})
-    assert [entry["name"] for entry in together["results"]] == ["ucb1", "clairvoyant", "rl3-gru"]
-    assert mdp["results"] == MDP["results"]
-    assert len(grouped({"a": RESULT, "b": RESULT | {"horizon": 10}})) == 2
-    ten = RESULT | {"task": RESULT["task"] | {"num_arms": 10}}
-    assert [result["task"]["num_arms"] for result in grouped({"a": ten, "b": RESULT})] == [5, 10]
-    with pytest.raises(ConfigError, match="b has task_set_sha256 x, a has 0123456789abcdef"):
-        grouped({"a": RESULT, "b": AGENT | {"task_set_sha256": "x"}})
+def cells(table):
+    """The rows of a Markdown table by their first cell, the heading's under its own."""
+    lines = [line for line in table.splitlines() if line.startswith("| ") and "---" not in line]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row[1:] for row in rows}
 
 
 def test_a_row_has_the_return_its_regret_and_what_was_published():
-    lines = section(AGENT).splitlines()
-    rows = {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines[6:]
-    }
+    rows = cells(returns_table(setting(of_agent(RESULT, 79.0))))
     ucb1, best = RESULT["results"]
     assert rows["ucb1"][0] == f"{ucb1['mean_return']:.2f} ± {ucb1['standard_error']:.2f}"
     assert rows["ucb1"][1].startswith(f"{scipy.stats.trim_mean(ucb1['returns'], 0.25):.2f} [")
@@ -71,33 +42,78 @@ def test_a_row_has_the_return_its_regret_and_what_was_published():
     assert rows["ucb1"][3:] == ["78", f"{apart:+.1f}"]
     assert rows["rl3-gru"][3:] == ["", ""]
     assert rows["thompson"] == ["", "", "", "74.7", ""]
-    assert list(rows)[:3] == sorted(list(rows)[:3], key=lambda name: -float(rows[name][0].split()[0]))
+    ours = list(rows)[1:4]
+    assert ours == sorted(ours, key=lambda name: -float(rows[name][0].split()[0]))
+
+
+def test_columns_that_say_nothing_are_left_out():
+    rows = cells(returns_table(setting(OOD | {"results": OOD["results"][:1]})))
+    assert rows["name"] == ["mean return ±", "middle half [95 %]"]
 
 
 def test_a_figure_far_from_the_published_one_has_a_footnote():
     far = [entry("gittins", 95.0), entry("thompson", 95.0), entry("clairvoyant", 99.0)]
-    text = section(RESULT | {"results": far})
-    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
-    assert r"\* |" in rows["gittins"]
-    assert r"\* |" not in rows["clairvoyant"]
+    text = returns_table(setting(RESULT | {"results": far}))
+    rows = cells(text)
+    assert rows["gittins"][-1].endswith(r"\*")
+    assert not rows["clairvoyant"][-1].endswith(r"\*")
     notes = [line for line in text.splitlines() if line.startswith("\\*")]
     assert sorted(note.split(":")[0] for note in notes) == [r"\* gittins", r"\* thompson"]
     assert any(note.endswith("the reason is not known.") for note in notes)
-    assert r"\*" not in section(RESULT)
+    assert r"\*" not in returns_table(setting(RESULT))
+
+
+def test_agents_are_compared_task_by_task():
+    runs = [run(seed, of_agent(RESULT, 79.0)) for seed in (0, 1)]
+    other = run(0, of_agent(RESULT, 60.0), name="other", learning_rate=0.2)
+    found = setting(sources=[*runs, other])
+    rows = cells(differences_table(found))
+    assert next(iter(rows.values())) == ["rl3 (2 seeds)", "other-seed0"]
+    agents = {agent.name: agent.returns for agent in found.agents}
+    expected = statistics.difference(agents["rl3"], agents["other-seed0"])
+    assert rows["other-seed0"] == [f"{expected.value:+.2f} [{expected.low:+.2f}, {expected.high:+.2f}]", ""]
+    assert rows["rl3 (2 seeds)"][0] == ""
+    assert set(rows) >= {"ucb1", "clairvoyant"}
+    assert differences_table(found) in section(found)
+    assert "less what is in the row" not in section(setting(RESULT))
+
+
+def test_agents_are_shown_where_they_were_not_trained():
+    runs = [run(seed, of_agent(RESULT, 79.0), of_agent(OOD, 70.0)) for seed in (0, 1)]
+    settings = settings_of(runs)
+    text = transfer_table(settings)
+    rows = cells(text)
+    assert rows["mean return ±"] == ["default, H = 100", "ood, H = 100"]
+    trained, other = rows["rl3 (2 seeds)"]
+    assert trained.startswith("*")
+    assert trained.endswith("*")
+    value = statistics.mean(settings[1].agents[0].returns)
+    assert other == f"{value.value:.2f} ± {value.standard_error:.2f}"
+    assert rows["ucb1"][1].startswith(f"{OOD['results'][0]['mean_return']:.2f} ± ")
+    assert transfer_table(settings[:1]) == ""
+    rows = cells(transfer_table(settings_of([runs[0], run(1, of_agent(RESULT, 79.0))])))
+    assert [cell.partition(" (")[2] for cell in rows["rl3"]] == ["2 seeds)", "1 seed)"]
 
 
 def test_of_many_baselines_the_notable_ones_are_drawn():
-    names = {"random": 9.0, "a": 1.0, "b": 3.0, "c": 2.0, "d": 4.0, "clairvoyant": 0.0}
-    shown = notable([{"name": name, "mean_return": mean} for name, mean in names.items()])
-    assert [one["name"] for one in shown] == ["random", "b", "c", "d", "clairvoyant"]
+    lines = {"random": 9.0, "a": 1.0, "b": 3.0, "c": 2.0, "d": 4.0, "clairvoyant": 0.0}
+    assert notable(list(lines.items())) == ["random", "b", "c", "d", "clairvoyant"]
+
+
+def test_the_adaptation_curve_of_several_seeds():
+    one = {"episodes": [1, 3, 5], "mean": [1.0, 2.0, 3.0], "standard_error": [0.3, 0.3, 0.3]}
+    two = {"episodes": [1, 3], "mean": [3.0, 2.0], "standard_error": [0.3, 0.3]}
+    middle, mean, error = combined_adaptation([one, two])
+    np.testing.assert_allclose(middle, [1.0, 2.5])
+    np.testing.assert_allclose(mean, [2.0, 2.0])
+    np.testing.assert_allclose(error, [(0.09 + 2.0 / 2) ** 0.5, 0.3])
+    assert [len(part) for part in combined_adaptation([one, {field: [] for field in one}])] == [0, 0, 0]
 
 
 def test_another_prior_is_not_the_published_one():
-    lines = {
-        line.split("|")[1].strip(): line for line in section(MDP).splitlines() if line.startswith("| psrl")
-    }
-    assert "138.1" in lines["psrl (m = 0)"]
-    assert "138.1" not in lines["psrl"]
+    rows = cells(returns_table(setting(MDP)))
+    assert "138.1" in rows["psrl (m = 0)"]
+    assert "138.1" not in rows["psrl"]
 
 
 def test_only_the_published_settings_have_published_returns():
@@ -110,7 +126,7 @@ def test_only_the_published_settings_have_published_returns():
 
 
 def test_the_page_of_a_folder(tmp_path, capsys):
-    for name, result in (("a", RESULT), ("b", AGENT), ("c", MDP)):
+    for name, result in (("a", RESULT), ("b", of_agent(RESULT, 79.0)), ("c", MDP)):
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "page")]) == 0
     text = (tmp_path / "page" / "README.md").read_text()
@@ -119,8 +135,31 @@ def test_the_page_of_a_folder(tmp_path, capsys):
     for family in ("bandit", "mdp"):
         assert f"]({family}.png)" in text
         assert (tmp_path / "page" / f"{family}.png").stat().st_size > 1000
-    again = write_page(read_results(tmp_path), tmp_path / "again")
+    again = write_page(read_sources(tmp_path), tmp_path / "again")
     assert again[0].read_text() == text
+
+
+def test_the_page_of_runs(tmp_path):
+    folders = []
+    for source in [run(seed, of_agent(RESULT, 79.0), of_agent(OOD, 70.0)) for seed in (0, 1)]:
+        folders.append(tmp_path / source.name)
+        folders[-1].mkdir()
+        (folders[-1] / "config.json").write_text(json.dumps(source.config))
+        (folders[-1] / "evaluation.json").write_text(json.dumps(source.results))
+        lines = [json.dumps(line) for line in source.metrics]
+        (folders[-1] / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    # A folder that is named twice counts once.
+    assert main(["report", *map(str, [*folders, folders[0]]), "--out", str(tmp_path / "page")]) == 0
+    text = (tmp_path / "page" / "README.md").read_text()
+    assert "Out of distribution" in text
+    assert "| rl3 (2 seeds) |" in text
+    assert "](bandit-learning.png)" in text
+    assert (tmp_path / "page" / "bandit-learning.png").stat().st_size > 1000
+    expected = write_page([source for path in folders for source in read_sources(path)], tmp_path / "again")
+    assert expected[0].read_text() == text
+
+
+EARLIER = RESULT | {"results": [{k: v for k, v in RESULT["results"][0].items() if k != "adaptation"}]}
 
 
 @dataclasses.dataclass
@@ -136,6 +175,9 @@ class Mistake:
         Mistake({"a.json": "{"}, "a.json is not valid JSON"),
         Mistake({"a.json": "{}"}, "it lacks family, variation"),
         Mistake({"config.json": "{}"}, "has not been evaluated; run `rl3 evaluate"),
+        Mistake(
+            {"a.json": json.dumps(EARLIER)}, "a.json is no result file of this version: it lacks adaptation;"
+        ),
     ],
 )
 def test_a_folder_without_results_is_refused(tmp_path, capsys, mistake):
@@ -152,7 +194,7 @@ def test_a_folder_without_results_is_refused(tmp_path, capsys, mistake):
 
 def test_other_tasks_are_refused(tmp_path, capsys):
     (tmp_path / "a.json").write_text(json.dumps(RESULT))
-    (tmp_path / "b.json").write_text(json.dumps(AGENT | {"task_set_sha256": "x"}))
+    (tmp_path / "b.json").write_text(json.dumps(RESULT | {"task_set_sha256": "x"}))
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "task_set_sha256" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

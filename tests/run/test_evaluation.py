@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
+from rl3_jax.cli import main
 from rl3_jax.run import baseline_cache
 from rl3_jax.run.compare import compare_problems
 from rl3_jax.run.evaluation import add_baselines, env_problems
@@ -48,7 +49,14 @@ def test_a_result_has_the_fields_of_the_design(run):
     ]
     assert list(result) == fields
     (entry,) = result["results"]
-    assert list(entry) == ["name", "mean_return", "standard_error", "returns", "reward_curve"]
+    assert list(entry) == [
+        "name",
+        "mean_return",
+        "standard_error",
+        "returns",
+        "reward_curve",
+        "adaptation",
+    ]
     assert entry["name"] == "rl3-markov"
     assert len(entry["returns"]) == 6
     assert entry["mean_return"] == pytest.approx(np.mean(entry["returns"]))
@@ -64,6 +72,21 @@ def test_there_is_one_entry_a_variation_horizon_and_way_of_acting(run):
     assert found["default", 10, False]["eval_seed"] == 1
     assert found["default", 3, False]["results"][0]["name"] == "rl3-markov"
     assert found["default", 3, True]["results"][0]["name"] == "rl3-markov (greedy)"
+
+
+def test_all_variations_are_evaluated_at_once(run, tmp_path, capsys):
+    file = tmp_path / "all.json"
+    line = f"evaluate {run.path} --variation all --num-tasks 4 --no-baselines --json {file}"
+    assert main(line.split()) == 0
+    results = json.loads(file.read_text())
+    assert [result["variation"] for result in results] == ["default", "ood"]
+    assert entries(run) == results
+    shown = capsys.readouterr().out
+    assert all(f"variation {name}" in shown for name in ("default", "ood"))
+    assert main(f"evaluate {run.path} --variation all --horizon 0 --num-tasks 1".split()) == 2
+    assert capsys.readouterr().err.count("horizon is 0") == 1
+    assert main(f"evaluate {tmp_path} --variation all".split()) == 2
+    assert "is not a run folder" in capsys.readouterr().err
 
 
 def test_all_mistakes_are_listed(run):
@@ -109,13 +132,13 @@ def test_baselines_stand_beside_the_agent(run):
 def test_a_baseline_is_computed_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     computed = []
-    evaluate = training.evaluate
+    evaluate = training.evaluate_trials
 
     def counted(env, behaviour, **options):
         computed.append(type(behaviour).__name__)
         return evaluate(env, behaviour, **options)
 
-    monkeypatch.setattr(training, "evaluate", counted)
+    monkeypatch.setattr(training, "evaluate_trials", counted)
     family = make_family("bandit", num_arms=2)
     first = evaluate_baselines(family, 5, num_tasks=4)
     assert len(computed) == len(first["results"])

@@ -1,0 +1,84 @@
+"""What belongs together in a report."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from rl3_jax import ConfigError
+from rl3_jax.report.gather import Source, agents_of, common_name, settings_of
+from tests.report.setting import MDP, OOD, RESULT, of_agent, run
+
+
+def test_runs_that_differ_in_their_seed_alone_are_one_agent():
+    runs = [run(0), run(1), run(0, name="other", learning_rate=0.2)]
+    one, other = agents_of([*runs, Source("a.json", [RESULT])])
+    assert (one.name, list(one.runs)) == ("rl3", runs[:2])
+    assert (other.name, list(other.runs)) == ("other-seed0", runs[2:])
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["rl3-seed0"], "rl3-seed0"),
+        (["rl3-seed0", "rl3-seed1"], "rl3"),
+        (["mdp-h100_9", "mdp-h100_10"], "mdp-h100"),
+        (["a", "b"], "a + b"),
+        (["1", "2"], ""),
+    ],
+)
+def test_agents_are_named_without_their_seed(names, expected):
+    assert common_name(names) == (expected or " + ".join(names))
+
+
+def test_a_seed_that_is_there_twice_is_refused():
+    again = dataclasses.replace(run(1), place="copy")
+    with pytest.raises(ConfigError, match="copy has the configuration and the seed 1 of runs/rl3-seed1"):
+        agents_of([run(0), run(1), again])
+
+
+def test_results_of_one_setting_become_one():
+    first, second = of_agent(RESULT, 79.0), of_agent(RESULT, 80.0)
+    sources = [
+        run(0, first, of_agent(OOD, 70.0)),
+        run(1, second),
+        Source("a.json", [RESULT]),
+        Source("m.json", [MDP]),
+    ]
+    default, ood, mdp = settings_of(sources)
+    assert [entry.name for entry in default.entries] == ["rl3", "ucb1", "clairvoyant"]
+    (agent,) = default.agents
+    assert agent.label == "rl3 (2 seeds)"
+    assert agent.is_trained_here
+    np.testing.assert_array_equal(agent.returns, [x["results"][0]["returns"] for x in (first, second)])
+    assert agent.mean_return == pytest.approx(agent.returns.mean())
+    assert [entry.label for entry in ood.entries] == ["rl3", "ucb1", "clairvoyant"]
+    assert not ood.agents[0].is_trained_here
+    assert [entry.name for entry in mdp.baselines] == ["psrl (m = 0)", "psrl"]
+    assert not {"results", "iteration", "greedy"} & set(default.header)
+
+
+def test_ways_of_acting_and_files_of_agents_are_told_apart():
+    acting = [of_agent(RESULT, 79.0), of_agent(RESULT, 79.0, greedy=True)]
+    (setting,) = settings_of([run(0, *acting), Source("b.json", [of_agent(RESULT, 60.0)])])
+    assert [agent.name for agent in setting.agents] == ["rl3-seed0", "rl3-seed0 (greedy)", "rl3-gru"]
+
+
+def test_sizes_are_sorted_as_numbers():
+    ten = RESULT | {"task": RESULT["task"] | {"num_arms": 10}}
+    found = settings_of([Source("a", [ten]), Source("b", [RESULT, RESULT | {"horizon": 10}])])
+    assert [(x.header["horizon"], x.header["task"]["num_arms"]) for x in found] == [
+        (10, 5), (100, 5), (100, 10),
+    ]  # fmt: skip
+
+
+def test_results_on_other_tasks_are_refused():
+    other = RESULT | {"task_set_sha256": "x"}
+    with pytest.raises(ConfigError, match=r"b\.json has task_set_sha256 x, a\.json has 0123456789abcdef"):
+        settings_of([Source("a.json", [RESULT]), Source("b.json", [other])])
+
+
+def test_seeds_that_trained_differently_long_are_refused():
+    runs = [run(0, of_agent(RESULT, 79.0)), run(1, of_agent(RESULT, 79.0, iteration=6))]
+    with pytest.raises(ConfigError, match=r"seed0 after 12, runs/rl3-seed1 after 6.*rl3 resume"):
+        settings_of(runs)
