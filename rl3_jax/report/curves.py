@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rl3_jax.report.gather import Agent, Entry, Setting
 from rl3_jax.report.lines import (
@@ -84,6 +85,7 @@ def adaptation_figure(settings: Sequence[Setting], path: Path) -> None:
             _adaptation_curve(axes, entry, styles[entry.name])
         axes.set_title(_panel_title(setting), fontsize=9)
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("episode within the trial")
         axes.set_ylabel("reward per episode")
         tidy(axes)
@@ -136,9 +138,14 @@ def _styles(names: Sequence[str], agents: set[str]) -> dict[str, dict[str, Any]]
             styles[name] = {"color": BASELINE_COLOUR, "linewidth": 0.8, "marker": marker, "markersize": 4}
             continue
         colour, dash = next(looks)
-        styles[name] = {"color": colour, "linestyle": dash, "linewidth": 2.0 if agents else 1.2}
-        if not agents:
-            styles[name] |= {"marker": marker, "markersize": 3}
+        width = 2.0 if agents else 1.2
+        styles[name] = {
+            "color": colour,
+            "linestyle": dash,
+            "linewidth": width,
+            "marker": marker,
+            "markersize": 3,
+        }
     return styles
 
 

@@ -17,6 +17,12 @@ bootstrap interval of 95 %; *regret* is what the {BEST} has more on the same tas
 in standard errors of the difference, where the published mean is taken to be of {TASKS} tasks."""
 
 
+LEARNING = """Returns of training trials, moving means over iterations; bands reach from the lowest to the
+highest seed. Horizontal lines are returns of baselines on held-out tasks."""
+ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tasks; bands are intervals of
+95 %. Episodes that fewer than half of the tasks completed are left out."""
+
+
 def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     """Write `README.md` and figures for each family into a folder; returns the paths of all.
 
@@ -37,10 +43,10 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
         if trained:
             figures.append(out / f"{family}-learning.png")
             learning_figure(agents, trained, figures[-1])
-            parts.append(f"![Return of training trials over environment steps]({figures[-1].name})")
+            parts += [f"![Learning curves]({figures[-1].name})", LEARNING]
         figures.append(out / f"{family}.png")
         adaptation_figure(members, figures[-1])
-        parts.append(f"![Reward per episode over the episodes of a trial]({figures[-1].name})")
+        parts += [f"![Adaptation curves]({figures[-1].name})", ADAPTATION]
         parts += [text for text in [transfer_table(members)] if text]
         parts += map(section, members)
     page = out / "README.md"

@@ -34,9 +34,7 @@ def sized_title(header: Mapping[str, Any]) -> str:
 
 def sizes(header: Mapping[str, Any]) -> list[str]:
     """Return the sizes of a family, e.g. `num_arms = 5`."""
-    return [
-        f"{name} = {value}" for name, value in header["task"].items() if name not in ("family", "variation")
-    ]
+    return [f"{name} = {value}" for name, value in header["task"].items() if name not in NO_SIZE]
 
 
 def section(setting: Setting) -> str:

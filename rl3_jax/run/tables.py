@@ -60,15 +60,14 @@ def print_result(result: dict[str, Any]) -> None:
         f" {result['num_tasks']} held-out tasks (seed {result['eval_seed']})"
     )
     differences = {entry["name"]: entry for entry in result.get("differences", ())}
-    agent = result["results"][0]["name"]
-    compared = (f"{agent} − it", "± ", "95 % of it") if differences else ()
-    table = _table(title, "name", "mean return", "standard error", *compared)
+    compared = (f"{result['results'][0]['name']} − it [95 %]",) if differences else ()
+    table = _table(title, "name", "mean return ±", *compared)
     for entry in result["results"]:
-        cells = [f"{entry['mean_return']:.2f}", f"{entry['standard_error']:.2f}"]
+        cells = [f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}"]
         if entry["name"] in differences:
             found = differences[entry["name"]]
             low, high = found["interval"]
-            cells += [f"{found['mean']:.2f}", f"{found['standard_error']:.2f}", f"{low:.2f} to {high:.2f}"]
+            cells.append(f"{found['mean']:+.2f} [{low:+.2f}, {high:+.2f}]")
         table.add_row(entry["name"], *cells)
     Console().print(table)
 
