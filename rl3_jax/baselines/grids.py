@@ -37,7 +37,7 @@ GRIDS: dict[str, dict[str, Grid]] = {
         "optimistic-thompson": Grid("num_samples", (4, 8, 12, 16, 24, 32, 48, 64), static=True, draws=True),
     },
     RandomMdp.family: {
-        # Less is hardly told apart from greedy.
+        # Greedy, which stands beside it, is the limit of less.
         "epsilon-greedy": Grid("epsilon", (0.05, 0.1, 0.15, 0.2, 0.3)),
         "ucrl2": Grid(
             "scale", (0.02, 0.03, 0.04, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.28, 0.31, 0.34, 0.37, 0.4, 0.45)
@@ -63,4 +63,5 @@ def candidates(grid: Grid, env: Any) -> tuple[int | float, ...]:
     if not grid.draws:
         return grid.candidates
     each = env.num_actions * min(env.horizon, 100)
-    return tuple(value for value in grid.candidates if value * each <= MOST_DRAWS)
+    bearable = tuple(value for value in grid.candidates if value * each <= MOST_DRAWS)
+    return bearable or (min(grid.candidates),)

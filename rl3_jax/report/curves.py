@@ -1,7 +1,7 @@
 """The figures of a page: learning curves of agents, and how all adapt over the episodes of a trial."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rl3_jax.report.gather import Agent, Entry, Setting
+from rl3_jax.report import statistics
+from rl3_jax.report.agents import Agent
+from rl3_jax.report.gather import Entry, Setting
 from rl3_jax.report.lines import (
     BASELINE_COLOUR,
     BASELINE_MARKERS,
@@ -28,11 +30,11 @@ from rl3_jax.report.tables import title
 
 PRIOR = " (m = "
 """What the name of a baseline with another prior mean contains."""
-NORMAL_95 = 1.96
-"""Standard errors on each side of an interval of 95 %."""
 
 
-def learning_figure(agents: Sequence[Agent], settings: Sequence[Setting], path: Path) -> None:
+def learning_figure(
+    agents: Sequence[Agent], settings: Sequence[Setting], names: Sequence[str], path: Path
+) -> None:
     """Draw the return of training trials over environment steps, a panel for each setting.
 
     Lines are moving means over iterations, averaged over seeds; bands reach from the lowest to the highest
@@ -41,19 +43,15 @@ def learning_figure(agents: Sequence[Agent], settings: Sequence[Setting], path: 
     Args:
       agents: with their runs.
       settings: those in which they were trained.
+      names: of all agents of the family, which decide their looks.
       path: the file.
     """
     figure, panels = _panels(len(settings), most=2, width=5.6, height=3.8)
-    looks = dict(zip((agent.name for agent in agents), colours_and_dashes(len(agents)), strict=True))
+    looks = dict(zip(names, colours_and_dashes(len(names)), strict=True))
     for setting, axes in zip(settings, panels, strict=False):
-        for agent in agents:
-            config = agent.runs[0].config
-            if (config.get("task"), config.get("horizon")) == (
-                setting.header["task"],
-                setting.header["horizon"],
-            ):
-                name = agent.name if len(agent.runs) == 1 else f"{agent.name} ({len(agent.runs)} seeds)"
-                learning_curve(axes, name, *_curves(agent), looks[agent.name])
+        trained = [agent for agent in agents if agent.runs[0].is_trained_in(setting.header)]
+        for agent in trained:
+            learning_curve(axes, agent.label, *_curves(agent), looks[agent.name])
         lines = [(entry.name, entry.mean_return) for entry in setting.baselines if PRIOR not in entry.name]
         shown = notable(lines)
         name_lines(axes, [line for line in lines if line[0] in shown])
@@ -65,7 +63,7 @@ def learning_figure(agents: Sequence[Agent], settings: Sequence[Setting], path: 
     figure.savefig(path, dpi=130)
 
 
-def adaptation_figure(settings: Sequence[Setting], path: Path) -> None:
+def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
     """Draw the reward per episode over the episodes of a trial, a panel for each setting.
 
     Bands are intervals of 95 % over tasks, and over seeds where there are several. Beside agents only the
@@ -73,16 +71,16 @@ def adaptation_figure(settings: Sequence[Setting], path: Path) -> None:
 
     Args:
       settings: of one family.
+      names: of its agents, which decide their looks.
       path: the file.
     """
     figure, panels = _panels(len(settings), most=3, width=4.4, height=3.4)
     shown = [_shown(setting) for setting in settings]
-    names = list(dict.fromkeys(entry.name for entries in shown for entry in entries))
-    agents = {entry.name for entries in shown for entry in entries if entry.is_agent}
-    styles = _styles(names, agents)
+    others = dict.fromkeys(x.name for entries in shown for x in entries if not x.is_agent)
+    styles = _styles(names, list(others))
     for setting, entries, axes in zip(settings, shown, panels, strict=False):
         for entry in entries:
-            _adaptation_curve(axes, entry, styles[entry.name])
+            _adaptation_curve(axes, entry, styles[entry.name, entry.is_agent])
         axes.set_title(_panel_title(setting), fontsize=9)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -129,54 +127,58 @@ def _shown(setting: Setting) -> list[Entry]:
     return [*setting.agents, *(entry for entry in baselines if entry.name in names)]
 
 
-def _styles(names: Sequence[str], agents: set[str]) -> dict[str, dict[str, Any]]:
-    """Return the looks of lines by name: baselines are grey where there are agents."""
-    styles: dict[str, dict[str, Any]] = {}
-    looks = iter(colours_and_dashes(len(names)))
-    for name, marker in zip(names, cycle(BASELINE_MARKERS), strict=False):
-        if agents and name not in agents:
-            styles[name] = {"color": BASELINE_COLOUR, "linewidth": 0.8, "marker": marker, "markersize": 4}
-            continue
-        colour, dash = next(looks)
-        width = 2.0 if agents else 1.2
-        styles[name] = {
-            "color": colour,
-            "linestyle": dash,
-            "linewidth": width,
-            "marker": marker,
-            "markersize": 3,
-        }
+def _styles(agents: Sequence[str], baselines: Sequence[str]) -> dict[tuple[str, bool], dict[str, Any]]:
+    """Return the looks of lines by name and whether it is an agent's: baselines are grey beside agents."""
+    styles: dict[tuple[str, bool], dict[str, Any]] = {}
+    markers = cycle(BASELINE_MARKERS)
+    coloured = agents or baselines
+    for name, (colour, dash) in zip(coloured, colours_and_dashes(len(coloured)), strict=True):
+        line = {"color": colour, "linestyle": dash, "linewidth": 2.0 if agents else 1.2}
+        styles[name, bool(agents)] = line | {"marker": next(markers), "markersize": 3}
+    for name in baselines if agents else ():
+        line = {"color": BASELINE_COLOUR, "linewidth": 0.8, "marker": next(markers), "markersize": 4}
+        styles[name, False] = line
     return styles
 
 
 def _adaptation_curve(axes: Axes, entry: Entry, style: dict[str, Any]) -> None:
     """Draw the reward per episode with its interval, at the middle of each group of episodes."""
-    middle, mean, error = combined_adaptation([result["adaptation"] for result in entry.results])
-    half = NORMAL_95 * error
+    middle, mean, half = combined_adaptation([result["adaptation"] for result in entry.results])
     axes.plot(middle, mean, label=entry.name, **style)
     axes.fill_between(middle, mean - half, mean + half, color=style["color"], alpha=0.15, linewidth=0)
 
 
 def combined_adaptation(
-    curves: Sequence[dict[str, Any]],
+    curves: Sequence[Mapping[str, Any]],
 ) -> tuple[Float[np.ndarray, " G"], Float[np.ndarray, " G"], Float[np.ndarray, " G"]]:
-    """Return the adaptation curve of several seeds on the same tasks: episode, mean, standard error.
+    """Return the adaptation curve of several seeds on the same tasks: episode, mean, half of its interval.
 
-    The variance of the mean is that over tasks, which all seeds share, and 1/N of that between seeds.
-    Seeds that completed more episodes than another are taken up to where that one ends.
+    The variance of the mean is that over tasks, which all seeds share, and 1/N of that between seeds; the
+    interval of 95 % is Student's, as in `statistics`. Seeds that completed more episodes than another are
+    taken up to where that one ends.
 
     Args:
       curves: the `adaptation` of each of N results.
     """
-    shortest = min(curves, key=lambda curve: len(curve["episodes"]))
-    last = np.array(shortest["episodes"], float)
-    middle = (np.concatenate([[0.0], last[:-1]]) + 1.0 + last) / 2.0
-    if not len(last):
-        return middle, middle, middle
+    middles = [_middles(curve) for curve in curves]
+    shortest = min(range(len(curves)), key=lambda i: max(curves[i]["episodes"], default=0))
+    at = middles[shortest]
+    if not len(at):
+        return at, at, at
     # With more than 25 episodes the groups of two seeds may differ; then the curves are read between points.
-    means, errors = (
-        np.stack([np.interp(last, curve["episodes"], curve[field]) for curve in curves])
-        for field in ("mean", "standard_error")
+    means, errors, counts = (
+        np.stack([np.interp(at, x, curve[field]) for x, curve in zip(middles, curves, strict=True)])
+        for field in ("mean", "standard_error", "num_tasks")
     )
-    between = means.var(axis=0, ddof=1) / len(curves) if len(curves) > 1 else 0.0
-    return middle, means.mean(axis=0), np.sqrt((errors**2).mean(axis=0) + between)
+    over_tasks = (errors**2).mean(axis=0)
+    between = means.var(axis=0, ddof=1) / len(curves) if len(curves) > 1 else np.zeros_like(at)
+    half = statistics.student_half_width(
+        [(over_tasks, counts.mean(axis=0) - 1.0), (between, max(1, len(curves) - 1))]
+    )
+    return at, means.mean(axis=0), half
+
+
+def _middles(curve: Mapping[str, Any]) -> Float[np.ndarray, " G"]:
+    """Return the episode in the middle of each group of an adaptation curve."""
+    last = np.array(curve["episodes"], float)
+    return (np.concatenate([[0.0], last])[:-1] + 1.0 + last) / 2.0

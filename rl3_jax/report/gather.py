@@ -1,7 +1,6 @@
-"""Bringing results together: runs that differ in their seed alone, and results on the same tasks."""
+"""Bringing results on the same tasks together: agents of several seeds, and baselines."""
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,64 +8,16 @@ import numpy as np
 from jaxtyping import Float
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.report.agents import Agent, Source, agents_of, is_of_agent
 from rl3_jax.report.results import mismatches
 
-BESIDE_ALGORITHM = ("seed", "log", "run_id", "versions", "device")
-"""Fields of `config.json` in which two runs of one algorithm may differ."""
 OF_AN_AGENT = ("results", "differences", "iteration", "greedy")
 """Fields of a result file that are not of the setting."""
-SEED = re.compile(r"[-_. ]*(seed)?[-_. ]*\d+$")
-"""How the name of a run folder ends that tells the seed."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """What is reported together: the run of one seed, or one result file.
-
-    Attributes:
-      place: its path, to tell the user.
-      results: contents of its result files.
-      name: of the run's agent; none if this is not a run.
-      config: content of the run's `config.json`.
-      metrics: lines of its `metrics.jsonl`.
-    """
-
-    place: str
-    results: Sequence[Mapping[str, Any]]
-    name: str = ""
-    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    metrics: Sequence[Mapping[str, Any]] = ()
-
-    @property
-    def algorithm(self) -> str:
-        """What is equal for runs that differ in their seed alone."""
-        if not self.config:
-            return self.place
-        return str([item for item in self.config.items() if item[0] not in BESIDE_ALGORITHM])
-
-    def is_trained_in(self, header: Mapping[str, Any]) -> bool:
-        """Tell whether the run was trained in the setting of a result file."""
-        return [self.config.get(field) for field in ("task", "horizon")] == [
-            header["task"],
-            header["horizon"],
-        ]
-
+ROUNDING = 1e-3
+"""By how much the returns of two results may differ that count as the same; files have four decimals."""
 
 Member = tuple[Source, Mapping[str, Any]]
 """The content of a result file, and where it comes from."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Agent:
-    """Runs of one algorithm, of which each has a seed of its own.
-
-    Attributes:
-      name: what the names of the runs have in common.
-      runs: of N seeds.
-    """
-
-    name: str
-    runs: Sequence[Source]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,13 +28,13 @@ class Entry:
       name: its name.
       results: entries of result files, one a seed.
       is_agent: whether it was trained.
-      is_trained_here: whether it was trained in this very setting.
+      is_trained_here: whether it was trained in this very setting; None if that is not known.
     """
 
     name: str
     results: Sequence[Mapping[str, Any]]
     is_agent: bool = False
-    is_trained_here: bool = False
+    is_trained_here: bool | None = None
 
     @property
     def label(self) -> str:
@@ -112,67 +63,32 @@ class Setting:
 
     Attributes:
       header: the fields of a result file that they share.
-      entries: agents first, then baselines.
+      agents: what was trained.
+      baselines: what was not.
+      notes: what a reader should know of them.
     """
 
     header: Mapping[str, Any]
-    entries: Sequence[Entry]
+    agents: Sequence[Entry]
+    baselines: Sequence[Entry]
+    notes: Sequence[str] = ()
 
     @property
-    def agents(self) -> list[Entry]:
-        """What was trained."""
-        return [entry for entry in self.entries if entry.is_agent]
-
-    @property
-    def baselines(self) -> list[Entry]:
-        """What was not."""
-        return [entry for entry in self.entries if not entry.is_agent]
-
-
-def agents_of(sources: Sequence[Source]) -> list[Agent]:
-    """Return the runs among some sources, those together that differ in their seed alone.
-
-    Raises:
-      ConfigError: if a seed of an algorithm is there twice.
-    """
-    groups: dict[str, list[Source]] = {}
-    for source in sources:
-        if source.config:
-            groups.setdefault(source.algorithm, []).append(source)
-    problems = []
-    for runs in groups.values():
-        by_seed: dict[Any, str] = {}
-        for run in runs:
-            seed = run.config.get("seed")
-            if seed in by_seed:
-                problems.append(
-                    f"{run.place} has the configuration and the seed {seed} of {by_seed[seed]};"
-                    " name one of them, or train another with --seed"
-                )
-            by_seed[seed] = run.place
-    if problems:
-        raise ConfigError(problems)
-    return [Agent(common_name([run.name for run in runs]), runs) for runs in groups.values()]
-
-
-def common_name(names: Sequence[str]) -> str:
-    """Return the names of runs without the seed at their ends: `rl3` for `rl3-seed0` and `rl3-seed1`."""
-    if len(names) == 1:
-        return names[0]
-    plain = {SEED.sub("", name) for name in names}
-    return plain.pop() if len(plain) == 1 and "" not in plain else " + ".join(names)
+    def entries(self) -> list[Entry]:
+        """All of them."""
+        return [*self.agents, *self.baselines]
 
 
 def settings_of(sources: Sequence[Source]) -> list[Setting]:
     """Return one setting for each family, variation, sizes and horizon, with all that was measured there.
 
-    Of entries with the same name and returns one is kept, as baselines stand beside each run.
+    Baselines, which stand beside each run, are taken once.
 
     Raises:
       ConfigError: if results of one setting are not on the same tasks, the seeds of an agent were evaluated
         after different numbers of iterations, or one is there twice.
     """
-    agent_of = {run.place: agent for agent in agents_of(sources) for run in agent.runs}
+    agents = agents_of(sources)
     groups: dict[str, list[Member]] = {}
     for source in sources:
         for result in source.results:
@@ -183,35 +99,64 @@ def settings_of(sources: Sequence[Source]) -> list[Setting]:
         problems += mismatches([(source.place, result) for source, result in members])
     if problems:
         raise ConfigError(problems)
-    found = [_setting(members, agent_of) for members in groups.values()]
+    found = [_setting(members, agents) for members in groups.values()]
     return sorted(found, key=lambda setting: _order(setting.header))
 
 
-def _setting(members: Sequence[Member], agent_of: Mapping[str, Agent]) -> Setting:
+def _setting(members: Sequence[Member], agents: Mapping[str, Agent]) -> Setting:
     """Return what was measured in one setting.
 
     Raises:
       ConfigError: if the seeds of an agent were evaluated after different numbers of iterations.
     """
     header = {name: value for name, value in members[0][1].items() if name not in OF_AN_AGENT}
-    agents: dict[str, list[Member]] = {}
-    baselines: dict[tuple, Mapping[str, Any]] = {}
-    for source, result in members:
-        others = list(result["results"])
-        if "iteration" in result:
-            greedy = " (greedy)" if result.get("greedy") and source.config else ""
-            name = agent_of[source.place].name if source.config else others[0]["name"]
-            agents.setdefault(name + greedy, []).append((source, result))
-            others = others[1:]
-        for entry in others:
-            baselines.setdefault((entry["name"], tuple(entry["returns"])), entry)
-    if problems := [problem for name, runs in agents.items() for problem in _unequal(name, runs)]:
+    baselines, notes = _baselines(members)
+    return Setting(header, _agents(members, agents), baselines, notes)
+
+
+def _agents(members: Sequence[Member], agents: Mapping[str, Agent]) -> list[Entry]:
+    """Return the entries of the agents in one setting, runs before other files.
+
+    The file of an evaluation that a run has noted, too, is left out.
+
+    Raises:
+      ConfigError: if the seeds of an agent were evaluated after different numbers of iterations.
+    """
+    groups: dict[tuple[str, str], list[Member]] = {}
+    for source, result in sorted(members, key=lambda member: not member[0].config):
+        if not is_of_agent(result):
+            continue
+        noted = (other["results"][0]["returns"] for runs in groups.values() for _, other in runs)
+        if not source.config and any(result["results"][0]["returns"] == returns for returns in noted):
+            continue
+        # The entry of a file of its own is named so already.
+        greedy = " (greedy)" if result.get("greedy") and source.config else ""
+        groups.setdefault((source.agent_key(result), greedy), []).append((source, result))
+    named = {agents[key].name + greedy: runs for (key, greedy), runs in groups.items()}
+    if problems := [problem for name, runs in named.items() for problem in _unequal(name, runs)]:
         raise ConfigError(problems)
-    entries = [
-        Entry(name, [result["results"][0] for _, result in runs], True, runs[0][0].is_trained_in(header))
-        for name, runs in agents.items()
-    ]
-    return Setting(header, entries + [Entry(entry["name"], [entry]) for entry in baselines.values()])
+    found = []
+    for name, runs in named.items():
+        (source, result), *_ = runs
+        trained_here = source.is_trained_in(result) if source.config else None
+        found.append(Entry(name, [result["results"][0] for _, result in runs], True, trained_here))
+    return found
+
+
+def _baselines(members: Sequence[Member]) -> tuple[list[Entry], list[str]]:
+    """Return the first entry of each baseline, and a note for each other that is not the same."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    notes = []
+    for source, result in members:
+        for entry in result["results"][1 if is_of_agent(result) else 0 :]:
+            place, first = found.setdefault(entry["name"], (source.place, entry))
+            if np.allclose(first["returns"], entry["returns"], rtol=0.0, atol=ROUNDING):
+                continue
+            notes.append(
+                f"{entry['name']} returns {first['mean_return']:.2f} in {place}, which is shown, and"
+                f" {entry['mean_return']:.2f} in {source.place}: they are of different versions."
+            )
+    return [Entry(name, [entry]) for name, (_, entry) in found.items()], notes
 
 
 def _unequal(name: str, runs: Sequence[Member]) -> list[str]:

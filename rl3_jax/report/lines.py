@@ -9,7 +9,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-AGENT_COLOURS = ("#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d")
+AGENT_COLOURS = (
+    "#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d", "#000000", "#8c4a1f", "#6fa8dc",
+)  # fmt: skip
 AGENT_DASHES = ("-", "--", "-.", (0, (1, 1)))
 BASELINE_COLOUR = "0.45"
 BASELINE_MARKERS = ("o", "s", "^", "v", "D", "x", "+")

@@ -10,13 +10,12 @@ from rl3_jax.report.sections import BEST, section, transfer_table
 
 HEADER = f"""# Returns on held-out tasks
 
-Made from result files by `rl3 report`. *Mean return* is of a whole trial ± its standard error over tasks,
-and over seeds where there are several; *middle half* is the mean of the middle half of the returns, with a
-bootstrap interval of 95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error.
-*Published* is {SOURCE}; *apart* is how far ours is from it,
-in standard errors of the difference, where the published mean is taken to be of {TASKS} tasks."""
-
-
+Made from result files by `rl3 report`. *Mean return* is of a whole trial ± its standard error. Errors are
+over tasks and, where an agent has several seeds, over seeds; those of one seed are about that agent alone,
+not its algorithm. *Middle half* is the mean of the middle half of the returns, with a bootstrap interval of
+95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error. *Published* is
+{SOURCE}; *apart* is how far ours is from it, in standard
+errors of the difference, where the published mean is taken to be of {TASKS} tasks."""
 LEARNING = """Returns of training trials, moving means over iterations; bands reach from the lowest to the
 highest seed. Horizontal lines are returns of baselines on held-out tasks."""
 ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tasks; bands are intervals of
@@ -33,19 +32,23 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     Raises:
       ConfigError: if results that belong together cannot be compared.
     """
-    agents, settings = agents_of(sources), settings_of(sources)
+    agents, settings = list(agents_of(sources).values()), settings_of(sources)
     out.mkdir(parents=True, exist_ok=True)
     parts, figures = [HEADER], []
     for family in dict.fromkeys(setting.header["family"] for setting in settings):
         members = [setting for setting in settings if setting.header["family"] == family]
         parts.append(f"## {family}")
+        names = list(dict.fromkeys(agent.name for setting in members for agent in setting.agents))
         trained = [setting for setting in members if any(x.is_trained_here for x in setting.agents)]
         if trained:
             figures.append(out / f"{family}-learning.png")
-            learning_figure(agents, trained, figures[-1])
+            here = [agent for agent in agents if any(agent.runs[0].is_trained_in(x.header) for x in trained)]
+            # An agent may have been evaluated in other ways of acting than as it trained.
+            names = list(dict.fromkeys([*(agent.name for agent in here), *names]))
+            learning_figure(here, trained, names, figures[-1])
             parts += [f"![Learning curves]({figures[-1].name})", LEARNING]
         figures.append(out / f"{family}.png")
-        adaptation_figure(members, figures[-1])
+        adaptation_figure(members, names, figures[-1])
         parts += [f"![Adaptation curves]({figures[-1].name})", ADAPTATION]
         parts += [text for text in [transfer_table(members)] if text]
         parts += map(section, members)

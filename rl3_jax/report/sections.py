@@ -21,6 +21,9 @@ HEADINGS = (
 )
 
 
+DIFFERENCES = "What the agent of each column earns more than the one of the row, on the same tasks [95 %]:"
+
+
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Return a table of Markdown, the first row its heading; all columns but the first are of numbers."""
     lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
@@ -43,7 +46,8 @@ def section(setting: Setting) -> str:
     tasks = f"{header['num_tasks']} tasks (seed {header['eval_seed']}, `{header['task_set_sha256'][:12]}`)"
     parts = [f"### {sized_title(header)}", tasks, returns_table(setting)]
     if setting.agents and len(setting.entries) > 1:
-        parts.append(differences_table(setting))
+        parts += [DIFFERENCES, differences_table(setting)]
+    parts += [f"\\* {note}" for note in setting.notes]
     return "\n\n".join(parts)
 
 
@@ -51,22 +55,22 @@ def returns_table(setting: Setting) -> str:
     """Return the table of what each entry earned, best first, with footnotes."""
     published = published_returns(setting.header)
     entries = sorted(setting.entries, key=lambda entry: -entry.mean_return)
-    best = next((entry for entry in entries if entry.name == BEST), None)
+    best = next((entry for entry in setting.baselines if entry.name == BEST), None)
     rows = [HEADINGS, *(_cells(entry, best, published) for entry in entries)]
     rows += [
         [name, "", "", "", f"{value:g}", ""]
         for name, value in published.items()
-        if name not in {entry.name for entry in entries}
+        if name not in {entry.name for entry in setting.baselines}
     ]
     # A column that says nothing is left out.
     shown = [column for column in range(len(HEADINGS)) if any(row[column] for row in rows[1:])]
-    notes = "".join(f"\n\n\\* {name}: {_reason(name)}" for name in _far(entries, published))
+    notes = "".join(f"\n\n\\* {name}: {_reason(name)}" for name in _far(setting.baselines, published))
     return markdown([[row[column] for column in shown] for row in rows]) + notes
 
 
 def differences_table(setting: Setting) -> str:
     """Return the table of by how much each agent exceeds every other entry, on the same tasks."""
-    rows = [["less what is in the row, on the same tasks", *(agent.label for agent in setting.agents)]]
+    rows = [["more than", *(agent.label for agent in setting.agents)]]
     for entry in sorted(setting.entries, key=lambda entry: -entry.mean_return):
         cells = [_difference(agent, entry) for agent in setting.agents]
         if any(cells):
@@ -81,7 +85,7 @@ def transfer_table(settings: Sequence[Setting]) -> str:
       settings: of one family.
     """
     met = [setting for setting in settings if setting.agents]
-    if all(agent.is_trained_here for setting in met for agent in setting.agents):
+    if not any(agent.is_trained_here is False for setting in met for agent in setting.agents):
         return ""
     names = [agent.name for setting in met for agent in setting.agents]
     names += [entry.name for setting in met for entry in setting.baselines]

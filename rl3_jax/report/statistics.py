@@ -5,12 +5,14 @@ tasks, since an agent trained again and met with other tasks would score otherwi
 arXiv 2108.13264). With one seed they cover the choice of tasks alone: they are about this agent, not about
 the algorithm.
 
-Means and their differences have Student's intervals, whose degrees of freedom know how few the seeds are;
-a bootstrap over three seeds is too narrow: where seeds differ most, 84 of 100 such intervals of a trimmed
-mean held the truth, and 91 to 95 of Student's for a mean.
+Means and their differences have Student's intervals, whose degrees of freedom know how few the seeds are. On
+simulated returns they hold the truth in 91 to 96 of 100 cases with three seeds or more, in 86 to 96 with two;
+percentile bootstraps, here of the trimmed mean, in 84 to 95 with three.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -24,6 +26,8 @@ RESAMPLES = 2000
 BYTES_AT_ONCE = 2**27
 
 Returns = Float[np.ndarray, "N B"]
+Part = tuple[Any, Any]
+"""A variance, and its degrees of freedom: numbers, or arrays of one shape."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,21 +112,36 @@ def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_
       agents: the returns that are in it.
     """
     num_tasks, value = len(by_task), float(by_task.mean())
-    parts = [(by_task.var(ddof=1) / num_tasks, num_tasks - 1)]
+    parts: list[Part] = [(by_task.var(ddof=1) / num_tasks, num_tasks - 1)]
     rest = 0.0
     for returns in agents:
         num_seeds = len(returns)
         if num_seeds > 1:
             parts.append((returns.mean(axis=1).var(ddof=1) / num_seeds, num_seeds - 1))
             rest += _rest(returns) / returns.size
-    total = sum(variance for variance, _ in parts)
-    if total == 0.0:
-        return Estimate(value, 0.0, value, value)
     # At least what tasks alone and seeds alone tell: an estimate from few may come out smaller.
-    error = np.sqrt(max(total - rest, *(variance for variance, _ in parts)))
-    freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
-    half = error * scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
-    return Estimate(value, float(error), float(value - half), float(value + half))
+    total = sum(variance for variance, _ in parts)
+    error = float(np.sqrt(max(total - rest, *(variance for variance, _ in parts))))
+    half = error * float(_quantile(parts))
+    return Estimate(value, error, value - half, value + half)
+
+
+def student_half_width(parts: Sequence[Part]) -> Any:
+    """Return half the width of the interval of 95 % of a mean whose variance is a sum of independent ones.
+
+    Args:
+      parts: variances, numbers or arrays of one shape, and the degrees of freedom of each.
+    """
+    return np.sqrt(sum(variance for variance, _ in parts)) * _quantile(parts)
+
+
+def _quantile(parts: Sequence[Part]) -> Any:
+    """Return the quantile of Student's distribution with the degrees of freedom of Satterthwaite 1946."""
+    total = sum(variance for variance, _ in parts)
+    weights = sum(variance**2 / freedom for variance, freedom in parts)
+    # Where there is no variance any number of degrees does.
+    freedom = np.divide(total**2, weights, out=np.ones_like(np.asarray(total, float)), where=weights > 0.0)
+    return scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
 
 
 def _rest(returns: Returns) -> float:

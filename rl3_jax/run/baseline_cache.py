@@ -46,7 +46,7 @@ def baseline_results(
 
     folder, found = cache_folder("baselines"), []
     for name in asked_names(baseline_names(env.family.family, env.horizon, prior_reward), names):
-        file = None if folder is None else folder / f"{_key(env, num_tasks, seed, name)}.json"
+        file = None if folder is None else folder / f"{_key(env, num_tasks, seed, name, prior_reward)}.json"
         entry = None if file is None else _read(file)
         if entry is None:
             # Made here, one by one, since some take long to make.
@@ -60,9 +60,9 @@ def baseline_results(
     return found
 
 
-def _key(env: TrialEnv, num_tasks: int, seed: int, name: str) -> str:
+def _key(env: TrialEnv, num_tasks: int, seed: int, name: str, prior_reward: float | None) -> str:
     """Return a file name that differs for another baseline, other tasks, code or versions."""
-    asked = [repr(env), num_tasks, seed, name, versions(), _code()]
+    asked = [repr(env), num_tasks, seed, name, prior_reward, versions(), _code()]
     digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     return f"{name.partition(' ')[0]}-{digest[:32]}"
 

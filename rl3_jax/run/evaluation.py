@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,8 @@ def baseline_problems(
     """Return a message for each name that is no baseline of a family, and for a prior that none has."""
     from rl3_jax.baselines import asked_names, baseline_names
 
+    if prior_reward is not None and not math.isfinite(prior_reward):
+        return [f"prior_reward is {prior_reward}; it must be a finite number"]
     known = baseline_names(family, horizon, prior_reward)
     if not known:
         return [f"prior_reward is {prior_reward}, but no baseline of {family} has a prior mean; leave it out"]

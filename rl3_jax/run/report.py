@@ -1,24 +1,42 @@
 """`rl3 report`: a page of tables and figures from result files."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.report.gather import Source
-from rl3_jax.report.results import TASK_SET
+from rl3_jax.report.agents import Source
 from rl3_jax.run import metrics
 from rl3_jax.run.arguments import Shared, optional
 from rl3_jax.run.files import read_json, writing_problems
-from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.folder import RunFolder, is_run
+from rl3_jax.training.results import ADAPTATION
 
-FIELDS = (*TASK_SET, "task", "results")
+FIELDS: dict[str, type] = {
+    "family": str,
+    "variation": str,
+    "horizon": int,
+    "num_tasks": int,
+    "eval_seed": int,
+    "task_set_sha256": str,
+    "task": dict,
+    "results": list,
+}
 """What a result file must have to be reported."""
-ENTRY_FIELDS = ("name", "mean_return", "standard_error", "returns", "adaptation")
+ENTRY_FIELDS: dict[str, type] = {
+    "name": str,
+    "mean_return": float,
+    "standard_error": float,
+    "returns": list,
+    "adaptation": dict,
+}
 """What each entry of its `results` must have."""
+ADAPTATION_FIELDS: dict[str, type] = dict.fromkeys(ADAPTATION, list)
+METRICS_FIELDS: dict[str, type] = {"steps": int, "mean_return": float}
+"""What a line of `metrics.jsonl` must have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +109,14 @@ def _read_run(folder: Path) -> Source:
       ConfigError: if it has not been evaluated, or its files cannot be read.
     """
     run = RunFolder(folder)
+    if not is_run(folder):
+        raise ConfigError(f"{run.config} is not what `rl3 train` writes; name folders of runs or of results")
     if not run.evaluation.exists():
         raise ConfigError(f"{folder} has not been evaluated; run `rl3 evaluate {folder}`")
-    results, config = _read_results(run.evaluation), read_json(run.config)
-    return Source(str(folder), results, folder.resolve().name, config, metrics.read(run.metrics))
+    results, lines = _read_results(run.evaluation), metrics.read(run.metrics)
+    if not lines or any(_lacks(line, METRICS_FIELDS) for line in lines):
+        raise ConfigError(f"{run.metrics} holds no metrics of a run; restore it, or train again")
+    return Source(str(folder), results, folder.resolve().name, read_json(run.config), lines)
 
 
 def _read_results(file: Path) -> list[dict[str, Any]]:
@@ -104,21 +126,31 @@ def _read_results(file: Path) -> list[dict[str, Any]]:
       ConfigError: if it is none, or of an earlier version.
     """
     content = read_json(file)
-    results = content if isinstance(content, list) else [content]
-    missing = dict.fromkeys(field for result in results for field in _missing(result))
-    if missing:
+    results: list[Any] = content if isinstance(content, list) and content else [content]
+    if wrong := dict.fromkeys(field for result in results for field in _wrong_fields(result)):
         raise ConfigError(
-            f"{file} is no result file of this version: it lacks {', '.join(missing)};"
+            f"{file} is no result file of this version: it lacks {', '.join(wrong)};"
             " make it again with `rl3 evaluate` or `rl3 baselines`"
         )
     return results
 
 
-def _missing(result: Any) -> list[str]:
-    """Return the fields that a result lacks."""
-    if not isinstance(result, dict):
-        return list(FIELDS)
-    entries = result.get("results", [])
-    return [field for field in FIELDS if field not in result] + [
-        field for field in ENTRY_FIELDS if any(field not in entry for entry in entries)
-    ]
+def _wrong_fields(result: Any) -> list[str]:
+    """Return the fields that a result lacks, or that are not what they should be."""
+    if found := _lacks(result, FIELDS):
+        return found
+    if not result["results"]:
+        return ["results"]
+    for entry in result["results"]:
+        found += _lacks(entry, ENTRY_FIELDS) or _lacks(entry["adaptation"], ADAPTATION_FIELDS)
+        if not found and len(entry["returns"]) != result["num_tasks"]:
+            found.append("a return for each task")
+    return found
+
+
+def _lacks(record: Any, fields: Mapping[str, type]) -> list[str]:
+    """Return the fields of these types that a record lacks; whole numbers are numbers, too."""
+    if not isinstance(record, dict):
+        return list(fields)
+    kinds = {name: (int, float) if kind is float else kind for name, kind in fields.items()}
+    return [name for name, kind in kinds.items() if not isinstance(record.get(name), kind)]

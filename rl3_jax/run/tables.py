@@ -1,4 +1,4 @@
-"""What `rl3 list`, `evaluate`, `baselines` and `describe` print."""
+"""What `rl3 list`, `evaluate`, `baselines`, `tune`, `describe` and `plan` print."""
 
 import datetime
 from typing import Any

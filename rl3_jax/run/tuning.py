@@ -6,7 +6,7 @@ from typing import Any
 from rl3_jax import training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, task_set_problems
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, baseline_problems, task_set_problems
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.training import serialise
@@ -91,10 +91,11 @@ def tuning_problems(
     """Return a message for each name that cannot be tuned, and for a family without any that can."""
     from rl3_jax.baselines import asked_names
 
+    if problems := baseline_problems(family, horizon, (), prior_reward):
+        return problems
     known = tunable(family, horizon, prior_reward)
     if not known:
-        prior = "" if prior_reward is None else " with a prior mean"
-        return [f"family {family} has no baseline{prior} that has something to tune"]
+        return [f"family {family} has no baseline that has something to tune"]
     return [
         unknown_choice("tunable baseline", name, known) for name in names if not asked_names(known, [name])
     ]

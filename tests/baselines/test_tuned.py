@@ -69,4 +69,6 @@ def test_the_number_of_draws_is_bounded_by_what_they_cost():
     env = TrialEnv(make_family("bandit", num_arms=50), horizon=100, features=METHODS["rl2"])
     assert candidates(grid, env) == (4, 8)
     assert candidates(grid, dataclasses.replace(env, horizon=10)) == grid.candidates
+    many = TrialEnv(make_family("bandit", num_arms=1000), horizon=100, features=METHODS["rl2"])
+    assert candidates(grid, many) == (4,)
     assert candidates(GRIDS["bandit"]["ucb1"], env) == GRIDS["bandit"]["ucb1"].candidates

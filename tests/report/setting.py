@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.stats
 
-from rl3_jax.report.gather import Source
+from rl3_jax.report.agents import Source
 
 RNG = np.random.default_rng(0)
 
@@ -55,17 +55,18 @@ def of_agent(result, mean, iteration=12, greedy=False):
     return result | {"results": results, "iteration": iteration, "greedy": greedy}
 
 
-def run(seed, *results, name="rl3", learning_rate=0.1):
+def run(seed, *results, name="rl3", learning_rate=0.1, folder="runs"):
     """A run with the results of its agent."""
     config = {
         "task": RESULT["task"],
         "horizon": 100,
         "ppo": {"learning_rate": learning_rate},
         "seed": seed,
+        "target_iterations": 12,
         "run_id": f"id-{name}-{seed}",
         "versions": {},
         "device": {},
         "log": None,
     }
     metrics = [{"steps": 10 * i, "mean_return": 50.0 + i + seed} for i in range(1, 13)]
-    return Source(f"runs/{name}-seed{seed}", results, f"{name}-seed{seed}", config, metrics)
+    return Source(f"{folder}/{name}-seed{seed}", results, f"{name}-seed{seed}", config, metrics)

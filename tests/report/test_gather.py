@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from rl3_jax import ConfigError
-from rl3_jax.report.gather import Source, agents_of, common_name, settings_of
-from tests.report.setting import MDP, OOD, RESULT, of_agent, run
+from rl3_jax.report.agents import Source, agents_of, common_name
+from rl3_jax.report.gather import settings_of
+from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
 
 
 def test_runs_that_differ_in_their_seed_alone_are_one_agent():
     runs = [run(0), run(1), run(0, name="other", learning_rate=0.2)]
-    one, other = agents_of([*runs, Source("a.json", [RESULT])])
+    one, other = agents_of([*runs, Source("a.json", [RESULT])]).values()
     assert (one.name, list(one.runs)) == ("rl3", runs[:2])
     assert (other.name, list(other.runs)) == ("other-seed0", runs[2:])
 
@@ -60,8 +61,42 @@ def test_results_of_one_setting_become_one():
 
 def test_ways_of_acting_and_files_of_agents_are_told_apart():
     acting = [of_agent(RESULT, 79.0), of_agent(RESULT, 79.0, greedy=True)]
-    (setting,) = settings_of([run(0, *acting), Source("b.json", [of_agent(RESULT, 60.0)])])
-    assert [agent.name for agent in setting.agents] == ["rl3-seed0", "rl3-seed0 (greedy)", "rl3-gru"]
+    files = [Source(f"{name}.json", [of_agent(RESULT, 60.0)]) for name in "bc"]
+    (setting,) = settings_of([run(0, *acting), *files])
+    names = ["rl3-seed0", "rl3-seed0 (greedy)", "rl3-gru", "c.json"]
+    assert [agent.name for agent in setting.agents] == names
+    assert [agent.is_trained_here for agent in setting.agents] == [True, True, None, None]
+
+
+def test_the_file_of_an_evaluation_that_a_run_has_noted_is_no_second_agent():
+    result = of_agent(RESULT, 79.0)
+    (setting,) = settings_of([Source("a.json", [result]), run(0, result)])
+    assert [agent.label for agent in setting.agents] == ["rl3-seed0"]
+
+
+def test_other_algorithms_are_no_seeds_though_their_names_are_alike():
+    plain = dataclasses.replace(
+        run(0, of_agent(RESULT, 60.0), learning_rate=0.3), place="runs/rl3", name="rl3"
+    )
+    others = [run(seed, of_agent(RESULT, 70.0), folder="other", learning_rate=0.2) for seed in (0, 1)]
+    runs = [run(seed, of_agent(RESULT, 79.0)) for seed in (0, 1)]
+    (setting,) = settings_of([*runs, *others, plain])
+    labels = ["rl3 (2 seeds)", "rl3-seed0 + rl3-seed1 (2 seeds)", "runs/rl3"]
+    assert [agent.label for agent in setting.agents] == labels
+    assert [agent.returns.shape for agent in setting.agents] == [(2, 50), (2, 50), (1, 50)]
+
+
+def test_baselines_of_different_versions_are_told():
+    other = RESULT | {"results": [RESULT["results"][0], entry("clairvoyant", 90.0)]}
+    near = [one | {"returns": [x + 1e-4 for x in one["returns"]]} for one in RESULT["results"]]
+    (same,) = settings_of([Source("a", [RESULT]), Source("b", [RESULT | {"results": near}])])
+    assert same.notes == []
+    (setting,) = settings_of([Source("a", [RESULT]), Source("b", [other])])
+    assert [one.name for one in setting.baselines] == ["ucb1", "clairvoyant"]
+    assert setting.baselines[1].returns.tolist() == [RESULT["results"][1]["returns"]]
+    (note,) = setting.notes
+    assert note.startswith("clairvoyant returns ")
+    assert "in a, which is shown, and" in note
 
 
 def test_sizes_are_sorted_as_numbers():

@@ -9,8 +9,9 @@ import scipy.stats
 
 from rl3_jax.cli import main
 from rl3_jax.report import literature, statistics
+from rl3_jax.report.agents import Source
 from rl3_jax.report.curves import combined_adaptation
-from rl3_jax.report.gather import Source, settings_of
+from rl3_jax.report.gather import settings_of
 from rl3_jax.report.lines import notable
 from rl3_jax.report.page import write_page
 from rl3_jax.report.sections import differences_table, returns_table, section, transfer_table
@@ -75,7 +76,29 @@ def test_agents_are_compared_task_by_task():
     assert rows["rl3 (2 seeds)"][0] == ""
     assert set(rows) >= {"ucb1", "clairvoyant"}
     assert differences_table(found) in section(found)
-    assert "less what is in the row" not in section(setting(RESULT))
+    assert "more than" not in section(setting(RESULT))
+
+
+def test_an_agent_of_the_name_does_not_stand_for_the_published_one():
+    rows = cells(
+        text := returns_table(
+            setting(
+                sources=[
+                    run(0, of_agent(RESULT, 50.0), name="rl2"),
+                    run(1, of_agent(RESULT, 50.0), name="rl2"),
+                ]
+            )
+        )
+    )
+    assert rows["rl2 (2 seeds)"][-2:] == ["", ""]
+    assert rows["rl2"][-2:] == ["78.7", ""]
+    assert r"\* rl2" not in text
+
+
+def test_notes_are_printed():
+    other = RESULT | {"results": [entry("ucb1", 70.0)]}
+    text = section(setting(RESULT, other))
+    assert r"\* ucb1 returns" in text
 
 
 def test_agents_are_shown_where_they_were_not_trained():
@@ -100,14 +123,31 @@ def test_of_many_baselines_the_notable_ones_are_drawn():
     assert notable(list(lines.items())) == ["random", "b", "c", "d", "clairvoyant"]
 
 
+def curve(episodes, mean):
+    """An adaptation curve of fifty tasks."""
+    count = len(episodes)
+    return {"episodes": episodes, "mean": mean, "num_tasks": [50] * count, "standard_error": [0.3] * count}
+
+
 def test_the_adaptation_curve_of_several_seeds():
-    one = {"episodes": [1, 3, 5], "mean": [1.0, 2.0, 3.0], "standard_error": [0.3, 0.3, 0.3]}
-    two = {"episodes": [1, 3], "mean": [3.0, 2.0], "standard_error": [0.3, 0.3]}
-    middle, mean, error = combined_adaptation([one, two])
+    one, two = curve([1, 3, 5], [1.0, 2.0, 3.0]), curve([1, 3], [3.0, 2.0])
+    middle, mean, half = combined_adaptation([one, two])
     np.testing.assert_allclose(middle, [1.0, 2.5])
     np.testing.assert_allclose(mean, [2.0, 2.0])
-    np.testing.assert_allclose(error, [(0.09 + 2.0 / 2) ** 0.5, 0.3])
-    assert [len(part) for part in combined_adaptation([one, {field: [] for field in one}])] == [0, 0, 0]
+    # At first seeds differ, by a variance of 2, and then tasks alone.
+    freedom = (0.09 + 1.0) ** 2 / (0.09**2 / 49 + 1.0**2 / 1)
+    quantiles = scipy.stats.t.ppf(0.975, [freedom, 49])
+    np.testing.assert_allclose(half, [(0.09 + 1.0) ** 0.5 * quantiles[0], 0.3 * quantiles[1]])
+    assert [len(part) for part in combined_adaptation([one, curve([], [])])] == [0, 0, 0]
+
+
+def test_the_order_of_seeds_does_not_matter_though_their_groups_differ():
+    long, short = curve([4, 8, 12], [1.0, 2.0, 3.0]), curve([2, 4, 6], [5.0, 5.0, 5.0])
+    first, second = combined_adaptation([long, short]), combined_adaptation([short, long])
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one, other)
+    np.testing.assert_allclose(first[0], [1.5, 3.5, 5.5])
+    np.testing.assert_allclose(first[1], [(5 + 1) / 2, (5 + 1.25) / 2, (5 + 1.75) / 2])
 
 
 def test_another_prior_is_not_the_published_one():
@@ -162,6 +202,9 @@ def test_the_page_of_runs(tmp_path):
 EARLIER = RESULT | {"results": [{k: v for k, v in RESULT["results"][0].items() if k != "adaptation"}]}
 
 
+CONFIG = json.dumps(run(0).config)
+
+
 @dataclasses.dataclass
 class Mistake:
     files: dict
@@ -174,7 +217,15 @@ class Mistake:
         Mistake({}, "holds no result files"),
         Mistake({"a.json": "{"}, "a.json is not valid JSON"),
         Mistake({"a.json": "{}"}, "it lacks family, variation"),
-        Mistake({"config.json": "{}"}, "has not been evaluated; run `rl3 evaluate"),
+        Mistake({"config.json": "{}"}, "config.json is not what `rl3 train` writes"),
+        Mistake({"config.json": "[]"}, "config.json is not what `rl3 train` writes"),
+        Mistake({"config.json": CONFIG}, "has not been evaluated; run `rl3 evaluate"),
+        Mistake({"config.json": CONFIG, "evaluation.json": json.dumps(RESULT)}, "holds no metrics"),
+        Mistake({"config.json": CONFIG, "evaluation.json": "[]"}, "it lacks family, variation"),
+        Mistake({"a.json": json.dumps(RESULT | {"results": []})}, "it lacks results;"),
+        Mistake({"a.json": json.dumps(RESULT | {"results": [5]})}, "it lacks name, mean_return"),
+        Mistake({"a.json": json.dumps(RESULT | {"task": "x"})}, "it lacks task;"),
+        Mistake({"a.json": json.dumps(RESULT | {"num_tasks": 7})}, "it lacks a return for each task;"),
         Mistake(
             {"a.json": json.dumps(EARLIER)}, "a.json is no result file of this version: it lacks adaptation;"
         ),

@@ -57,7 +57,8 @@ def test_what_cannot_be_tuned_is_refused(capsys):
         tune_baselines(make_family("bandit"), 10, names=["gittins"])
     for line, message in {
         "tune point-robot": "family point-robot has no baseline that has something to tune",
-        "tune bandit --prior-reward 0": "family bandit has no baseline with a prior mean that has something",
+        "tune bandit --prior-reward 0": "no baseline of bandit has a prior mean",
+        "tune mdp --prior-reward nan": "prior_reward is nan; it must be a finite number",
         "tune bandit --horizon 0 --num-tasks 1": "horizon is 0",
     }.items():
         assert main(line.split()) == 2
