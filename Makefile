@@ -12,8 +12,8 @@ DEMO ?= runs/demo
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
-	@echo "make test     install, lint, check types, run all tests (about 6 minutes)"
-	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about an hour)"
+	@echo "make test     install, lint, check types, run all tests (about 25 minutes)"
+	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about 20 minutes)"
 	@echo "make page       make that page again, from the result files in results/baselines"
 	@echo "make tuning   try hyperparameters of the baselines in those settings (about an hour)"
 	@echo "make clean    remove virtual environments and caches"
