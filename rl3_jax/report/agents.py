@@ -34,8 +34,6 @@ class Source:
     @property
     def algorithm(self) -> str:
         """What is equal for runs that differ in their seed alone."""
-        if not self.config:
-            return self.place
         return str([item for item in self.config.items() if item[0] not in BESIDE_ALGORITHM])
 
     def is_trained_in(self, header: Mapping[str, Any]) -> bool:

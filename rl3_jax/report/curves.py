@@ -16,8 +16,8 @@ from rl3_jax.report import statistics
 from rl3_jax.report.agents import Agent
 from rl3_jax.report.gather import Entry, Setting
 from rl3_jax.report.lines import (
-    BASELINE_COLOUR,
     BASELINE_MARKERS,
+    baseline_look,
     colours_and_dashes,
     learning_curve,
     name_lines,
@@ -136,8 +136,7 @@ def _styles(agents: Sequence[str], baselines: Sequence[str]) -> dict[tuple[str, 
         line = {"color": colour, "linestyle": dash, "linewidth": 2.0 if agents else 1.2}
         styles[name, bool(agents)] = line | {"marker": next(markers), "markersize": 3}
     for name in baselines if agents else ():
-        line = {"color": BASELINE_COLOUR, "linewidth": 0.8, "marker": next(markers), "markersize": 4}
-        styles[name, False] = line
+        styles[name, False] = baseline_look(next(markers))
     return styles
 
 

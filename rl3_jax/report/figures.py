@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rl3_jax.report.lines import (
-    BASELINE_COLOUR,
     BASELINE_MARKERS,
+    baseline_look,
     colours_and_dashes,
     learning_curve,
     name_lines,
@@ -44,8 +44,7 @@ def comparison_figure(
         style = {"color": look[0], "linestyle": look[1], "linewidth": 2, "label": run["name"]}
         _reward_curve(right, run["result"], header["horizon"], **style)
     for entry, marker in zip(baselines, cycle(BASELINE_MARKERS), strict=False):
-        style = {"color": BASELINE_COLOUR, "linewidth": 0.8, "marker": marker, "markersize": 4}
-        _reward_curve(right, entry, header["horizon"], **style, label=entry["name"])
+        _reward_curve(right, entry, header["horizon"], **baseline_look(marker), label=entry["name"])
     name_lines(left, [(entry["name"], entry["mean_return"]) for entry in baselines])
     left.set(xlabel="environment steps (millions)", ylabel="return of a trial", title="Training")
     left.set_xlim(left=0)

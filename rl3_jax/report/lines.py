@@ -29,6 +29,11 @@ def colours_and_dashes(count: int) -> list[tuple[str, Any]]:
     return list(islice(zip(cycle(AGENT_COLOURS), cycle(AGENT_DASHES), strict=False), count))
 
 
+def baseline_look(marker: str) -> dict[str, Any]:
+    """Return the look of a baseline's curve beside agents: thin and grey, told apart by its marker."""
+    return {"color": BASELINE_COLOUR, "linewidth": 0.8, "marker": marker, "markersize": 4}
+
+
 def notable(baselines: Sequence[Line]) -> list[str]:
     """Return the names of chance, the clairvoyant, and the best `MOST_OTHERS` of the other baselines."""
     others = [line for line in baselines if line[0] not in ("random", "clairvoyant")]

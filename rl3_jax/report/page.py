@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rl3_jax.report.agents import Source, agents_of
 from rl3_jax.report.curves import adaptation_figure, learning_figure
-from rl3_jax.report.gather import Source, agents_of, settings_of
+from rl3_jax.report.gather import settings_of
 from rl3_jax.report.literature import SOURCE, TASKS
 from rl3_jax.report.sections import BEST, section, transfer_table
 

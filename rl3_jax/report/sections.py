@@ -19,8 +19,6 @@ HEADINGS = (
     "published",
     "apart, standard errors",
 )
-
-
 DIFFERENCES = "What the agent of each column earns more than the one of the row, on the same tasks [95 %]:"
 
 
