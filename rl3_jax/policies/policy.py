@@ -1,7 +1,7 @@
 """The meta-policy: actor and critic, each input MLP → core → head, or two heads on one core (design, 7)."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,9 @@ BFLOAT16_TOLERANCE = 0.1
 """`log_prob_tolerance` of products of bfloat16, whose operands have eight bits: a number that two programs
 compute with the last bit of float32 apart may round to neighbours, 1/256 apart."""
 
+ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu}
+"""The activations of `PolicyConfig` by name."""
+
 Params = dict[str, PyTree]
 """Parameters of the two networks under the names `actor` and `critic`."""
 
@@ -31,8 +34,10 @@ class PolicyConfig:
 
     Attributes:
       core: the sequence core.
-      width: W, units of each hidden layer and of the core.
-      input_layers: hidden layers before the core.
+      width: W, units of the core and of the last input layer.
+      input_layers: units of the input layers before the last one; the reference has (256,).
+      activation: of the input layers.
+      layer_norm: whether the input layers' output is normalised (Ba et al. 2016) before the core reads it.
       shared_trunk: whether the critic is a head on the actor's input layers and core, instead of a network
         of its own. It halves the sequence work; the two then share one gradient.
       compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
@@ -41,7 +46,9 @@ class PolicyConfig:
 
     core: Core = Gru()
     width: int = 64
-    input_layers: int = 1
+    input_layers: tuple[int, ...] = ()
+    activation: Literal["tanh", "relu"] = "tanh"
+    layer_norm: bool = False
     shared_trunk: bool = False
     compute: Compute = "float32"
 
@@ -50,10 +57,8 @@ class PolicyConfig:
         found = self.core.problems() + unknown_choices(self, "policy")
         if self.width < 1:
             found.append(f"policy.width is {self.width}; a layer has at least 1 unit")
-        if self.input_layers < 1:
-            found.append(
-                f"policy.input_layers is {self.input_layers}; at least 1 maps the observation to the width"
-            )
+        if not all(units >= 1 for units in self.input_layers):
+            found.append(f"policy.input_layers is {self.input_layers}; a layer has at least 1 unit")
         return found
 
     def horizon_problems(self, horizon: int) -> list[str]:
@@ -76,7 +81,8 @@ class Network(nn.Module):
     def setup(self):
         """Make the parts."""
         config = self.config
-        self.inputs = [dense(config.width, config.compute) for _ in range(config.input_layers)]
+        self.inputs = [dense(units, config.compute) for units in (*config.input_layers, config.width)]
+        self.normalise = nn.LayerNorm() if config.layer_norm else None
         self.core = config.core.module(config.spec(self.horizon))
         self.head = head(self.num_outputs, self.head_scale)
 
@@ -96,10 +102,10 @@ class Network(nn.Module):
 
     def _encode(self, observation: Float[Array, "... D"]) -> Float[Array, "... W"]:
         """Apply the input MLP."""
-        hidden = observation
+        hidden, activation = observation, ACTIVATIONS[self.config.activation]
         for layer in self.inputs:
-            hidden = nn.tanh(layer(hidden))
-        return hidden
+            hidden = activation(layer(hidden))
+        return hidden if self.normalise is None else self.normalise(hidden)
 
 
 def head(num_outputs: int, scale: float) -> nn.Dense:

@@ -28,16 +28,19 @@ class PPOConfig:
         lags half an epoch behind.
       learning_rate: at the first iteration.
       learning_rate_final: reached linearly after the last one.
+      learning_rate_hold: share of the run during which the learning rate keeps its first value.
       entropy_bonus: at the first iteration.
       entropy_bonus_final: reached linearly after the last one.
+      entropy_bonus_hold: share of the run during which the entropy bonus keeps its first value.
       critic_coefficient: factor of the critic's mean squared error. With a shared trunk it weighs the
         critic's gradient against the actor's: 1e-4 is near the best for whole returns of 100 steps.
       critic_l2: multiple of the critic's parameters added to its gradient before Adam.
       adam_epsilon: ε of Adam.
       max_grad_norm: global norm to which each network's gradient is clipped; 0 for no clipping.
       normalise_advantages: subtract the mean and divide by the standard deviation in each minibatch.
-      critic_scale: what the critic's output is multiplied by; `remaining-steps` is H − t, which lets
-        the critic of an undiscounted return learn at once.
+      critic_scale: what the critic's output is multiplied by; `remaining-steps` is
+        (1 − γ^(H−t))/(1 − γ), the return of the steps that remain if each paid 1, which lets the critic
+        learn at once.
       segment_length: steps of the parts in which the update goes through a trial, which bounds its memory; 0
         for whole trials, as is any length from the horizon on. It divides the horizon, and needs a core
         whose memory does not grow with the trial.
@@ -58,8 +61,10 @@ class PPOConfig:
     kl_limit: float = 0.01
     learning_rate: float = 3e-4
     learning_rate_final: float = 3e-4
+    learning_rate_hold: float = 0.0
     entropy_bonus: float = 0.1
     entropy_bonus_final: float = 0.0
+    entropy_bonus_hold: float = 0.0
     critic_coefficient: float = 0.5
     critic_l2: float = 0.01
     adam_epsilon: float = 1e-7
@@ -110,7 +115,7 @@ class PPOConfig:
             )
         found += [
             f"ppo.{field} is {getattr(self, field)}; it must be between 0 and 1"
-            for field in ("discount", "gae_lambda")
+            for field in ("discount", "gae_lambda", "learning_rate_hold", "entropy_bonus_hold")
             if not 0.0 <= getattr(self, field) <= 1.0
         ]
         found += [
@@ -134,13 +139,16 @@ class PPOConfig:
         return found
 
 
-def linear(initial: float, final: float, progress: Float[Array, ""]) -> Float[Array, ""]:
-    """Return initial + (final − initial)·min(progress, 1): a linear schedule that then keeps its end.
+def linear(initial: float, final: float, progress: Float[Array, ""], hold: float = 0.0) -> Float[Array, ""]:
+    """Return initial + (final − initial)·max(0, p − hold)/(1 − hold), p = min(progress, 1): hold, then decay.
 
     Args:
-      initial: value at progress 0.
+      initial: value up to progress `hold`.
       final: value from progress 1 on.
       progress: [] iteration / total iterations, as first configured.
+      hold: share of the run before the decay starts; with 1 the value is the initial one to the end.
     """
-    fraction = jnp.minimum(progress, 1.0)
+    if hold >= 1.0:
+        return jnp.where(progress < 1.0, initial, final)
+    fraction = jnp.maximum(jnp.minimum(progress, 1.0) - hold, 0.0) / (1.0 - hold)
     return initial + (final - initial) * fraction

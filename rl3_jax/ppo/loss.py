@@ -1,5 +1,6 @@
 """The losses of actor and critic over a minibatch of whole trials, or of segments of trials."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +17,8 @@ from rl3_jax.ppo.segments import Unroll, through_segments
 
 STD_EPSILON = 1e-8
 """Keeps advantages that are all equal from a division by 0; of no effect on others."""
+
+_SMALLEST_DISCOUNT = 1e-30
 
 Metrics = dict[str, Float[Array, ""]]
 
@@ -93,10 +96,15 @@ def critic_values(
 
 
 def value_scale(config: PPOConfig, horizon: int) -> Float[Array, " H"]:
-    """Return what the critic's output is multiplied by at each step of a trial."""
-    if config.critic_scale == "remaining-steps":
-        return horizon - jnp.arange(horizon, dtype=jnp.float32)
-    return jnp.ones(horizon)
+    """Return what the critic's output is multiplied by at each step t: Σ_{k<H−t} γ^k, or 1."""
+    if config.critic_scale == "none":
+        return jnp.ones(horizon)
+    remaining = horizon - jnp.arange(horizon, dtype=jnp.float32)
+    if config.discount == 1.0:
+        return remaining
+    # expm1 keeps the digits that 1 − γ^n would lose where γ is near 1. The logarithm of 0 is undefined.
+    log_discount = math.log(max(config.discount, _SMALLEST_DISCOUNT))
+    return -jnp.expm1(remaining * log_discount) / (1.0 - config.discount)
 
 
 def mean_kl(config: PPOConfig, policy: Policy, actor_params: PyTree, batch: Batch) -> Float[Array, ""]:

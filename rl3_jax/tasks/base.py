@@ -137,6 +137,16 @@ class TaskFamily(environment.Environment[TState, TTask]):
         return ()
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """Lengths of the axes of the grid on which states lie; none where they lie on no grid."""
+        return ()
+
+    def cell(self, state: TState) -> Int[Array, " axes"]:
+        """Return where a state lies along each axis, from 0."""
+        del state
+        return jnp.zeros(0, jnp.int32)
+
+    @property
     def tiles(self) -> tuple[int, ...]:
         """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
         return ()

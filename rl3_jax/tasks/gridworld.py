@@ -116,6 +116,15 @@ class Gridworld(TabularFamily[GridworldTask]):
         return ((half, 1.0 + half),) * 2
 
     @property
+    def axes(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return (self.layout.side,) * 2
+
+    def cell(self, state: TabularState) -> Int[Array, "2"]:
+        """Return row and column, from 0."""
+        return jnp.stack([state.s // self.layout.side, state.s % self.layout.side])
+
+    @property
     def neighbour_radius(self) -> float:
         """Just above the distance 1/side of two cells that share an edge (design, section 5.4)."""
         return {11: 0.1, 13: 0.08}[self.layout.side]
@@ -196,8 +205,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     ) -> Float[Array, "2"]:
         """Return (row/side, column/side), from one."""
         del params, key
-        side = self.layout.side
-        return (jnp.stack([state.s // side, state.s % side]) + 1) / side
+        return (self.cell(state) + 1) / self.layout.side
 
     def observation_space(self, params: GridworldTask | None = None) -> spaces.Box:
         """Two numbers above 0 and up to 1."""

@@ -62,8 +62,12 @@ def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
     progress = iteration / config.iterations
     hyper = config.ppo
     return ppo.Rates(
-        learning_rate=ppo.linear(hyper.learning_rate, hyper.learning_rate_final, progress),
-        entropy_bonus=ppo.linear(hyper.entropy_bonus, hyper.entropy_bonus_final, progress),
+        learning_rate=ppo.linear(
+            hyper.learning_rate, hyper.learning_rate_final, progress, hyper.learning_rate_hold
+        ),
+        entropy_bonus=ppo.linear(
+            hyper.entropy_bonus, hyper.entropy_bonus_final, progress, hyper.entropy_bonus_hold
+        ),
     )
 
 

@@ -131,7 +131,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             found += self.learner.table_problems(self.table)
         if not self.layout:
             found.append("features leaves the meta-policy nothing to see; switch at least one part on")
-        return found
+        return found + self.features.family_problems(self.family)
 
     def start(self, key: PRNGKeyArray, task: environment.EnvParams) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""
@@ -194,9 +194,9 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Return the observation [D] of the meta-policy."""
         del params, key
         time, episode_time = jnp.asarray(state.time), jnp.asarray(state.inner.time)
-        seen = self.family.get_obs(state.inner, state.task)
+        seen, cell = self.family.get_obs(state.inner, state.task), self.family.cell(state.inner)
         parts = observation.state_parts(
-            self.features, self.family, seen, state.previous_action, state.previous_reward, time == 0
+            self.features, self.family, seen, cell, state.previous_action, state.previous_reward, time == 0
         )
         parts["episode_time"] = (episode_time / self.episode_length)[None]
         parts["trial_time"] = (time / self.horizon)[None]

@@ -9,7 +9,7 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Learner, Tiling, make_learner
 from rl3_jax.tasks import TaskFamily, make_family
 from rl3_jax.trial.env import TrialEnv, TrialParams
-from rl3_jax.trial.observation import SCALES, Features
+from rl3_jax.trial.observation import ENCODINGS, Features
 
 METHODS: dict[str, Features] = {
     "rl2": Features(advantages=False, value=False, counts=False),
@@ -28,15 +28,15 @@ POOL_SIZE = 1024
 
 
 def with_method(features: Features, method: str) -> Features:
-    """Return the parts that a method shows, with the scales of the given features.
+    """Return the parts that a method shows, encoded as in the given features.
 
     Raises:
       ConfigError: if there is no such method.
     """
     if method not in METHODS:
         raise ConfigError(unknown_choice("method", method, list(METHODS)))
-    scales = {field: getattr(features, field) for field in SCALES}
-    return dataclasses.replace(METHODS[method], **scales)
+    encodings = {field: getattr(features, field) for field in ENCODINGS}
+    return dataclasses.replace(METHODS[method], **encodings)
 
 
 def method_features(method: str, family: TaskFamily) -> Features:

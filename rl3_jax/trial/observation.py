@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int
 
+from rl3_jax.errors import unknown_choices
 from rl3_jax.object_rl import ActionValues
 from rl3_jax.tasks import TaskFamily
 
@@ -30,6 +32,10 @@ class Features:
       value_scale: divisor of action values; 1 for bandits, 10 for MDPs.
       count_scale: divisor of visit counts.
       reward_scale: divisor of the previous reward.
+      squash: what is then applied to values, advantages, standard errors, reward and counts: nothing, or
+        symlog(x) = sign(x) log(1 + |x|), which keeps rewards of 100 beside steps of −1 readable.
+      position: how a family whose states lie on a grid shows the current one: its coordinates, as in the
+        paper; a one-hot vector along each axis; or both.
     """
 
     state: bool = True
@@ -45,6 +51,8 @@ class Features:
     value_scale: float = 10.0
     count_scale: float = 10.0
     reward_scale: float = 1.0
+    squash: Literal["none", "symlog"] = "none"
+    position: Literal["coordinates", "one-hot", "both"] = "coordinates"
 
     @property
     def uses_object_rl(self) -> bool:
@@ -53,21 +61,37 @@ class Features:
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
-        return [
+        return unknown_choices(self, "features") + [
             f"features.{field} is {getattr(self, field)}; a divisor must be above 0"
             for field in SCALES
             if getattr(self, field) <= 0.0
         ]
 
+    def family_problems(self, family: TaskFamily) -> list[str]:
+        """Return a message if the states of a family do not lie on a grid and the position asks for one."""
+        if self.position == "coordinates" or family.axes:
+            return []
+        return [
+            f"features.position is {self.position}, but the states of {family.family} do not lie on a grid;"
+            " use coordinates"
+        ]
+
+    def squashed(self, x: Float[Array, "*shape"], scale: float) -> Float[Array, "*shape"]:
+        """Return numbers divided by their scale and then squashed."""
+        x = x / scale
+        return jnp.sign(x) * jnp.log1p(jnp.abs(x)) if self.squash == "symlog" else x
+
 
 SCALES = ("value_scale", "count_scale", "reward_scale")
 """The fields of `Features` that are divisors."""
+ENCODINGS = (*SCALES, "squash", "position")
+"""The fields of `Features` that say how parts are shown, not which."""
 
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     """Return where each part stands in the observation, in order."""
     sizes = {
-        "state": encoded_size(family.observation_space()) if family.shows_state else 0,
+        "state": _state_size(features, family) if family.shows_state else 0,
         "previous_action": encoded_size(family.action_space()),
         "previous_reward": 1,
         "trial_start": 1,
@@ -86,6 +110,12 @@ def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     return slices
 
 
+def _state_size(features: Features, family: TaskFamily) -> int:
+    """Return how many numbers show the current state."""
+    own = encoded_size(family.observation_space()) if features.position != "one-hot" else 0
+    return own + (sum(family.axes) if features.position != "coordinates" else 0)
+
+
 def size(slices: dict[str, slice]) -> int:
     """Return D, the length of an observation with this layout."""
     return max((part.stop for part in slices.values()), default=0)
@@ -95,6 +125,7 @@ def state_parts(
     features: Features,
     family: TaskFamily,
     seen: Array,
+    cell: Int[Array, " axes"],
     previous_action: Int[Array, ""] | Float[Array, " n"],
     previous_reward: Float[Array, ""],
     trial_start: Bool[Array, ""],
@@ -102,32 +133,36 @@ def state_parts(
     """Return the parts that tell what just happened.
 
     Args:
-      features: the scale of rewards.
+      features: how they are shown.
       family: the task family.
       seen: what the policy sees of the current state, of the family's observation space.
+      cell: where it lies along each of the family's axes.
       previous_action: the last action taken.
       previous_reward: the reward it was paid.
       trial_start: whether this is the trial's first step, so that there was no last action.
     """
     action = encode_action(family.action_space(), previous_action)
+    shown = [] if features.position == "one-hot" else [encode(family.observation_space(), seen)]
+    if features.position != "coordinates":
+        shown += [jax.nn.one_hot(cell[axis], length) for axis, length in enumerate(family.axes)]
     return {
-        "state": encode(family.observation_space(), seen),
+        "state": jnp.concatenate(shown),
         "previous_action": jnp.where(trial_start, 0.0, action),
-        "previous_reward": previous_reward[None] / features.reward_scale,
+        "previous_reward": features.squashed(previous_reward[None], features.reward_scale),
         "trial_start": trial_start[None],
     }
 
 
 def value_parts(features: Features, action_values: ActionValues) -> dict[str, Float[Array, " _"]]:
-    """Return the parts that come from object-level RL, scaled."""
+    """Return the parts that come from object-level RL, scaled and squashed."""
     best = action_values.q.max()
     parts = {
-        "advantages": (action_values.q - best) / features.value_scale,
-        "value": best[None] / features.value_scale,
-        "counts": action_values.counts / features.count_scale,
+        "advantages": features.squashed(action_values.q - best, features.value_scale),
+        "value": features.squashed(best[None], features.value_scale),
+        "counts": features.squashed(action_values.counts, features.count_scale),
     }
     if action_values.standard_errors is not None:
-        parts["standard_errors"] = action_values.standard_errors / features.value_scale
+        parts["standard_errors"] = features.squashed(action_values.standard_errors, features.value_scale)
     return parts
 
 

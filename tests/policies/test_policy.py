@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import CORES, Categorical, MinGru, Policy, PolicyConfig, SquashedGaussian, make_core
 from tests.conformance.cores import opinionated, outputs_of, values_of
+from tests.reference import feed_forward
 
 WIDTH, FEATURES, ACTIONS, STEPS = 16, 6, 3, 12
 DISCRETE = Categorical(ACTIONS)
@@ -91,23 +94,35 @@ def test_only_a_memory_tells_the_past():
     assert gaps["gru"] > 1e-4
 
 
-def test_input_layers_are_added():
-    counts = [
-        len(jax.tree.leaves(make_policy("markov", input_layers=n).init(jax.random.key(0))["actor"]))
-        for n in (1, 2, 3)
-    ]
-    assert np.diff(counts).tolist() == [2, 2]
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("input_layers", [(), (24,), (24, 5)])
+def test_input_layers_equal_their_twin(input_layers, activation, layer_norm):
+    """A markov policy of one core layer, against the same network in NumPy."""
+    policy = make_policy("markov", input_layers=input_layers, activation=activation, layer_norm=layer_norm)
+    params: Any = opinionated(policy.init(jax.random.key(0)))["actor"]
+    observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
+    hidden = np.asarray(observations, np.float64)
+    for index in range(len(input_layers) + 1):
+        hidden = feed_forward.layer(params[f"inputs_{index}"], hidden, activation)
+    assert hidden.shape[-1] == policy.config.width
+    if layer_norm:
+        hidden = feed_forward.normalise(params["normalise"], hidden)
+    hidden = feed_forward.layer(params["core"]["hidden"], hidden, "tanh")
+    expected = feed_forward.layer(params["head"], hidden)
+    np.testing.assert_allclose(outputs_of(policy, params, observations), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_values_that_are_no_choice_are_reported():
-    wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16")  # pyright: ignore[reportArgumentType]
-    scan, compute = wrong.problems()
+    wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16", activation="gelu")  # pyright: ignore[reportArgumentType]
+    scan, activation, compute = wrong.problems()
     assert scan.startswith("unknown policy.core.scan 'parallel'; choose from: associative, auto, sequential")
+    assert activation == "unknown policy.activation 'gelu'; choose from: relu, tanh"
     assert compute.startswith("unknown policy.compute 'bf16'; choose from: bfloat16, float32")
 
 
 def test_bad_fields_and_names_are_reported():
-    problems = PolicyConfig(width=0, input_layers=0).problems()
+    problems = PolicyConfig(width=0, input_layers=(64, 0)).problems()
     assert [problem.split()[0] for problem in problems] == ["policy.width", "policy.input_layers"]
     with pytest.raises(ConfigError) as error:
         make_core("lstm")

@@ -42,12 +42,15 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     assert 0.05 < clipped < 0.95  # both branches matter here
 
 
-@pytest.mark.parametrize("scale", ["none", "remaining-steps"])
-def test_critic_loss_equals_its_twin(scale):
+@pytest.mark.parametrize(
+    ("scale", "discount"),
+    [("none", 0.9), *(("remaining-steps", discount) for discount in (0.0, 0.9, 0.9999, 1.0))],
+)
+def test_critic_loss_equals_its_twin(scale, discount):
     policy, params, batch, _ = collected()
-    config = configure(critic_scale=scale)
+    config = configure(critic_scale=scale, discount=discount)
     output = np.asarray(values_of(policy, params["critic"], batch.trajectory.observations))
-    factor = np.arange(HORIZON, 0, -1) if scale == "remaining-steps" else 1.0
+    factor = outer.remaining(HORIZON, discount) if scale == "remaining-steps" else 1.0
     values = ppo.critic_values(config, policy, params["critic"], batch.trajectory.observations)[1]
     batch = batch.replace(value_scale=jnp.broadcast_to(ppo.value_scale(config, HORIZON), values.shape))
     np.testing.assert_allclose(values, output * factor, rtol=1e-5, atol=1e-6)

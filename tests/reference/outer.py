@@ -38,6 +38,20 @@ def gae(rewards, values, discount, gae_lambda):
     )
 
 
+def remaining(horizon, discount):
+    """Σ_{k < H − t} γ^k at each step t, term by term."""
+    return np.array([sum(discount**k for k in range(horizon - t)) for t in range(horizon)])
+
+
+def schedule(initial, final, hold, progress):
+    """The initial value up to progress `hold`, then linearly to the final one at 1, which stays."""
+    if progress >= 1.0:
+        return final
+    if progress <= hold:
+        return initial
+    return initial + (final - initial) * (progress - hold) / (1.0 - hold)
+
+
 def ppo_loss(logits, old_logits, actions, advantages, *, clip, entropy_bonus, normalise):
     """The clipped surrogate with its entropy bonus, term by term; arrays [B, H, …]."""
     advantages = np.asarray(advantages, np.float64)

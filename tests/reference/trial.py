@@ -1,5 +1,8 @@
 """A trial replayed from its transitions: what the meta-policy should see (design, section 6)."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 
 PARTS = (
@@ -20,7 +23,26 @@ def one_hot(index, size):
     return np.eye(size)[index]
 
 
-def parts(transitions, learner, sizes, scales, *, shows_state):
+def symlog(x):
+    """sign(x) log(1 + |x|)."""
+    return np.sign(x) * np.log1p(np.abs(x))
+
+
+class Shown(NamedTuple):
+    """How a trial is shown.
+
+    Attributes:
+      state: the vector of a state, or None where the state is no part of the observation.
+      squash: what is applied to values, advantages, rewards and counts after their scale.
+      start: state in which each episode starts.
+    """
+
+    state: Callable[[int], Any] | None
+    squash: Callable[[Any], Any] = lambda x: x
+    start: int = 0
+
+
+def parts(transitions, learner, sizes, scales, shown):
     """Return the H+1 observations of a trial as dicts of parts, from its H transitions.
 
     Args:
@@ -28,32 +50,33 @@ def parts(transitions, learner, sizes, scales, *, shows_state):
       learner: a twin of the object-level learner that has seen nothing.
       sizes: (S, A, episode_length, H).
       scales: (value_scale, count_scale, reward_scale).
-      shows_state: whether the state is part of the observation.
+      shown: how things are shown, and where each episode starts.
     """
-    num_states, num_actions, episode_length, horizon = sizes
-    s, episode_time, last = 0, 0, None
+    _, num_actions, episode_length, horizon = sizes
+    squash, start = shown.squash, shown.start
+    s, episode_time, last = start, 0, None
     seen = []
     for t in range(len(transitions) + 1):
         q, counts = learner.values(s)
         observation = {
-            "state": one_hot(s, num_states),
+            "state": None if shown.state is None else shown.state(s),
             "previous_action": np.zeros(num_actions) if last is None else one_hot(last[1], num_actions),
-            "previous_reward": [0.0 if last is None else last[2] / scales[2]],
+            "previous_reward": [0.0 if last is None else squash(last[2] / scales[2])],
             "trial_start": [float(t == 0)],
             "episode_time": [episode_time / episode_length],
             "trial_time": [t / horizon],
-            "advantages": (q - max(q)) / scales[0],
-            "value": [max(q) / scales[0]],
-            "counts": counts / scales[1],
+            "advantages": squash((q - max(q)) / scales[0]),
+            "value": [squash(max(q) / scales[0])],
+            "counts": squash(np.asarray(counts) / scales[1]),
         }
-        if not shows_state:
+        if shown.state is None:
             del observation["state"]
         seen.append(observation)
         if t < len(transitions):
             last = transitions[t]
             learner.update(*last[:5])
             over = last[4] or episode_time + 1 == episode_length
-            s, episode_time = (0, 0) if over else (last[3], episode_time + 1)
+            s, episode_time = (start, 0) if over else (last[3], episode_time + 1)
     return seen
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, Transformer
 from rl3_jax.training import METRICS, init, train_chunk
+from rl3_jax.training.train import rates
 from tests.conformance.trees import assert_close, assert_finite, at, differs
+from tests.reference import outer
 from tests.training.setting import CONFIG, configure, run
 
 
@@ -41,6 +43,19 @@ def test_schedules_end_with_the_run_as_first_configured(whole):
     for name, first, last in (("learning_rate", 1e-2, 2e-3), ("entropy_bonus", 0.1, 0.02)):
         seen = [row[name] for row in whole[1]]
         np.testing.assert_allclose(seen, first + (last - first) * progress, rtol=1e-5)
+
+
+@pytest.mark.parametrize("hold", [0.0, 0.4, 1.0])
+def test_a_schedule_holds_before_it_decays(hold):
+    ppo = dataclasses.replace(CONFIG.ppo, learning_rate_hold=hold, entropy_bonus_hold=1.0 - hold)
+    config = dataclasses.replace(CONFIG, ppo=ppo, iterations=10)
+    for iteration in range(13):
+        found = rates(config, jnp.int32(iteration))
+        expected = (
+            outer.schedule(ppo.learning_rate, ppo.learning_rate_final, hold, iteration / 10),
+            outer.schedule(ppo.entropy_bonus, ppo.entropy_bonus_final, 1.0 - hold, iteration / 10),
+        )
+        np.testing.assert_allclose((found.learning_rate, found.entropy_bonus), expected, rtol=1e-5)
 
 
 def test_the_seed_decides_all(whole):

@@ -1,4 +1,5 @@
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ import pytest
 from gymnax.environments import spaces
 
 from rl3_jax.object_rl import ModelBased, QLearning
-from rl3_jax.tasks import Bandit, RandomMdp
+from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
 from rl3_jax.trial import METHODS, Features, TrialEnv, method_features
 from rl3_jax.trial.observation import encode_action
 from tests.reference import tabular
@@ -45,9 +46,8 @@ def test_equals_a_replay_of_the_transitions(family, learner, method):
     first, _, (later, *_) = recorded
     twin = TWINS[family, learner]()
     sizes = (env.family.num_states, env.num_actions, env.family.episode_length, HORIZON)
-    expected = reference.parts(
-        transitions(recorded), twin, sizes, SCALES[family], shows_state=family == "mdp"
-    )
+    state = partial(reference.one_hot, size=env.family.num_states) if family == "mdp" else None
+    expected = reference.parts(transitions(recorded), twin, sizes, SCALES[family], reference.Shown(state))
     assert twin.margin > 1e-5  # else rounding could decide how many sweeps are made
     names = reference.PARTS if method == "rl3" else reference.PARTS[:6]
     names = [name for name in names if name in expected[0]]
@@ -60,6 +60,50 @@ def test_equals_a_replay_of_the_transitions(family, learner, method):
     for time in (0, 1, HORIZON):
         for name, part in env.layout.items():
             np.testing.assert_allclose(seen[time, part], expected[time][name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("position", ["coordinates", "one-hot", "both"])
+def test_a_squashed_trial_on_a_grid_equals_a_replay(position):
+    """Rewards from −100 to 100, cells shown in each way; Q-learning, so that all of the twin is its own."""
+    family, scales = Gridworld(), (2.0, 0.5, 4.0)
+    features = Features(
+        value_scale=scales[0],
+        count_scale=scales[1],
+        reward_scale=scales[2],
+        squash="symlog",
+        position=position,
+    )
+    env = TrialEnv(family, horizon=60, features=features, learner=QLearning())
+    recorded = walk(env, jax.random.key(5))
+    first, _, (later, *_) = recorded
+
+    def show(s):
+        row, column = divmod(int(s), 11)
+        coordinates = [(row + 1) / 11, (column + 1) / 11]
+        axes = [*reference.one_hot(row, 11), *reference.one_hot(column, 11)]
+        return {"coordinates": coordinates, "one-hot": axes, "both": coordinates + axes}[position]
+
+    expected = reference.parts(
+        transitions(recorded),
+        tabular.QLearning(121, 5, discount=0.95),
+        (121, 5, 60, 60),
+        scales,
+        reference.Shown(show, reference.symlog, family.start_state),
+    )
+    seen = jnp.concatenate([first[None], later])
+    np.testing.assert_allclose(seen, [reference.assemble(parts) for parts in expected], rtol=1e-4, atol=1e-5)
+
+
+def test_a_position_on_a_grid_needs_a_grid():
+    env = dataclasses.replace(make_env("mdp"), features=Features(position="both"))
+    assert env.problems() == [
+        "features.position is both, but the states of mdp do not lie on a grid; use coordinates"
+    ]
+    wrong = Features(position="row", squash="log")  # pyright: ignore[reportArgumentType]
+    assert [problem.split(";")[0] for problem in wrong.problems()] == [
+        "unknown features.squash 'log'",
+        "unknown features.position 'row'",
+    ]
 
 
 @pytest.mark.parametrize("part", reference.PARTS)
