@@ -44,7 +44,13 @@ def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> Train
         features=method_features(DEFAULT_METHOD, task),
         learner=family_learner(DEFAULT_LEARNER, task),
         abstraction=family_abstraction(task),
-        policy=PolicyConfig(core=make_core("transformer"), width=64),
+        policy=PolicyConfig(
+            core=make_core("transformer"),
+            width=64,
+            input_layers=(256,),
+            activation="relu",
+            layer_norm=True,
+        ),
         ppo=PPOConfig(**ppo),
         iterations=iterations,
     )

@@ -34,8 +34,11 @@ def test_paper_presets_are_those_of_the_design(
     preset, trials, horizon, minibatch_trials, iterations, value_scale
 ):
     config = PRESETS[preset]
-    assert (config.horizon, config.iterations, config.policy.width) == (horizon, iterations, 64)
-    assert config.policy.core == Transformer()
+    assert (config.horizon, config.iterations) == (horizon, iterations)
+    assert config.policy == PolicyConfig(
+        core=Transformer(), width=64, input_layers=(256,), activation="relu", layer_norm=True
+    )
+    assert (config.features.squash, config.features.position) == ("none", "coordinates")
     gridworld = config.task.family == "gridworld"
     learning_rate = 2e-4 if gridworld else 3e-4
     assert config.learner == (ModelBased(smoothing=0.01, tolerance=0.1) if gridworld else ModelBased())
@@ -82,7 +85,8 @@ def test_a_dataclass_takes_the_place_of_a_part_and_a_dict_is_merged():
 def test_a_dict_that_names_another_class_starts_from_its_defaults():
     """E.g. the paper's variant with a gru."""
     config = make_config("mdp-h100", policy={"core": {"core": "gru"}, "width": 256})
-    assert config.policy == PolicyConfig(core=Gru(), width=256)
+    assert (config.policy.core, config.policy.width) == (Gru(), 256)
+    assert config.policy.input_layers == (256,)
     assert make_config("mdp-h100", policy={"core": {"layers": 3}}).policy.core == Transformer(layers=3)
     assert make_config("mdp-h100", learner={"learner": "q-learning"}).learner == make_learner("q-learning")
 
