@@ -118,7 +118,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     @property
     def axes(self) -> tuple[int, int]:
         """Rows and columns."""
-        return (self.layout.side,) * 2
+        return self.layout.side, self.layout.side
 
     def cell(self, state: TabularState) -> Int[Array, "2"]:
         """Return row and column, from 0."""
