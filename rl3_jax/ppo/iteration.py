@@ -28,8 +28,9 @@ def collect(
 
     Returns:
       The batch, and the metrics `mean_return` (undiscounted, of a whole trial), `explained_variance`
-      (1 − Var(return − V)/Var(return), over all steps) and `dropped_transitions` (a trial's mean number of
-      transitions that object-level RL could not keep in its model).
+      (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's mean number of
+      transitions that object-level RL could not keep in its model), and those by which the family sums up a
+      trial: each the mean over the trials in which it is defined, NaN if there are none.
     """
     num_segments = config.num_stored(env.horizon)
     rollouts = jax.vmap(rollout, in_axes=(None, None, None, 0, None))(env, policy, params, keys, num_segments)
@@ -47,6 +48,7 @@ def collect(
         "explained_variance": 1.0 - jnp.var(advantages) / jnp.var(returns),
         "dropped_transitions": rollouts.dropped.mean(),
     }
+    metrics |= {name: jnp.nanmean(each) for name, each in rollouts.summary.items()}
     scale = jnp.broadcast_to(value_scale(config, env.horizon), returns.shape)
     batch = Batch(
         trajectory=trajectory, advantages=advantages, returns=returns, value_scale=scale, carries=None

@@ -37,11 +37,13 @@ class Rollout:
       trajectory: the trial.
       carries: [n, …] the actor's memory at the start of each of n segments; None for whole trials.
       dropped: [] how many of its transitions object-level RL could not keep in its model.
+      summary: [] each of the numbers by which the family sums up a trial, by name.
     """
 
     trajectory: Trajectory
     carries: Any
     dropped: Int[Array, ""]
+    summary: dict[str, Float[Array, ""]]
 
 
 def rollout(
@@ -65,16 +67,17 @@ def rollout(
         key_action, key_env = jax.random.split(key)
         memory, outputs, value = _step(policy, params, memory, observation)
         action = distribution.sample(key_action, outputs)
-        next_observation, state, reward, _, _ = env.step_env(
+        next_observation, state, reward, _, info = env.step_env(
             key_env, state, distribution.to_env(action), env_params
         )
-        return (memory, next_observation, state), Trajectory(
+        lived = Trajectory(
             observations=observation,
             actions=action,
             rewards=reward,
             distributions=distribution.parameters(outputs),
             values=value,
         )
+        return (memory, next_observation, state), (lived, info.get("step"))
 
     def segment(carry, keys):
         after, part = jax.lax.scan(step, carry, keys)
@@ -82,11 +85,17 @@ def rollout(
 
     carry, keys = (policy.initial_carry(), observation, state), jax.random.split(key_steps, env.horizon)
     if num_segments == 1:
-        (_, _, final), trajectory = jax.lax.scan(step, carry, keys)
-        return Rollout(trajectory=trajectory, carries=None, dropped=env.dropped(final))
-    (_, _, final), (carries, parts) = jax.lax.scan(segment, carry, keys.reshape(num_segments, -1))
-    trajectory = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), parts)
-    return Rollout(trajectory=trajectory, carries=carries, dropped=env.dropped(final))
+        (_, _, final), (trajectory, steps) = jax.lax.scan(step, carry, keys)
+        carries = None
+    else:
+        (_, _, final), (carries, parts) = jax.lax.scan(segment, carry, keys.reshape(num_segments, -1))
+        trajectory, steps = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), parts)
+    return Rollout(
+        trajectory=trajectory,
+        carries=carries,
+        dropped=env.dropped(final),
+        summary=env.summary(final, steps),
+    )
 
 
 def _step(

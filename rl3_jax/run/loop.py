@@ -46,7 +46,9 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool, fits
     config, target = record.config, record.target_iterations
     folder.remove_leftovers()
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(TrainProgress(target, visible=visible))
+        progress = stack.enter_context(
+            TrainProgress(target, visible=visible, names=config.task.progress_names)
+        )
         stop = stack.enter_context(
             StopSignals(
                 lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
@@ -153,8 +155,8 @@ class Loop:
             problem = f"the parameters after iteration {done + len(rows)} are not finite"
         if not problem and evaluation_due(config.evaluation, done + len(rows)):
             self.progress.phase("evaluating")
-            rows[-1]["evaluation_return"] = held_out_return(config, state)
-        rows = [metrics.make_row(row) for row in rows]
+            rows[-1] |= held_out_figures(config, state)
+        rows = [metrics.make_row(config, row) for row in rows]
         metrics.append(self.folder.metrics, rows)
         for logger in self.loggers:
             for row in rows:
@@ -234,9 +236,13 @@ def evaluation_due(config: EvaluationConfig, done: int) -> bool:
     return config.every > 0 and done % config.every == 0
 
 
-def held_out_return(config: TrainConfig, state: TrainState) -> float:
-    """Return the mean return of the agent on the held-out tasks."""
+def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float]:
+    """Return the means over the held-out tasks: of the return and of the family's summary, by field."""
     agent = Agent(params=state.learnt.params["actor"], policy=config.network)
     hyper = config.evaluation
-    rewards = training.evaluate(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
-    return float(rewards.sum(axis=1, dtype=np.float64).mean())
+    trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
+    figures = {"evaluation_return": float(trials.rewards.sum(axis=1, dtype=np.float64).mean())}
+    for name, values in trials.summary.items():
+        mean = training.over_tasks(np.asarray(values))["mean"]
+        figures[f"evaluation_{name}"] = np.nan if mean is None else mean
+    return figures

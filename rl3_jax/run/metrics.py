@@ -9,7 +9,7 @@ import numpy as np
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.files import write_atomically
-from rl3_jax.training import METRICS
+from rl3_jax.training import METRICS, TrainConfig
 
 FIELDS = (
     "iteration",
@@ -20,16 +20,25 @@ FIELDS = (
     "evaluation_return",
     *(name for name in METRICS if name != "mean_return"),
 )
-"""Fields of a line, in order; `evaluation_return` is there only where it was measured."""
+"""Fields of any run's line, in order; `evaluation_return` is there only where it was measured."""
 MUST_BE_FINITE = ("mean_return", "actor_loss", "critic_loss", "kl")
 """Training stops when one of these is not; others are undefined at times, and then null."""
 
 Row = dict[str, Any]
 
 
-def make_row(values: dict[str, Any]) -> Row:
-    """Return a line's content: the fields in order, numbers as JSON has them."""
-    return {name: _plain(name, values[name]) for name in FIELDS if name in values}
+def fields(config: TrainConfig) -> tuple[str, ...]:
+    """Return the fields of a run's line, in order: those of any run, then those of its family's summary.
+
+    Those that begin with `evaluation_` are there only where they were measured.
+    """
+    names = config.task.summary_names
+    return (*FIELDS, *names, *(f"evaluation_{name}" for name in names))
+
+
+def make_row(config: TrainConfig, values: dict[str, Any]) -> Row:
+    """Return the content of a run's line: the fields in order, numbers as JSON has them."""
+    return {name: _plain(name, values[name]) for name in fields(config) if name in values}
 
 
 def non_finite(values: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ All of it goes to the error stream: the output may go to a file.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -27,10 +27,17 @@ SECONDS_BETWEEN_LINES = 10.0
 class TrainProgress:
     """The progress of one training run, from before its first compilation on."""
 
-    def __init__(self, total: int, *, visible: bool):
-        """Prepare to show a run of `total` iterations; or nothing, if not visible."""
+    def __init__(self, total: int, *, visible: bool, names: Sequence[str] = ()):
+        """Prepare to show a run of `total` iterations; or nothing, if not visible.
+
+        Args:
+          total: iterations.
+          visible: whether to show anything.
+          names: fields of a metrics line that are shown besides the return and the pace.
+        """
         self._console = Console(stderr=True, quiet=not visible)
         self._total = total
+        self._names = names
         self._live = visible and self._console.is_terminal
         self._last_line = float("-inf")
         self._evaluation: float | None = None
@@ -71,7 +78,9 @@ class TrainProgress:
         """Show how far training is, from the newest metrics line."""
         self._evaluation = row.get("evaluation_return", self._evaluation)
         held_out = "" if self._evaluation is None else f" (held-out {self._evaluation:.1f})"
-        figures = f"return {row['mean_return']:.1f}{held_out}, {row['steps_per_second']:,.0f} steps/s"
+        parts = [f"return {row['mean_return']:.1f}{held_out}"]
+        parts += [f"{name.replace('_', ' ')} {in_short(row[name])}" for name in self._names]
+        figures = ", ".join([*parts, f"{row['steps_per_second']:,.0f} steps/s"])
         self._bar.update(self._task, description="training", completed=done, figures=figures)
         now = time.perf_counter()
         self._start = self._start or (now, done)
@@ -86,6 +95,13 @@ class TrainProgress:
     def note(self, text: str) -> None:
         """Print a line."""
         self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def in_short(number: float | None) -> str:
+    """Return a number of a summary with few digits; what is undefined is shown as a dash."""
+    if number is None:
+        return "–"
+    return f"{number:.2f}" if abs(number) < 1.0 else f"{number:.1f}"
 
 
 def tracker(description: str, *, visible: bool) -> Callable[[Iterable[Any]], Iterable[Any]]:

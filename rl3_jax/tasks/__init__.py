@@ -1,7 +1,16 @@
 """The object level: task families as gymnax environments whose params are the task."""
 
 from rl3_jax.tasks.bandit import Bandit, BanditTask
-from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task, TaskFamily
+from rl3_jax.tasks.base import (
+    UNLIMITED,
+    Action,
+    ConcreteState,
+    Step,
+    TabularFamily,
+    TabularState,
+    Task,
+    TaskFamily,
+)
 from rl3_jax.tasks.four_rooms import FourRoomsTasks
 from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
@@ -31,6 +40,7 @@ __all__ = [
     "PointRobots",
     "RandomMdp",
     "Reachers",
+    "Step",
     "TabularFamily",
     "TabularState",
     "Task",

@@ -50,6 +50,25 @@ class ConcreteState:
     coordinates: Float[Array, " n"] | None
 
 
+@struct.dataclass
+class Step:
+    """One step of a task, before any abstraction; the next episode's first state is not in it.
+
+    Attributes:
+      state: in which the action was taken.
+      next_state: to which it led.
+      reward: [] what it was paid.
+      terminated: [] whether it ended the episode in an absorbing state.
+      truncated: [] whether it ended the episode otherwise.
+    """
+
+    state: ConcreteState
+    next_state: ConcreteState
+    reward: Float[Array, ""]
+    terminated: Bool[Array, ""]
+    truncated: Bool[Array, ""]
+
+
 TTask = TypeVar("TTask", bound=environment.EnvParams)
 TState = TypeVar("TState", bound=environment.EnvState)
 
@@ -79,6 +98,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """α of the tabular model (design, section 5.1)."""
     tolerance: ClassVar[float] = 0.01
     """ε at which planning stops (design, section 5.1)."""
+    summary_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers that sum up a trial; without any, the steps of a trial are not kept."""
+    progress_names: ClassVar[tuple[str, ...]] = ()
+    """Those of them that stand in the progress line of a training."""
 
     variation: str = "default"
 
@@ -99,6 +122,16 @@ class TaskFamily(environment.Environment[TState, TTask]):
     def statistics(self, tasks: TTask) -> dict[str, Float[Array, " N"]]:
         """Return numbers that characterise each of N stacked candidates, by name; NaN where none applies."""
         del tasks
+        return {}
+
+    def summarise_trial(self, task: TTask, steps: Step) -> dict[str, Float[Array, ""]]:
+        """Return the numbers named in `summary_names`; NaN where one is undefined.
+
+        Args:
+          task: the trial's task.
+          steps: each field [H, …], of the H steps of the trial.
+        """
+        del task, steps
         return {}
 
     @property

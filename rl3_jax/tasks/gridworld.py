@@ -10,7 +10,7 @@ from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
-from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, TabularFamily, TabularState, Task
+from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_layout import (
     DANGER,
     LAYOUTS,
@@ -27,6 +27,7 @@ from rl3_jax.tasks.gridworld_planning import (
     path_length,
     tile_reward,
 )
+from rl3_jax.tasks.gridworld_summary import SUMMARY, summarise_steps
 
 ACTIONS = ("stay", "north", "east", "south", "west")
 """What each action means."""
@@ -70,6 +71,8 @@ class Gridworld(TabularFamily[GridworldTask]):
     variations: ClassVar[tuple[str, ...]] = tuple(LAYOUTS)
     smoothing: ClassVar[float] = 0.01
     tolerance: ClassVar[float] = 0.1
+    summary_names: ClassVar[tuple[str, ...]] = SUMMARY
+    progress_names: ClassVar[tuple[str, ...]] = ("found", "goals")
 
     variation: str = "11x11"
     attempts: int = 100
@@ -199,6 +202,10 @@ class Gridworld(TabularFamily[GridworldTask]):
             "warning_tiles": tiles_of(WARNING),
             "path_length": of_accepted(lengths),
         }
+
+    def summarise_trial(self, task: GridworldTask, steps: Step) -> dict[str, Float[Array, ""]]:
+        """Return how often the goal and dangers were reached, and how much the agent moved."""
+        return summarise_steps(task.tiles, steps)
 
     def get_obs(
         self, state: TabularState, params: GridworldTask | None = None, key: PRNGKeyArray | None = None

@@ -2,8 +2,16 @@
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
 from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, evaluate_trials, task_set_hash
-from rl3_jax.training.results import result_file, summarise
-from rl3_jax.training.train import CHUNK_CAPACITY, METRICS, TrainState, init, train_chunk, train_iteration
+from rl3_jax.training.results import over_tasks, result_file, summarise
+from rl3_jax.training.train import (
+    CHUNK_CAPACITY,
+    METRICS,
+    TrainState,
+    init,
+    metric_names,
+    train_chunk,
+    train_iteration,
+)
 from rl3_jax.training.tuning import TUNING_SEED, Tuning, tune
 
 __all__ = [
@@ -19,6 +27,8 @@ __all__ = [
     "evaluate",
     "evaluate_trials",
     "init",
+    "metric_names",
+    "over_tasks",
     "result_file",
     "summarise",
     "task_set_hash",

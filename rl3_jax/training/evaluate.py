@@ -126,7 +126,8 @@ def evaluate_trials(
     trials: Trials = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_tasks], *parts)
     if trials.dropped.any():
         warnings.warn(dropped_message(float(trials.dropped.mean())), stacklevel=2)
-    return trials
+    # Compiled programs sort names.
+    return trials._replace(summary={name: trials.summary[name] for name in env.family.summary_names})
 
 
 def evaluate(env: TrialEnv, behaviour: Behaviour, **options: Any) -> Float[np.ndarray, "B H"]:

@@ -22,8 +22,9 @@ def summarise(name: str, trials: Trials) -> dict[str, Any]:
     """Return one entry of a result file.
 
     Fields: `name`; `mean_return` and its `standard_error` over tasks; `returns` of each task;
-    `reward_curve`, the mean reward per step in each twentieth of the trial (each step, if H < 20); and
-    `adaptation`, what the function of this name returns.
+    `reward_curve`, the mean reward per step in each twentieth of the trial (each step, if H < 20);
+    `adaptation`, what the function of this name returns; and `summary`, for each number by which the family
+    sums up a trial, what `over_tasks` returns.
     """
     rewards = np.asarray(trials.rewards)
     returns = rewards.sum(axis=1, dtype=np.float64)
@@ -35,6 +36,22 @@ def summarise(name: str, trials: Trials) -> dict[str, Any]:
         "returns": [round(float(value), 4) for value in returns],
         "reward_curve": [float(part.mean()) for part in parts],
         "adaptation": adaptation(rewards, np.asarray(trials.ends)),
+        "summary": {key: over_tasks(np.asarray(values)) for key, values in trials.summary.items()},
+    }
+
+
+def over_tasks(values: Float[np.ndarray, " B"]) -> dict[str, Any]:
+    """Return the `mean` of a number over tasks, its `standard_error`, and over how many tasks: `num_tasks`.
+
+    Tasks where it is NaN do not count. The mean of no task and the standard error of one are None.
+    """
+    defined = np.asarray(values, np.float64)
+    defined = defined[~np.isnan(defined)]
+    count = len(defined)
+    return {
+        "mean": float(defined.mean()) if count else None,
+        "standard_error": float(defined.std(ddof=1) / np.sqrt(count)) if count > 1 else None,
+        "num_tasks": count,
     }
 
 

@@ -27,7 +27,12 @@ METRICS = (
     "max_abs_log_ratio",
     "dropped_transitions",
 )
-"""Names of the metrics of an iteration; `max_abs_log_ratio` is that of its first minibatch."""
+"""Names of the metrics of any run's iteration; `max_abs_log_ratio` is that of its first minibatch."""
+
+
+def metric_names(config: TrainConfig) -> tuple[str, ...]:
+    """Return the names of a run's metrics: those of any run, then those of its family's summary of trials."""
+    return METRICS + config.task.summary_names
 
 
 @struct.dataclass
@@ -72,7 +77,7 @@ def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
 
 
 def train_iteration(config: TrainConfig, state: TrainState) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """Run one iteration; returns the new state and its metrics, named in `METRICS`."""
+    """Run one iteration; returns the new state and its metrics, named by `metric_names`."""
     keys = task_keys(stream(state.key, Purpose.COLLECT, state.iteration), 0, config.ppo.trials)
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)
     now = rates(config, state.iteration)
@@ -99,11 +104,13 @@ def train_chunk(
       The new state, and [C] arrays of metrics, of which the first `num_iterations` entries count.
     """
 
+    names = metric_names(config)
+
     def body(index, carry):
         state, history = carry
         state, metrics = train_iteration(config, state)
-        history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in METRICS}
+        history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in names}
         return state, history
 
-    history = {name: jnp.zeros(CHUNK_CAPACITY) for name in METRICS}
+    history = {name: jnp.zeros(CHUNK_CAPACITY) for name in names}
     return jax.lax.fori_loop(0, num_iterations, body, (state, history))

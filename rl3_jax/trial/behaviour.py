@@ -81,11 +81,13 @@ class Trials(NamedTuple):
       rewards: [B, H] reward of each step.
       ends: [B, H] whether a step ended its episode, by termination or truncation.
       dropped: [B] transitions that object-level RL could not keep in its model.
+      summary: [B] each of the numbers by which the family sums up a trial, by name.
     """
 
     rewards: Float[Array, "B H"]
     ends: Bool[Array, "B H"]
     dropped: Int[Array, " B"]
+    summary: dict[str, Float[Array, " B"]]
 
 
 def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]) -> Trials:
@@ -119,7 +121,8 @@ def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array
         observation, state, reward, _, info = env.step_env(key_env, state, action, params)
         transition = info["transition"]
         memory = behaviour.learn(env, memory, transition)
-        return memory, state, observation, (reward, transition.terminated | transition.truncated)
+        outcome = (reward, transition.terminated | transition.truncated, info.get("step"))
+        return memory, state, observation, outcome
 
     def step(carry, time):
         memories, states, observations = carry
@@ -137,5 +140,6 @@ def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array
         return (memories, states, observations), outcome
 
     carry = (memories, states, observations)
-    (_, states, _), (rewards, ends) = jax.lax.scan(step, carry, jnp.arange(env.horizon))
-    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(states))
+    (_, states, _), (rewards, ends, steps) = jax.lax.scan(step, carry, jnp.arange(env.horizon))
+    summary = jax.vmap(env.summary, (0, 1))(states, steps)
+    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(states), summary)

@@ -19,7 +19,7 @@ from rl3_jax.object_rl import (
     TableSpec,
     Transition,
 )
-from rl3_jax.tasks import Action, TaskFamily
+from rl3_jax.tasks import Action, Step, TaskFamily
 from rl3_jax.trial import observation
 from rl3_jax.trial.observation import Features
 
@@ -166,7 +166,8 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     ) -> tuple[Float[Array, " D"], TrialState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
         """Step the task, feed object-level RL, and start the next episode if this one ended.
 
-        The key is consumed. `info["transition"]` is the task's step as object-level RL saw it.
+        The key is consumed. `info["transition"]` is the task's step as object-level RL saw it;
+        `info["step"]`, for families that sum up trials, is the same step between concrete states.
         """
         del params
         key_step, key_reset = jax.random.split(key)
@@ -174,6 +175,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
         truncated = self.family.is_truncated(inner, task) & ~terminated
         abstraction, learner, transition = self._learn(state, action, reward, inner, terminated, truncated)
+        step = self._step(state, inner, reward, terminated, truncated)
         _, fresh = self.family.reset_env(key_reset, task)
         ended = terminated | truncated
         inner = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
@@ -187,7 +189,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             previous_reward=reward,
         )
         over = self.is_terminated(state)
-        info = {"discount": 1.0 - over, "transition": transition}
+        info = {"discount": 1.0 - over, "transition": transition} | step
         return self.get_obs(state), state, reward, over, info
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
@@ -217,6 +219,15 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         if not self.features.uses_object_rl:
             return jnp.int32(0)
         return self.learner.dropped(self.table, state.learner)
+
+    def summary(self, state: TrialState, steps: Step | None) -> dict[str, Float[Array, ""]]:
+        """Return the numbers by which the family sums up a trial, by name.
+
+        Args:
+          state: of the trial's end.
+          steps: `info["step"]` of its H steps, each field [H, …]; None for families that sum up nothing.
+        """
+        return {} if steps is None else self.family.summarise_trial(state.task, steps)
 
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
@@ -270,6 +281,20 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             return memory
         at = self.family.concrete(inner, task)
         return self.abstraction.enter(self.space, memory, at.index, at.coordinates)
+
+    def _step(
+        self,
+        state: TrialState,
+        inner: environment.EnvState,
+        reward: Float[Array, ""],
+        terminated: Bool[Array, ""],
+        truncated: Bool[Array, ""],
+    ) -> dict[str, Step]:
+        """Return the entry of `info` for the family's summary of a trial, if it has one."""
+        if not self.family.summary_names:
+            return {}
+        before, after = (self.family.concrete(at, state.task) for at in (state.inner, inner))
+        return {"step": Step(before, after, reward, terminated, truncated)}
 
     def _learn(
         self,

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from rl3_jax.tasks import FAMILIES, UNLIMITED, make_family
+from rl3_jax.run.metrics import FIELDS
+from rl3_jax.tasks import FAMILIES, UNLIMITED, Step, make_family
 from tests.conformance.trees import assert_close, assert_finite, at, differs, signature
 
 NUM_TASKS = 4
@@ -98,6 +99,7 @@ def _check_steps(family, tasks):
     assert jax.vmap(jax.vmap(family.state_space().contains))(states).all()
     np.testing.assert_array_equal(info["discount"], 1.0 - terminated)
     _check_table(family, tasks, actions, states)
+    _check_summary(family, tasks, many)
     # An episode runs out at its length at the latest, and not before unless it terminates.
     assert (terminated | truncated)[:, -1].all() or family.episode_length is None
     assert not truncated[:, :-1].any()
@@ -114,6 +116,23 @@ def _check_table(family, tasks, actions, states):
     if at.coordinates is not None:
         assert at.coordinates.shape[2:] == (len(family.coordinate_bounds),)
         assert len(family.tiles) == (0 if family.num_states else len(family.coordinate_bounds))
+
+
+def _check_summary(family, tasks, many):
+    """A summary has exactly its names, which nothing else has, and numbers that are finite or undefined."""
+    names = family.summary_names
+    assert len(set(names)) == len(names)
+    assert not {*names, *(f"evaluation_{name}" for name in names)} & set(FIELDS)
+    assert set(family.progress_names) <= set(names)
+    concrete = jax.vmap(jax.vmap(family.concrete, in_axes=(0, None)))
+    _, first, (_, _, states, rewards, terminated, truncated, _) = many
+    before = jax.tree.map(lambda one, all_: jnp.concatenate([one[:, None], all_[:, :-1]], 1), first, states)
+    steps = Step(concrete(before, tasks), concrete(states, tasks), rewards, terminated, truncated)
+    found = jax.jit(jax.vmap(family.summarise_trial))(tasks, steps)
+    assert set(found) == set(names)
+    for values in found.values():
+        assert (values.shape, values.dtype) == ((NUM_TASKS,), jnp.float32)
+        assert not jnp.isinf(values).any()
 
 
 def _check_gymnax_step(family, task):

@@ -126,3 +126,20 @@ def path_length(grid):
                 distance[there] = distance[cell] + 1
                 queue.append(there)
     return np.inf
+
+
+def summary(grid, steps):
+    """Return what a gridworld says of a trial.
+
+    Each of its H steps is (cell, next cell, whether it ended an episode); cells are numbered row by row.
+    """
+    entered = [grid.reshape(-1)[there] for _, there, _ in steps]
+    first = entered.index(GOAL) + 1 if GOAL in entered else np.nan
+    stays = [there == cell for cell, there, ended in steps if not ended]
+    return {
+        "found": float(GOAL in entered),
+        "goals": float(entered.count(GOAL)),
+        "dangers": float(entered.count(DANGER)),
+        "first_goal_step": float(first),
+        "still": sum(stays) / len(stays) if stays else np.nan,
+    }

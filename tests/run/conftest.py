@@ -1,4 +1,7 @@
-"""One finished run, shared by the tests that only look at it."""
+"""Finished runs, shared by the tests that only look at them."""
+
+import contextlib
+import io
 
 import pytest
 
@@ -9,3 +12,12 @@ from tests.run import tiny
 @pytest.fixture(scope="package")
 def finished(tmp_path_factory):
     return train(tiny.CONFIG, tmp_path_factory.mktemp("finished") / "run", progress=False)
+
+
+@pytest.fixture(scope="package")
+def finished_grid(tmp_path_factory):
+    """A run on gridworlds and what it showed on the error stream."""
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        run = train(tiny.GRID, tmp_path_factory.mktemp("finished-grid") / "run")
+    return run, shown.getvalue()

@@ -18,6 +18,17 @@ CONFIG = make_config(
     evaluation={"every": 5, "num_tasks": 4},
     ppo={"trials": 8, "minibatch_trials": 4, "epochs": 2},
 )
+GRID = make_config(
+    "gridworld-11x11-quick",
+    policy="markov",
+    method="rl2",
+    horizon=9,
+    iterations=4,
+    checkpoint_every=4,
+    evaluation={"every": 2, "num_tasks": 4},
+    ppo={"trials": 8, "minibatch_trials": 4, "epochs": 1},
+)
+"""A run on gridworlds, where a trial is summed up; it is too short to find the goal but by luck."""
 MEASURED_TIMES = ("wall_seconds", "steps_per_second")
 
 

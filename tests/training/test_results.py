@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rl3_jax.baselines import Random
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import evaluate_trials, result_file, summarise
-from rl3_jax.training.results import adaptation
+from rl3_jax.training.results import adaptation, over_tasks
 from rl3_jax.trial import METHODS, TrialEnv, Trials
 from tests.reference import adaptation as twin
 from tests.training.setting import CONFIG
@@ -16,11 +16,10 @@ from tests.training.setting import CONFIG
 ENV = CONFIG.env
 
 
-def trials(rewards, ends=None):
+def trials(rewards, ends=None, **summary):
     """What some rewards came to; each step ends an episode, unless told otherwise."""
-    return Trials(
-        rewards, np.ones(rewards.shape, bool) if ends is None else ends, np.zeros(len(rewards), int)
-    )
+    ends = np.ones(rewards.shape, bool) if ends is None else ends
+    return Trials(rewards, ends, np.zeros(len(rewards), int), summary)
 
 
 def test_summary_and_result_file():
@@ -35,6 +34,7 @@ def test_summary_and_result_file():
     np.testing.assert_allclose(entry["reward_curve"][0], rewards[:, :3].mean(), rtol=1e-5)
     np.testing.assert_allclose(entry["reward_curve"][-1], rewards[:, -2:].mean(), rtol=1e-5)
     assert len(summarise("x", trials(rewards[:, :7]))["reward_curve"]) == 7
+    assert entry["summary"] == {}
     result = result_file(ENV, [entry], num_tasks=30, seed=4)
     assert {key: result[key] for key in ("family", "variation", "horizon", "num_tasks", "eval_seed")} == {
         "family": "mdp",
@@ -45,6 +45,17 @@ def test_summary_and_result_file():
     }
     assert result["results"] == [entry]
     assert len(result["task_set_sha256"]) == 64
+
+
+def test_a_summary_is_over_the_tasks_where_it_is_defined():
+    never, once, nan = np.full(4, np.nan, np.float32), np.array([np.nan, 7.0, np.nan, np.nan]), np.nan
+    found = np.array([1.0, 2.0, nan, 6.0], np.float32)
+    summary = summarise("x", trials(np.ones((4, 3)), never=never, once=once, found=found))["summary"]
+    assert summary["never"] == {"mean": None, "standard_error": None, "num_tasks": 0}
+    assert summary["once"] == {"mean": 7.0, "standard_error": None, "num_tasks": 1}
+    error = np.std([1, 2, 6], ddof=1) / np.sqrt(3)
+    assert summary["found"] == {"mean": 3.0, "standard_error": pytest.approx(error), "num_tasks": 3}
+    assert over_tasks(found) == summary["found"]
 
 
 def test_the_adaptation_curve_of_episodes_of_one_length():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, Transformer
-from rl3_jax.training import METRICS, init, train_chunk
+from rl3_jax.training import METRICS, init, metric_names, train_chunk
 from rl3_jax.training.train import rates
 from tests.conformance.trees import assert_close, assert_finite, at, differs
 from tests.reference import outer
@@ -30,6 +30,7 @@ def test_a_run_does_not_depend_on_how_it_is_cut(whole, chunks):
 def test_metrics_are_finite_and_named(whole):
     state, rows = whole
     assert all(set(row) == set(METRICS) for row in rows)
+    assert metric_names(CONFIG) == METRICS
     assert_finite(rows)
     assert_finite(state.learnt)
     assert state.iteration == 6
