@@ -4,6 +4,7 @@ from rl3_jax.ppo.advantages import gae
 from rl3_jax.ppo.config import PPOConfig, linear
 from rl3_jax.ppo.iteration import collect, iterate
 from rl3_jax.ppo.loss import Batch, actor_loss, critic_loss, critic_values, mean_kl, shared_loss, value_scale
+from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.rollout import Rollout, Trajectory, rollout
 from rl3_jax.ppo.update import PPOState, Rates, init, update
 
@@ -18,6 +19,7 @@ __all__ = [
     "collect",
     "critic_loss",
     "critic_values",
+    "first_visits",
     "gae",
     "init",
     "iterate",

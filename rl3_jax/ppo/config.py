@@ -32,6 +32,9 @@ class PPOConfig:
       entropy_bonus: at the first iteration.
       entropy_bonus_final: reached linearly after the last one.
       entropy_bonus_hold: share of the run during which the entropy bonus keeps its first value.
+      novelty_bonus: reward that training adds to each step that enters a state for the first time in the
+        trial, at the first iteration; it falls linearly to 0. Returns are reported without it.
+      novelty_share: share of the run after which there is no novelty bonus any more.
       critic_coefficient: factor of the critic's mean squared error. With a shared trunk it weighs the
         critic's gradient against the actor's: 1e-4 is near the best for whole returns of 100 steps.
       critic_l2: multiple of the critic's parameters added to its gradient before Adam.
@@ -65,6 +68,8 @@ class PPOConfig:
     entropy_bonus: float = 0.1
     entropy_bonus_final: float = 0.0
     entropy_bonus_hold: float = 0.0
+    novelty_bonus: float = 0.0
+    novelty_share: float = 0.6
     critic_coefficient: float = 0.5
     critic_l2: float = 0.01
     adam_epsilon: float = 1e-7
@@ -120,7 +125,7 @@ class PPOConfig:
         ]
         found += [
             f"ppo.{field} is {getattr(self, field)}; it must be above 0"
-            for field in ("clip", "kl_limit", "learning_rate", "adam_epsilon")
+            for field in ("clip", "kl_limit", "learning_rate", "adam_epsilon", "novelty_share")
             if not getattr(self, field) > 0.0
         ]
         found += [
@@ -129,6 +134,7 @@ class PPOConfig:
                 "learning_rate_final",
                 "entropy_bonus",
                 "entropy_bonus_final",
+                "novelty_bonus",
                 "critic_coefficient",
                 "critic_l2",
                 "max_grad_norm",

@@ -7,6 +7,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.policies import Params, Policy
+from rl3_jax.tasks import Step
 from rl3_jax.trial import TrialEnv
 
 
@@ -38,16 +39,23 @@ class Rollout:
       carries: [n, …] the actor's memory at the start of each of n segments; None for whole trials.
       dropped: [] how many of its transitions object-level RL could not keep in its model.
       summary: [] each of the numbers by which the family sums up a trial, by name.
+      steps: each field [H, …], the steps of the task; None where nobody asks for them.
     """
 
     trajectory: Trajectory
     carries: Any
     dropped: Int[Array, ""]
     summary: dict[str, Float[Array, ""]]
+    steps: Step | None
 
 
 def rollout(
-    env: TrialEnv, policy: Policy, params: Params, key: PRNGKeyArray, num_segments: int = 1
+    env: TrialEnv,
+    policy: Policy,
+    params: Params,
+    key: PRNGKeyArray,
+    num_segments: int = 1,
+    keep_steps: bool = False,
 ) -> Rollout:
     """Return one trial on a freshly drawn task, with sampled actions. The key is consumed.
 
@@ -57,6 +65,7 @@ def rollout(
       params: its parameters; the critic's are used only if it shares the actor's trunk.
       key: consumed.
       num_segments: n, divides H; at the start of each segment the actor's memory is kept.
+      keep_steps: whether to return the steps of the task.
     """
     env_params, distribution = env.default_params, policy.distribution
     key_reset, key_steps = jax.random.split(key)
@@ -77,7 +86,8 @@ def rollout(
             distributions=distribution.parameters(outputs),
             values=value,
         )
-        return (memory, next_observation, state), (lived, info.get("step"))
+        kept = info["step"] if keep_steps or env.family.summary_names else None
+        return (memory, next_observation, state), (lived, kept)
 
     def segment(carry, keys):
         after, part = jax.lax.scan(step, carry, keys)
@@ -95,6 +105,7 @@ def rollout(
         carries=carries,
         dropped=env.dropped(final),
         summary=env.summary(final, steps),
+        steps=steps if keep_steps else None,
     )
 
 

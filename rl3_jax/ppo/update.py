@@ -33,10 +33,12 @@ class Rates:
     Attributes:
       learning_rate: [] Adam's step size.
       entropy_bonus: [] factor of the entropy.
+      novelty_bonus: [] reward for entering a state for the first time in a trial.
     """
 
     learning_rate: Float[Array, ""]
     entropy_bonus: Float[Array, ""]
+    novelty_bonus: Float[Array, ""]
 
 
 def optimisers(config: PPOConfig) -> dict[str, optax.GradientTransformation]:

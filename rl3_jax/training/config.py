@@ -121,6 +121,11 @@ class TrainConfig:
                     f"ppo.segment_length is {self.ppo.segment_length}, but the memory of"
                     f" {self.policy.core.core} grows with the trial; set it to 0, or choose another policy"
                 )
+            if self.ppo.novelty_bonus and not self.task.integer_states:
+                found.append(
+                    f"ppo.novelty_bonus is {self.ppo.novelty_bonus}, but the states of {self.task.family} are"
+                    " vectors, each of them new; set it to 0"
+                )
             found += self.env.problems() + action_problems(self.env.action_space())
         return found
 

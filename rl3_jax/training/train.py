@@ -24,6 +24,7 @@ METRICS = (
     "explained_variance",
     "learning_rate",
     "entropy_bonus",
+    "novelty_bonus",
     "max_abs_log_ratio",
     "dropped_transitions",
 )
@@ -73,6 +74,7 @@ def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
         entropy_bonus=ppo.linear(
             hyper.entropy_bonus, hyper.entropy_bonus_final, progress, hyper.entropy_bonus_hold
         ),
+        novelty_bonus=ppo.linear(hyper.novelty_bonus, 0.0, progress / hyper.novelty_share),
     )
 
 
@@ -82,7 +84,7 @@ def train_iteration(config: TrainConfig, state: TrainState) -> tuple[TrainState,
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)
     now = rates(config, state.iteration)
     learnt, metrics = ppo.iterate(config.ppo, config.env, config.network, state.learnt, now, keys, key_update)
-    metrics |= {"learning_rate": now.learning_rate, "entropy_bonus": now.entropy_bonus}
+    metrics |= {name: getattr(now, name) for name in ("learning_rate", "entropy_bonus", "novelty_bonus")}
     return TrainState(learnt=learnt, iteration=state.iteration + 1, key=state.key), metrics
 
 

@@ -121,7 +121,8 @@ def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array
         observation, state, reward, _, info = env.step_env(key_env, state, action, params)
         transition = info["transition"]
         memory = behaviour.learn(env, memory, transition)
-        outcome = (reward, transition.terminated | transition.truncated, info.get("step"))
+        kept = info["step"] if env.family.summary_names else None
+        outcome = (reward, transition.terminated | transition.truncated, kept)
         return memory, state, observation, outcome
 
     def step(carry, time):

@@ -167,7 +167,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Step the task, feed object-level RL, and start the next episode if this one ended.
 
         The key is consumed. `info["transition"]` is the task's step as object-level RL saw it;
-        `info["step"]`, for families that sum up trials, is the same step between concrete states.
+        `info["step"]` is the same step between concrete states.
         """
         del params
         key_step, key_reset = jax.random.split(key)
@@ -175,7 +175,8 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
         truncated = self.family.is_truncated(inner, task) & ~terminated
         abstraction, learner, transition = self._learn(state, action, reward, inner, terminated, truncated)
-        step = self._step(state, inner, reward, terminated, truncated)
+        before, after = (self.family.concrete(at, task) for at in (state.inner, inner))
+        step = Step(before, after, reward, terminated, truncated)
         _, fresh = self.family.reset_env(key_reset, task)
         ended = terminated | truncated
         inner = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
@@ -189,7 +190,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             previous_reward=reward,
         )
         over = self.is_terminated(state)
-        info = {"discount": 1.0 - over, "transition": transition} | step
+        info = {"discount": 1.0 - over, "transition": transition, "step": step}
         return self.get_obs(state), state, reward, over, info
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
@@ -225,7 +226,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
         Args:
           state: of the trial's end.
-          steps: `info["step"]` of its H steps, each field [H, …]; None for families that sum up nothing.
+          steps: `info["step"]` of its H steps, each field [H, …]; None where they were not kept.
         """
         return {} if steps is None else self.family.summarise_trial(state.task, steps)
 
@@ -281,20 +282,6 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             return memory
         at = self.family.concrete(inner, task)
         return self.abstraction.enter(self.space, memory, at.index, at.coordinates)
-
-    def _step(
-        self,
-        state: TrialState,
-        inner: environment.EnvState,
-        reward: Float[Array, ""],
-        terminated: Bool[Array, ""],
-        truncated: Bool[Array, ""],
-    ) -> dict[str, Step]:
-        """Return the entry of `info` for the family's summary of a trial, if it has one."""
-        if not self.family.summary_names:
-            return {}
-        before, after = (self.family.concrete(at, state.task) for at in (state.inner, inner))
-        return {"step": Step(before, after, reward, terminated, truncated)}
 
     def _learn(
         self,

@@ -63,7 +63,9 @@ def update(config, policy, state, batch, rates, key):
 
 def rates(learning_rate, entropy_bonus=0.0):
     return ppo.Rates(
-        learning_rate=jax.numpy.float32(learning_rate), entropy_bonus=jax.numpy.float32(entropy_bonus)
+        learning_rate=jax.numpy.float32(learning_rate),
+        entropy_bonus=jax.numpy.float32(entropy_bonus),
+        novelty_bonus=jax.numpy.float32(0.0),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
+from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import METHODS
 from tests.conformance.cores import outputs_of
 from tests.conformance.trees import assert_finite, differs
@@ -18,6 +19,7 @@ from tests.ppo.setting import (
     HORIZON,
     TRIALS,
     collected,
+    configure,
     make_env,
     make_policy,
     make_state,
@@ -149,3 +151,29 @@ def test_a_trial_does_not_depend_on_the_others_of_its_batch():
     part = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(CONFIG, make_env(), policy, params, keys[3:6])[0]
     for cut, whole in zip(jax.tree.leaves(part), jax.tree.leaves(batch), strict=True):
         np.testing.assert_allclose(cut, whole[3:6], rtol=1e-5, atol=1e-5)
+
+
+def test_the_novelty_bonus_pays_for_first_visits_and_for_nothing_else():
+    """What the critic learns from is paid more, by the twin's first visits; what is reported is not."""
+    family = RandomMdp(states=6, actions=2, steps=4)
+    config, policy = configure(novelty_bonus=3.0), make_policy(family=family)
+    params, env = make_state(policy, config).params, make_env(family=family)
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    collect = jax.jit(ppo.collect, static_argnums=(0, 1, 2))
+    paid, metrics = collect(config, env, policy, params, keys, jnp.float32(2.0))
+    plain, plain_metrics = collect(CONFIG, env, policy, params, keys)
+    np.testing.assert_array_equal(paid.trajectory.rewards, plain.trajectory.rewards)
+    assert metrics["mean_return"] == plain_metrics["mean_return"]
+
+    kept = jax.jit(jax.vmap(ppo.rollout, (None, None, None, 0, None, None)), static_argnums=(0, 1, 4, 5))
+    steps = kept(env, policy, params, keys, 1, True).steps
+    states, next_states = np.asarray(steps.state.index), np.asarray(steps.next_state.index)
+    new = np.array([outer.first_visits(*trial) for trial in zip(states, next_states, strict=True)])
+    assert 0.1 < new.mean() < 0.9
+    more = [outer.gae(2.0 * trial, np.zeros(HORIZON), CONFIG.discount, CONFIG.gae_lambda) for trial in new]
+    np.testing.assert_allclose(paid.advantages - plain.advantages, more, rtol=1e-4, atol=1e-4)
+
+
+def test_a_state_in_which_an_episode_starts_is_not_new():
+    states, next_states = jnp.array([3, 1, 0, 2]), jnp.array([1, 2, 3, 0])
+    np.testing.assert_array_equal(ppo.first_visits(states, next_states, 5), [True, True, False, False])

@@ -43,6 +43,16 @@ def remaining(horizon, discount):
     return np.array([sum(discount**k for k in range(horizon - t)) for t in range(horizon)])
 
 
+def first_visits(states, next_states):
+    """Whether each step entered a state in which the trial had not been before."""
+    been, new = set(), []
+    for state, next_state in zip(states, next_states, strict=True):
+        been.add(state)
+        new.append(next_state not in been)
+        been.add(next_state)
+    return np.array(new)
+
+
 def schedule(initial, final, hold, progress):
     """The initial value up to progress `hold`, then linearly to the final one at 1, which stays."""
     if progress >= 1.0:
