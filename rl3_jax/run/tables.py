@@ -11,6 +11,7 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
 from rl3_jax.run.memory import in_words
+from rl3_jax.run.progress import in_short
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS
 
@@ -54,7 +55,7 @@ def print_lists() -> None:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """Print the content of a result file as a table."""
+    """Print the content of a result file as a table, and what its family says of the trials as another."""
     title = (
         f"{result['family']}, variation {result['variation']}, H={result['horizon']},"
         f" {result['num_tasks']} held-out tasks (seed {result['eval_seed']})"
@@ -69,6 +70,20 @@ def print_result(result: dict[str, Any]) -> None:
             low, high = found["interval"]
             cells.append(f"{found['mean']:+.2f} [{low:+.2f}, {high:+.2f}]")
         table.add_row(entry["name"], *cells)
+    Console().print(table)
+    _print_summaries(result["results"])
+
+
+def _print_summaries(results: list[dict[str, Any]]) -> None:
+    """Print the means of the family's summary of trials, a row a result, if there are any."""
+    summaries = {entry["name"]: entry.get("summary", {}) for entry in results}  # older files have none
+    names = list(dict.fromkeys(name for summary in summaries.values() for name in summary))
+    if not names:
+        return
+    table = _table("Of a trial, on average", "name", *(name.replace("_", " ") for name in names))
+    for result, summary in summaries.items():
+        means = (summary[name]["mean"] if name in summary else None for name in names)
+        table.add_row(result, *map(in_short, means))
     Console().print(table)
 
 

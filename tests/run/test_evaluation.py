@@ -15,6 +15,7 @@ from rl3_jax.run import baseline_cache
 from rl3_jax.run.compare import compare_problems
 from rl3_jax.run.evaluation import add_baselines, env_problems
 from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.tables import print_result
 from rl3_jax.run.watch import Watch
 from rl3_jax.trial import TrialEnv
 from tests.run import tiny
@@ -56,7 +57,9 @@ def test_a_result_has_the_fields_of_the_design(run):
         "returns",
         "reward_curve",
         "adaptation",
+        "summary",
     ]
+    assert entry["summary"] == {}
     assert entry["name"] == "rl3-markov"
     assert len(entry["returns"]) == 6
     assert entry["mean_return"] == pytest.approx(np.mean(entry["returns"]))
@@ -127,6 +130,42 @@ def test_baselines_stand_beside_the_agent(run):
         assert found["mean"] / found["standard_error"] == pytest.approx(expected.statistic)
         assert found["interval"][0] <= found["mean"] <= found["interval"][1]
     assert entries(run) == [result]
+
+
+def test_a_summary_stands_with_the_agent_and_the_baselines(finished_grid, tmp_path, capsys):
+    run, _ = finished_grid
+    names = list(run.config.task.summary_names)
+    file = tmp_path / "x.json"
+    assert main(f"evaluate {run.path} --num-tasks 4 --no-baselines --json {file}".split()) == 0
+    result = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert entries(run) == [result]
+    baselines = evaluate_baselines(run.config.task, 9, num_tasks=4, names=("random", "clairvoyant"))
+    for entry in result["results"] + json.loads(json.dumps(baselines["results"], allow_nan=False)):
+        assert list(entry["summary"]) == names
+        found, first = entry["summary"]["found"], entry["summary"]["first_goal_step"]
+        assert found["num_tasks"] == 4
+        assert first["num_tasks"] == round(4 * found["mean"])
+        assert (first["mean"] is None) == (found["mean"] == 0.0)
+    # Agent and metrics agree on the tasks of the evaluation during training.
+    agent = result["results"][0]["summary"]
+    for name in names:
+        assert agent[name]["mean"] == pytest.approx(run.metrics[3][f"evaluation_{name}"])
+    shown = capsys.readouterr().out
+    assert all(
+        text in shown for text in ("found", "goals", "dangers", "still", f"{agent['still']['mean']:.2f}")
+    )
+
+
+def test_results_without_a_summary_are_still_shown(capsys):
+    entry = {"name": "x", "mean_return": 1.0, "standard_error": 0.1}
+    numbers = {"mean": 0.25, "standard_error": 0.1, "num_tasks": 4}
+    header = {"family": "gridworld", "variation": "v", "horizon": 9, "num_tasks": 4, "eval_seed": 0}
+    print_result(header | {"results": [entry]})
+    assert "on average" not in capsys.readouterr().out
+    print_result(header | {"results": [entry, entry | {"name": "y", "summary": {"found": numbers}}]})
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["x", "–"] in shown
+    assert ["y", "0.25"] in shown
 
 
 def test_a_baseline_is_computed_once(monkeypatch, tmp_path):
