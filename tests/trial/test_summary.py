@@ -107,6 +107,16 @@ def test_states_may_be_vectors():
 
 
 def test_without_names_no_step_is_kept():
+    """Neither in an evaluation nor in a rollout, unless it is asked for."""
     env = env_of(RandomMdp(), horizon=5)
-    assert "step" not in walk(env, jax.random.key(0))[2][-1]
+    config = PolicyConfig(core=make_core("markov"), width=8)
+    policy = Policy(config, env.observation_size, action_distribution(env.action_space()), env.horizon)
     assert evaluate_trials(env, Random(), num_tasks=2).summary == {}
+    params = policy.init(jax.random.key(0))
+    for keep_steps in (False, True):
+        kept = jax.eval_shape(
+            lambda key, keep=keep_steps: ppo.rollout(env, policy, params, key, keep_steps=keep),
+            jax.random.key(1),
+        )
+        assert kept.summary == {}
+        assert (kept.steps is not None) == keep_steps
