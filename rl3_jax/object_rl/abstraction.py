@@ -43,7 +43,7 @@ class Abstraction(Protocol):
     abstraction: ClassVar[str]
     """Name of the abstraction."""
     discovered: ClassVar[bool]
-    """Whether only table states met so far count, instead of all S."""
+    """Whether only table states met so far count, instead of all S, whatever the task family says."""
 
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""

@@ -26,7 +26,7 @@ class TableSpec:
       horizon: H, steps of a trial; 0 where it is unknown. A step enters one state, and may start an
         episode in another: a trial meets at most 2H + 1.
       discovered: whether only the states met so far count as successors (M of the design, section
-        5.1), or all S.
+        5.1), or all S; the task family or the abstraction says so.
       standard_errors: whether values show standard errors of Q.
     """
 

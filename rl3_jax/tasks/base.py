@@ -92,6 +92,9 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Whether the observation carries information that the meta-policy should see."""
     one_shot: ClassVar[bool] = False
     """Whether each step leads from state 0 to the absorbing state 1."""
+    discovered: ClassVar[bool] = False
+    """Whether object-level RL counts only the states met so far, instead of all S (M of the design, section
+    5.1)."""
     value_scale: ClassVar[float] = 10.0
     """Divisor that brings action values of this family near 1 (design, section 6)."""
     smoothing: ClassVar[float] = 0.1

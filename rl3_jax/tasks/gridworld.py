@@ -69,6 +69,7 @@ class Gridworld(TabularFamily[GridworldTask]):
 
     family: ClassVar[str] = "gridworld"
     variations: ClassVar[tuple[str, ...]] = tuple(LAYOUTS)
+    discovered: ClassVar[bool] = True
     smoothing: ClassVar[float] = 0.01
     tolerance: ClassVar[float] = 0.1
     summary_names: ClassVar[tuple[str, ...]] = SUMMARY

@@ -120,7 +120,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             one_shot=self.family.one_shot,
             num_successors=self.abstraction.num_successors(self.space),
             horizon=self.horizon,
-            discovered=self.abstraction.discovered,
+            discovered=self.family.discovered or self.abstraction.discovered,
             standard_errors=self.features.standard_errors,
         )
 

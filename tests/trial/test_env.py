@@ -5,8 +5,8 @@ import pytest
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased, QLearning
-from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
-from rl3_jax.trial import METHODS, TrialEnv, family_learner, make, method_features
+from rl3_jax.tasks import FAMILIES, Bandit, Gridworld, RandomMdp, make_family
+from rl3_jax.trial import METHODS, TrialEnv, family_learner, make, method_abstraction, method_features
 from tests.conformance.trees import at, differs, signature
 from tests.trial.walk import transitions, walk
 
@@ -144,6 +144,15 @@ def test_a_learner_has_the_numbers_of_its_family():
     assert family_learner("model-based", MDP) == ModelBased()
     assert family_learner("model-based", Gridworld()) == ModelBased(smoothing=0.01, tolerance=0.1)
     assert family_learner("q-learning", Gridworld()) == QLearning()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name, method):
+    family = make_family(name)
+    abstraction = method_abstraction(method, family)
+    table = TrialEnv(family, abstraction=abstraction).table
+    assert table.discovered == (name == "gridworld" or not family.integer_states or method == "rl3-coarse")
 
 
 @pytest.mark.parametrize(
