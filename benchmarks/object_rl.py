@@ -75,6 +75,9 @@ def learners(num_states: int) -> dict[str, tuple[Learner, bool]]:
             named[name] = warm, False
         tolerance = 0.01 if num_states == 10 else 0.1
         named[f"{planner}, stop rule"] = plan(planner=planner, tolerance=tolerance), False
+    likeliest = plan(planner="visited", tolerance=0.0, max_sweeps=4, warm_start_length=1)
+    likeliest = dataclasses.replace(likeliest, smoothing=0.0, untried="stay")
+    named["visited, 4 warm sweeps, stay"] = likeliest, False
     both = plan(planner="visited", tolerance=0.0, max_sweeps=2, warm_start_length=1)
     named["visited, 2 warm sweeps, standard errors"] = both, True
     named["q-learning"] = QLearning(), False

@@ -24,6 +24,7 @@ import peers_jax  # noqa: E402
 import peers_own  # noqa: E402
 import returns  # noqa: E402
 import throughput  # noqa: E402
+import value_quality  # noqa: E402
 import write_readme  # noqa: E402
 from peers_setting import Setting  # noqa: E402
 
@@ -94,6 +95,22 @@ def test_cores_leaves_out_what_does_not_fit_the_memory(capsys):
     _, runs = cores.prepare(options, "gru", 4)
     assert "gradient" not in runs
     assert "gru, H = 4: gradient needs" in capsys.readouterr().err
+
+
+def test_value_quality_acts_on_the_values_of_each_model(tmp_path):
+    """With the clairvoyant to the end all models come to the same; greedy, they do not."""
+    models = ["met:tolerance=0,max_sweeps=4", "all:tolerance=0,max_sweeps=4"]
+    sizes = ["--horizon", 60, "--num-tasks", 4, "--goals", 1, 60]
+    done = run("value_quality.py", "--models", *models, *sizes, "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out.json", "value_quality")
+    assert [(x["model"], x["goals"]) for x in results] == [(m, g) for m in models for g in (1, 60)]
+    (met, watched), (every, same) = results[:2], results[2:]
+    assert watched | {"model": ""} == same | {"model": ""}
+    assert (watched["switch_step"], watched["return_after"], watched["goals_after"]) == (60, 0, 0)
+    assert met["switch_step"] == every["switch_step"] < 60
+    assert met["return_after"] != every["return_after"]
+    assert met["mean_return"] < watched["mean_return"]
 
 
 @pytest.mark.slow
@@ -174,6 +191,13 @@ def test_mistakes_are_told():
     case = throughput.Case("mdp-h100-quick", None, "rl3", None, ("ppo.trials=3",))
     with pytest.raises(SystemExit, match="minibatch_trials is 32, which does not divide"):
         throughput.configure(case)
+    for model, message in {
+        "some": "unknown states 'some'; choose from: all, met",
+        "met:smoothing=0": "or learner.untried stay",
+        "met:untried=go": "unknown learner.untried 'go'",
+    }.items():
+        with pytest.raises(SystemExit, match=message):
+            value_quality.configure(value_quality.Options(), model)
     options = returns.Options("mdp-h100-quick", set=("ppo.trials=3",))
     with pytest.raises(SystemExit, match="minibatch_trials is 32, which does not divide"):
         returns.configure(options, "rl3", "markov")

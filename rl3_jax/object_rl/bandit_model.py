@@ -5,7 +5,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
-from rl3_jax.object_rl.standard_errors import UNTRIED_VARIANCE, Formulas, new_spread, reward_variance
+from rl3_jax.object_rl.standard_errors import Formulas, new_spread, reward_variance
 
 
 @struct.dataclass
@@ -40,25 +40,26 @@ def update(model: BanditModel, transition: Transition) -> BanditModel:
     )
 
 
-def values(model: BanditModel, smoothing: float) -> ActionValues:
+def values(model: BanditModel, formulas: Formulas) -> ActionValues:
     """Return Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest.
 
-    It is one sweep of value iteration over the two states, the second absorbing.
+    It is one sweep of value iteration over the two states, the second absorbing. As it starts from zero, an
+    arm never pulled is worth 0 whether it is taken to lead anywhere or to stay.
     """
-    mean_reward = model.reward_sum / jnp.maximum(model.counts, 1.0)
-    q = mean_reward * (model.counts + smoothing) / (model.counts + 2.0 * smoothing)
-    errors = None if model.spread is None else _errors(model, model.spread, mean_reward, smoothing)
+    n, pulled = model.counts, jnp.maximum(model.counts, 1.0)
+    mean_reward = model.reward_sum / pulled
+    q = mean_reward * (n + formulas.smoothing) / (pulled + 2.0 * formulas.smoothing)
+    errors = None if model.spread is None else _errors(model, model.spread, mean_reward, formulas)
     return ActionValues(q=q, counts=model.counts, standard_errors=errors)
 
 
 def _errors(
-    model: BanditModel, spread: Float[Array, " A"], mean_reward: Float[Array, " A"], smoothing: float
+    model: BanditModel, spread: Float[Array, " A"], mean_reward: Float[Array, " A"], formulas: Formulas
 ) -> Float[Array, " A"]:
     """Return E_Q of that sweep, whose values are 0 before; 0 before the first pull, as nothing is planned."""
-    formulas, zero = Formulas(0.0, smoothing), jnp.float32(0.0)
-    n = model.counts
+    n, zero = model.counts, jnp.float32(0.0)
     p, p_variance = formulas.probability(n, n, 2.0)
     variance = formulas.term(p, p_variance, mean_reward, reward_variance(n, spread), zero, zero)
     variance += formulas.of_others(*formulas.probability(jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
-    untried = formulas.of_others(0.5, UNTRIED_VARIANCE, 2.0, zero, zero)
+    untried = formulas.of_untried(2.0, zero, zero, zero)
     return jnp.where(n.sum() > 0.0, jnp.sqrt(jnp.where(n > 0.0, variance, untried)), 0.0)

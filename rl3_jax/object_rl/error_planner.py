@@ -20,7 +20,7 @@ def plan_tables(
 
     Args:
       rule: when to stop, by the change of Q.
-      formulas: discount and smoothing.
+      formulas: discount and smoothing, and what a pair never tried does.
       model: tables, with spread.
       q: values from which to start.
     """
@@ -56,7 +56,7 @@ def plan_lists(
 
     Args:
       rule: when to stop, by the change of Q.
-      formulas: discount and smoothing.
+      formulas: discount and smoothing, and what a pair never tried does.
       model: lists, with spread.
       problem: the same as planning Q reads it.
     """
@@ -66,7 +66,7 @@ def plan_lists(
 
     def backup(carry):
         values, variances = carry
-        new = successor_planner.backup(formulas.discount, formulas.smoothing, problem, values)
+        new = successor_planner.backup(formulas, problem, values)
         return new, _variances(formulas, model, problem, terms, values, variances)
 
     def change(new, old):
@@ -134,10 +134,13 @@ def _variances(
         p, p_variance, mean_reward, of_reward = (x[k] for x in terms.of_listed)
         tried += listed * formulas.term(p, p_variance, mean_reward, of_reward, listed_value, listed_variance)
     others = problem.num_states - model.num_listed
-    # A difference of sums that are equal but for rounding may come out below 0.
-    tried += formulas.of_others(
-        *terms.of_others, others, jnp.maximum(squares, 0.0), jnp.maximum(other_variances, 0.0)
+    # A difference of sums that are equal but for rounding may come out below 0, or above where it is 0.
+    squares, other_variances = (
+        jnp.where(others > 0.0, jnp.maximum(x, 0.0), 0.0) for x in (squares, other_variances)
     )
-    p = 1.0 / problem.num_states
-    untried = formulas.of_others(p, UNTRIED_VARIANCE, problem.num_states, all_squares, all_variances)
-    return RowValues(jnp.where(model.visits > 0.0, tried, untried), untried)
+    tried += formulas.of_others(*terms.of_others, others, squares, other_variances)
+    untried, unmet = (
+        formulas.of_untried(problem.num_states, all_squares, all_variances, own)
+        for own in (value_variance, variances.untried)
+    )
+    return RowValues(jnp.where(model.visits > 0.0, tried, untried), unmet)

@@ -17,7 +17,7 @@ from rl3_jax.object_rl import (
 )
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
-from rl3_jax.object_rl.planner import SweepRule, back_up, value_iteration, value_to_back_up
+from rl3_jax.object_rl.planner import SweepRule, Untried, back_up, value_iteration, value_to_back_up
 from rl3_jax.object_rl.standard_errors import Formulas
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
@@ -80,7 +80,11 @@ class ModelBased:
     Bandits are solved in closed form.
 
     Attributes:
-      smoothing: α > 0, the count added to each successor; 0.1 for bandits and MDPs.
+      smoothing: α, the count added to each successor; 0.1 for bandits and MDPs. It is above 0, or 0 where
+        pairs never tried stay.
+      untried: what the model says of a pair never tried. `uniform`: it leads to each state that counts, all
+        as likely, as in the reference. `stay`: it stays where it is, so that it is worth γ V(s). Its reward
+        is 0 either way.
       discount: planning discount γ.
       tolerance: ε, planning stops once the largest change of Q is below it; 0 makes the number of
         sweeps fixed.
@@ -95,6 +99,7 @@ class ModelBased:
     learner: ClassVar[str] = "model-based"
 
     smoothing: float = 0.1
+    untried: Untried = "uniform"
     discount: float = 0.95
     tolerance: float = 0.01
     max_sweeps: int = 0
@@ -104,8 +109,13 @@ class ModelBased:
     def problems(self) -> list[str]:
         """Return a message for each field that is wrong."""
         found = []
-        if self.smoothing <= 0.0:
-            found.append(f"learner.smoothing is {self.smoothing}; it must be above 0")
+        if self.smoothing < 0.0:
+            found.append(f"learner.smoothing is {self.smoothing}; it must not be below 0")
+        if self.smoothing == 0.0 and self.untried == "uniform":
+            found.append(
+                "learner.smoothing is 0, but learner.untried is uniform; use a smoothing above 0, such as"
+                " 0.01, or learner.untried stay"
+            )
         if not 0.0 <= self.discount <= 1.0:
             found.append(f"learner.discount is {self.discount}; it must be between 0 and 1")
         if self.tolerance < 0.0:
@@ -131,11 +141,12 @@ class ModelBased:
         if spec.one_shot:
             return bandit_model.init(spec)
         planner = self.planner_of(spec)
-        if planner == "dense" and self._last_sweep_waits(spec):
-            return AwaitedState(tabular_model.init(spec), jnp.zeros(spec.num_states))
         if planner == "dense":
+            tables = tabular_model.init(spec, self.untried)
+            if self._last_sweep_waits(spec):
+                return AwaitedState(tables, jnp.zeros(spec.num_states))
             q = jnp.zeros((spec.num_states, spec.num_actions))
-            return ModelBasedState(tabular_model.init(spec), q, q if spec.standard_errors else None)
+            return ModelBasedState(tables, q, q if spec.standard_errors else None)
         model = successor_model.init(spec, planner == "visited")
         values = RowValues(q=jnp.zeros_like(model.visits), untried=jnp.float32(0.0))
         return SuccessorListState(model, values, values if spec.standard_errors else None)
@@ -153,6 +164,10 @@ class ModelBased:
         if isinstance(state, ModelBasedState | AwaitedState):
             return self._update_tables(spec, state, transition)
         return self._update_lists(spec, state, transition)
+
+    @property
+    def _formulas(self) -> Formulas:
+        return Formulas(self.discount, self.smoothing, self.untried)
 
     def _rule(self, spec: TableSpec) -> SweepRule:
         return SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
@@ -173,14 +188,13 @@ class ModelBased:
         self, spec: TableSpec, state: ModelBasedState | AwaitedState, transition: Transition
     ) -> ModelBasedState | AwaitedState:
         """Count the transition, then plan on whole tables."""
-        model = tabular_model.update(spec, state.model, transition, self.smoothing)
+        model = tabular_model.update(spec, state.model, transition, self._formulas)
         rule, tables = self._rule(spec), (model.transition, model.reward, model.absorbing)
         if isinstance(state, AwaitedState):
             return AwaitedState(model, value_to_back_up(rule.max_sweeps, self.discount, *tables))
         start = self._start(spec, state.q)
         if spec.standard_errors:
-            formulas = Formulas(self.discount, self.smoothing)
-            return ModelBasedState(model, *error_planner.plan_tables(rule, formulas, model, start))
+            return ModelBasedState(model, *error_planner.plan_tables(rule, self._formulas, model, start))
         return ModelBasedState(model, value_iteration(rule, self.discount, *tables, start))
 
     def _update_lists(
@@ -189,20 +203,18 @@ class ModelBased:
         """Count the transition, then plan on lists of successors."""
         model = successor_model.update(state.model, transition, self.smoothing)
         rule, start = self._rule(spec), self._start(spec, state.values)
-        met_before = successor_model.is_met(state.model)
+        met_before, formulas = successor_model.is_met(state.model), self._formulas
         if spec.standard_errors:
-            formulas = Formulas(self.discount, self.smoothing)
             problem = successor_planner.problem_of(model, start, met_before, spec.discovered)
             return SuccessorListState(model, *error_planner.plan_lists(rule, formulas, model, problem))
-        parameters = rule, self.discount, self.smoothing
-        values = successor_planner.value_iteration(*parameters, model, start, met_before, spec.discovered)
+        values = successor_planner.value_iteration(rule, formulas, model, start, met_before, spec.discovered)
         return SuccessorListState(model, values)
 
     def values(self, spec: TableSpec, state: State, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
         del spec
         if isinstance(state, BanditModel):
-            return bandit_model.values(state, self.smoothing)
+            return bandit_model.values(state, self._formulas)
         if isinstance(state, AwaitedState):
             q = back_up(state.model.transition[s], state.model.reward[s], state.value)
             return ActionValues(q, state.model.counts[s].sum(-1))

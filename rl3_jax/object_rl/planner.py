@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,30 @@ _FEW_BACKUPS = 3
 
 On a CPU, at S=10, A=5 and 128 tasks, that takes 0.25 µs a task, and then a backup 0.03 instead of 0.10.
 """
+
+
+Untried = Literal["uniform", "stay"]
+"""Where a pair never tried is taken to lead: to each state that counts alike, or nowhere else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRule:
+    """What makes a model of counts, and values of the model.
+
+    Attributes:
+      discount: planning discount γ.
+      smoothing: α.
+      untried: what a pair never tried does, see `ModelBased`.
+    """
+
+    discount: float
+    smoothing: float
+    untried: Untried = "uniform"
+
+    @property
+    def untried_stays(self) -> bool:
+        """Whether a pair never tried leads to its own state: Q(s,a) = γ V(s)."""
+        return self.untried == "stay"
 
 
 @dataclasses.dataclass(frozen=True)

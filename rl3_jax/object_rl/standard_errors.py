@@ -5,21 +5,15 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rl3_jax.object_rl.planner import ModelRule
+
 UNTRIED_VARIANCE = 1.0 / 12.0
-"""Var T(s'|s,a) of a pair never tried: that of a uniform variable."""
+"""Var T(s'|s,a) of a pair never tried, for each state that counts: that of a uniform variable."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Formulas:
-    """What the formulas share.
-
-    Attributes:
-      discount: planning discount γ.
-      smoothing: α.
-    """
-
-    discount: float
-    smoothing: float
+class Formulas(ModelRule):
+    """The formulas for one `ModelRule`."""
 
     def probability(
         self,
@@ -31,10 +25,10 @@ class Formulas:
 
         Args:
           n: n(s,a,s').
-          pair: n(s,a), at least 1.
+          pair: n(s,a); 0 counts as 1, so that results are finite also where they are not used.
           num_states: M.
         """
-        weight = pair + self.smoothing * num_states
+        weight = jnp.maximum(pair, 1.0) + self.smoothing * num_states
         p = (n + self.smoothing) / weight
         # 1 − p from the counts, which are exact: near p = 1 the difference would be mostly rounding.
         others = (pair - n + self.smoothing * (num_states - 1.0)) / weight
@@ -73,6 +67,26 @@ class Formulas:
         x = number + self.discount**2 * value_variances
         return (p**2 + p_variance) * x + self.discount**2 * value_squares * p_variance
 
+    def of_untried(
+        self,
+        num_states: Float[Array, ""] | float,
+        value_squares: Float[Array, ""],
+        value_variances: Float[Array, ""],
+        own_variance: Float[Array, "*#pairs"],
+    ) -> Float[Array, "*#pairs"]:
+        """Return Var Q of pairs never tried, one number if all have the same.
+
+        Args:
+          num_states: M.
+          value_squares: Σ V² over the states that count.
+          value_variances: Σ E_V² over them.
+          own_variance: E_V² of the pair's own state.
+        """
+        p = 0.0 if self.untried_stays else 1.0 / num_states
+        variance = self.of_others(p, UNTRIED_VARIANCE, num_states, value_squares, value_variances)
+        # T = 1 adds T²X of the pair's own state.
+        return variance + 1.0 + self.discount**2 * own_variance if self.untried_stays else variance
+
 
 def new_spread(
     spread: Float[Array, ""], n: Float[Array, ""], reward_sum: Float[Array, ""], reward: Float[Array, ""]
@@ -94,4 +108,4 @@ def reward_variance(
     n: Float[Array, "*triples"], spread: Float[Array, "*triples"]
 ) -> Float[Array, "*triples"]:
     """Return E_R² = (mean of r² − r̄²)/(n − 1), or 1 if n ≤ 1."""
-    return jnp.where(n > 1.0, spread / (n * jnp.maximum(n - 1.0, 1.0)), 1.0)
+    return jnp.where(n > 1.0, spread / jnp.maximum(n * (n - 1.0), 1.0), 1.0)

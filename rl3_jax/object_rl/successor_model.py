@@ -88,7 +88,7 @@ def update(model: SuccessorModel, transition: Transition, smoothing: float) -> S
     Args:
       model: the model so far.
       transition: one step of the task.
-      smoothing: α > 0.
+      smoothing: α.
 
     Raises:
       ConfigError: if there is no room for the transition and this is not compiled code, where it is

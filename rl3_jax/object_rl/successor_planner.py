@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from rl3_jax.object_rl.planner import SweepRule, iterate
+from rl3_jax.object_rl.planner import ModelRule, SweepRule, iterate
 from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
 
 _WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
@@ -21,7 +21,7 @@ class RowValues:
 
     Attributes:
       q: [A, N] of the states met; rows not yet given to a state hold anything.
-      untried: [] value of any pair never tried, and so of each state not met.
+      untried: [] value of each state not met; with `uniform` also that of any pair never tried.
     """
 
     q: Float[Array, "A N"]
@@ -34,7 +34,7 @@ class Problem:
 
     Attributes:
       q: [A, N] values from which to start.
-      untried: [] the same of pairs never tried.
+      untried: [] the same of states not met.
       met_before: [N] rows to which these values apply.
       successors: [K, N] rows; an entry not listed has count 0.
       counts: [K, A, N] n(s,a,s').
@@ -63,8 +63,7 @@ class Problem:
 
 def value_iteration(
     rule: SweepRule,
-    discount: float,
-    smoothing: float,
+    model_rule: ModelRule,
     model: SuccessorModel,
     start: RowValues,
     met_before: Bool[Array, " N"],
@@ -73,22 +72,21 @@ def value_iteration(
     """Return values after sweeps of the dense planner's backup, from `start`.
 
     The smoothing is rank one: Q(s,a) = (Σ_s' (n + α) r̄ + γ (α Σ_s' V(s') + Σ_k n_k V(s'_k)))/(n(s,a) + αM),
-    and γ/M Σ_s' V(s') for a pair never tried. All states not met are worth the same, and are counted
-    instead of swept. Written for one task; under `vmap` all tasks sweep as many rows as the task that has
-    met most.
+    and for a pair never tried γ/M Σ_s' V(s'), or γ V(s) if it stays. All states not met are worth the same,
+    and are counted instead of swept. Written for one task; under `vmap` all tasks sweep as many rows as the
+    task that has met most.
 
     Args:
       rule: when to stop; each task stops on its own.
-      discount: planning discount γ.
-      smoothing: α.
+      model_rule: discount and smoothing, and what a pair never tried does.
       model: lists of successors.
       start: values from which to start.
-      met_before: rows to which `start` applies; the others start as pairs never tried.
+      met_before: rows to which `start` applies; the others start as states not met.
       discovered: whether M is the number of states met, or of all states.
     """
     problem = problem_of(model, start, met_before, discovered)
     rows = problem.met.shape[0]
-    sweeps = partial(_sweeps, rule, discount, smoothing)
+    sweeps = partial(_sweeps, rule, model_rule)
     if not model.compact or rows <= _LANES:
         return sweeps(rows, problem)
     return _for_batches(sweeps, rows, 0)(model.num_met, problem)
@@ -144,11 +142,11 @@ def _for_batches(sweeps, rows: int, depth: int):
     return plan
 
 
-def _sweeps(rule: SweepRule, discount: float, smoothing: float, width: int, problem: Problem) -> RowValues:
+def _sweeps(rule: SweepRule, model_rule: ModelRule, width: int, problem: Problem) -> RowValues:
     """Sweep the first rows of one task, as many as `width`."""
     return iterate(
         rule,
-        partial(backup, discount, smoothing, problem),
+        partial(backup, model_rule, problem),
         partial(change, problem),
         start_of(problem, width),
     )
@@ -160,7 +158,7 @@ def start_of(problem: Problem, width: int) -> RowValues:
     return RowValues(q, problem.untried)
 
 
-def backup(discount: float, smoothing: float, problem: Problem, values: RowValues) -> RowValues:
+def backup(rule: ModelRule, problem: Problem, values: RowValues) -> RowValues:
     """Return values after one sweep of the first rows, as many as `values` has."""
     # Slices are taken here, where they are read: taken before the loop they would be copies.
     width = values.q.shape[1]
@@ -171,11 +169,15 @@ def backup(discount: float, smoothing: float, problem: Problem, values: RowValue
     # One slice [A, W] per successor, so that each is gathered once and not once an action.
     successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
     products = (n[:, :width] * v for n, v in zip(problem.counts, successor_values, strict=True))
-    expected = functools.reduce(jnp.add, products, smoothing * total)
-    untried = discount / problem.num_states * total
-    weight = visits + smoothing * problem.num_states
-    tried = (problem.reward[:, :width] + discount * expected) / weight
-    return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=untried)
+    expected = functools.reduce(jnp.add, products, rule.smoothing * total)
+    # Pairs never tried have a weight too, as without smoothing it would be 0.
+    weight = jnp.maximum(visits, 1.0) + rule.smoothing * problem.num_states
+    tried = (problem.reward[:, :width] + rule.discount * expected) / weight
+    if rule.untried_stays:
+        untried, unmet = rule.discount * value, rule.discount * values.untried
+    else:
+        untried = unmet = rule.discount / problem.num_states * total
+    return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=unmet)
 
 
 def change(problem: Problem, new: RowValues, old: RowValues) -> Float[Array, ""]:

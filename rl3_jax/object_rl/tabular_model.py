@@ -7,6 +7,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from rl3_jax.object_rl.base import TableSpec, Transition
+from rl3_jax.object_rl.planner import ModelRule, Untried
 from rl3_jax.object_rl.standard_errors import new_spread
 
 
@@ -21,8 +22,8 @@ class TabularModel:
       counts: [S, A, S] n(s,a,s'), float32.
       reward_sum: [S, A, S] sum of the rewards of each triple.
       counting: [S] the states that count as successors: all, or those met where states are discovered.
-      transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM), or 1/M for a pair never tried; 0
-        for a successor that does not count.
+      transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM), 0 for a successor that does not
+        count. For a pair never tried 1/M, or 1 for s' = s where such pairs stay.
       reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s').
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
       spread: [S, A, S] Σ (r − r̄)² of each triple, or None where no standard errors are asked for.
@@ -37,15 +38,16 @@ class TabularModel:
     spread: Float[Array, "S A S"] | None = None
 
 
-def init(spec: TableSpec) -> TabularModel:
+def init(spec: TableSpec, untried: Untried = "uniform") -> TabularModel:
     """Return the model of a learner that has seen nothing."""
     num_states, num_actions = spec.num_states, spec.num_actions
     triples = (num_states, num_actions, num_states)
+    never = _never_tried(untried, jnp.ones(num_states, bool))
     return TabularModel(
         counts=jnp.zeros(triples),
         reward_sum=jnp.zeros(triples),
         counting=jnp.full(num_states, not spec.discovered),
-        transition=jnp.full(triples, 1.0 / num_states),
+        transition=jnp.broadcast_to(never / never.sum(-1, keepdims=True), triples),
         reward=jnp.zeros((num_states, num_actions)),
         absorbing=jnp.zeros(num_states, bool),
         spread=jnp.zeros(triples) if spec.standard_errors else None,
@@ -73,25 +75,26 @@ def _new_spread(model: TabularModel, transition: Transition) -> Float[Array, "S 
     return model.spread.at[triple].set(spread)
 
 
-def update(spec: TableSpec, model: TabularModel, transition: Transition, smoothing: float) -> TabularModel:
+def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: ModelRule) -> TabularModel:
     """Count one transition and refresh the row of its pair, or all rows where states are discovered.
 
     Args:
       spec: sizes.
       model: the model so far.
       transition: one step of the task.
-      smoothing: α > 0.
+      rule: smoothing, and what a pair never tried does.
     """
     s, a, next_s = transition.s, transition.a, transition.next_s
     experience = count(model, transition)
     if spec.discovered:
         # A state met for the first time changes M, and so every row.
         counting = model.counting.at[jnp.stack([s, next_s])].set(True)
-        probability, reward = _rows(experience.counts, experience.reward_sum, counting, smoothing)
+        never = _never_tried(rule.untried, counting)
+        probability, reward = _rows(experience.counts, experience.reward_sum, counting, rule.smoothing, never)
         return dataclasses.replace(experience, counting=counting, transition=probability, reward=reward)
-    probability, reward = _rows(
-        experience.counts[s, a], experience.reward_sum[s, a], model.counting, smoothing
-    )
+    # The pair has now been tried.
+    counts, reward_sum = experience.counts[s, a], experience.reward_sum[s, a]
+    probability, reward = _rows(counts, reward_sum, model.counting, rule.smoothing, 0.0)
     return dataclasses.replace(
         experience,
         transition=model.transition.at[s, a].set(probability),
@@ -99,16 +102,23 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, smoothi
     )
 
 
+def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, "*#pairs S"]:
+    """Return T(·|s,a) of pairs never tried, up to a factor; axes of pairs are left out or broadcast."""
+    if untried == "stay":
+        return jnp.eye(counting.shape[0])[:, None]
+    return counting.astype(jnp.float32)
+
+
 def _rows(
     counts: Float[Array, "*pairs S"],
     reward_sum: Float[Array, "*pairs S"],
     counting: Bool[Array, " S"],
     smoothing: float,
+    never: Float[Array, "*#pairs S"] | float,
 ) -> tuple[Float[Array, "*pairs S"], Float[Array, " *pairs"]]:
-    """Return T(·|s,a) and the expected reward Σ_s' T(s'|s,a) r̄(s,a,s') of pairs."""
+    """Return T(·|s,a) and the expected reward Σ_s' T(s'|s,a) r̄(s,a,s') of pairs; see `_never_tried`."""
     total = counts.sum(-1, keepdims=True)
-    # A pair never tried has the smoothed counts' own limit: all states that count are as likely.
-    weight = jnp.where(total > 0.0, counts + smoothing, 1.0) * counting
+    weight = jnp.where(total > 0.0, (counts + smoothing) * counting, never)
     probability = weight / weight.sum(-1, keepdims=True)
     mean_reward = reward_sum / jnp.maximum(counts, 1.0)
     return probability, (probability * mean_reward).sum(-1)

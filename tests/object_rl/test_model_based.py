@@ -20,7 +20,14 @@ CASES = {
     "tight stop rule": (ModelBased(tolerance=1e-3, discount=0.6, max_sweeps=40), 20),
     "from the last values": (ModelBased(tolerance=0.0, max_sweeps=2), 100),
     "stop rule, from the last values": (ModelBased(tolerance=0.1, max_sweeps=5), 120),
+    "untried pairs stay": (ModelBased(untried="stay", smoothing=0.0), 10),
+    "untried pairs stay, three sweeps": (
+        ModelBased(untried="stay", smoothing=0.0, tolerance=0.0, max_sweeps=3),
+        10,
+    ),
 }
+MODELS = [(0.1, "uniform"), (0.1, "stay"), (0.0, "stay")]
+"""Smoothing, and what pairs never tried do."""
 
 
 @cache
@@ -29,11 +36,12 @@ def compiled(case):
     return jax.jit(partial(learn, learner, TableSpec(STATES, ACTIONS, episode_length)))
 
 
-def make_twin(learner, episode_length, num_states=STATES, **options):
-    return tabular.ModelBased(
+def make_twin(learner, episode_length, num_states=STATES, twin=tabular.ModelBased, **options):
+    return twin(
         num_states,
         ACTIONS,
         smoothing=learner.smoothing,
+        untried=learner.untried,
         discount=learner.discount,
         tolerance=learner.tolerance,
         max_sweeps=learner.max_sweeps or episode_length,
@@ -54,12 +62,15 @@ def test_equals_its_twin_on_any_experience(case, stream):
     np.testing.assert_allclose(values.q, q, rtol=2e-5, atol=2e-5)
 
 
+def one_transition():
+    """A stream of one step, from state 0 to state 1 with reward 3."""
+    zero, no = jnp.zeros(1, int), jnp.zeros(1, bool)
+    return Transition(s=zero, a=zero, r=jnp.array([3.0]), next_s=zero + 1, terminated=no, truncated=no)
+
+
 def test_golden_values_of_one_transition():
     learner = ModelBased(tolerance=0.0, max_sweeps=2)
-    transition = Transition(
-        jnp.int32(0), jnp.int32(0), jnp.float32(3.0), jnp.int32(1), jnp.bool_(False), jnp.bool_(False)
-    )
-    values = learn(learner, TableSpec(2, 1, 10), jax.tree.map(lambda x: x[None], transition))
+    values = learn(learner, TableSpec(2, 1, 10), one_transition())
     stay, go = 0.1 / 1.2, 1.1 / 1.2
     first = go * 3.0  # after one sweep, Q(0) = Σ T r̄ and Q(1) = 0
     np.testing.assert_allclose(
@@ -113,13 +124,14 @@ def test_fixed_sweeps_of_a_batch_equal_single_tasks(max_sweeps):
         np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("smoothing", "untried"), MODELS)
 @settings(max_examples=15)
 @given(stream=streams(num_states=1))
-def test_the_bandit_form_is_one_sweep_over_two_states(stream):
+def test_the_bandit_form_is_one_sweep_over_two_states(smoothing, untried, stream):
     """The dense planner, given pulls that lead to an absorbing end, agrees with the closed form."""
     pulls = stream.replace(next_s=jnp.ones_like(stream.s), terminated=jnp.ones_like(stream.terminated))
-    closed, dense = (bandit_form(one_shot)(pulls) for one_shot in (True, False))
-    q, counts = learn_slowly(tabular.BanditModel(ACTIONS, smoothing=0.1), 1, pulls)
+    closed, dense = (bandit_form(one_shot, smoothing, untried)(pulls) for one_shot in (True, False))
+    q, counts = learn_slowly(tabular.BanditModel(ACTIONS, smoothing=smoothing), 1, pulls)
     np.testing.assert_allclose(closed.q[:, 0], dense.q[:, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(closed.q[:, :1], q, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(closed.counts[:, :1], counts)
@@ -127,10 +139,10 @@ def test_the_bandit_form_is_one_sweep_over_two_states(stream):
 
 
 @cache
-def bandit_form(one_shot):
+def bandit_form(one_shot, smoothing, untried):
     """The same experience in closed form, or through the planner."""
-    spec = TableSpec(2, ACTIONS, 1, one_shot)
-    return jax.jit(partial(learn, ModelBased(tolerance=0.0, max_sweeps=1), spec))
+    learner = ModelBased(smoothing=smoothing, untried=untried, tolerance=0.0, max_sweeps=1)
+    return jax.jit(partial(learn, learner, TableSpec(2, ACTIONS, 1, one_shot)))
 
 
 def test_finds_the_optimum_of_a_known_mdp():
@@ -148,6 +160,21 @@ def test_bad_fields_are_all_listed():
         "learner.tolerance",
         "learner.max_sweeps",
     ]
+
+
+def test_without_smoothing_untried_pairs_must_stay():
+    assert ModelBased(smoothing=0.0, untried="stay").problems() == []
+    (problem,) = ModelBased(smoothing=0.0).problems()
+    assert "a smoothing above 0, such as 0.01, or learner.untried stay" in problem
+    for untried in ("uniform", "stay"):
+        assert len(ModelBased(smoothing=-0.1, untried=untried).problems()) == 1
+
+
+def test_what_was_not_tried_is_worth_no_more_than_staying():
+    """Golden values: state 0 pays 3 for action 0, to state 1, once; nothing else is known."""
+    learner = ModelBased(smoothing=0.0, untried="stay", tolerance=0.0, max_sweeps=2)
+    values = learn(learner, TableSpec(3, 2, 10), one_transition())
+    np.testing.assert_allclose(values.q[0], [[3.0, 0.95 * 3.0], [0.0, 0.0], [0.0, 0.0]], rtol=1e-6)
 
 
 def test_two_states_and_one_step_do_not_make_a_bandit():

@@ -16,12 +16,31 @@ from tests.object_rl.test_model_based import make_twin
 
 # More rows than one width of the planner of the states met, and more states than rows.
 STATES, SUCCESSORS = 20, 3
-CASES = {
+PLANS = {
     "stop rule": (ModelBased(), 10),
-    "fixed sweeps": (ModelBased(tolerance=0.0, smoothing=0.7, discount=0.8), 10),
-    "from the last values": (ModelBased(tolerance=0.0, max_sweeps=2, smoothing=0.01), 100),
+    "fixed sweeps": (ModelBased(tolerance=0.0, discount=0.8), 10),
+    "from the last values": (ModelBased(tolerance=0.0, max_sweeps=2), 100),
     "stop rule, from the last values": (ModelBased(tolerance=0.1, max_sweeps=5), 120),
 }
+CASES = [
+    ("uniform", 0.1, "stop rule"),
+    ("uniform", 0.1, "stop rule, from the last values"),
+    ("uniform", 0.01, "fixed sweeps"),
+    ("uniform", 0.01, "from the last values"),
+    ("stay", 0.0, "stop rule"),
+    ("stay", 0.0, "from the last values"),
+    ("stay", 0.01, "fixed sweeps"),
+    ("stay", 0.01, "stop rule, from the last values"),
+    ("stay", 0.1, "stop rule"),
+    ("stay", 0.1, "from the last values"),
+]
+
+
+def setting(case):
+    """Return the learner and the episode length of a case."""
+    untried, smoothing, plan = case
+    learner, episode_length = PLANS[plan]
+    return dataclasses.replace(learner, untried=untried, smoothing=smoothing), episode_length
 
 
 def spec_of(episode_length, discovered=False):
@@ -37,17 +56,17 @@ def spec_of(episode_length, discovered=False):
 
 @cache
 def compiled(case, planner, discovered):
-    learner, episode_length = CASES[case]
+    learner, episode_length = setting(case)
     learner = dataclasses.replace(learner, planner=planner)
     return jax.jit(partial(learn, learner, spec_of(episode_length, discovered)))
 
 
 @pytest.mark.parametrize("discovered", [False, True], ids=["all states", "discovered states"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, ids=str)
 @settings(max_examples=8)
 @given(stream=few_successors(STATES, SUCCESSORS))
 def test_planners_agree_with_each_other_and_with_the_twin(case, discovered, stream):
-    twin = make_twin(*CASES[case], STATES, discovered=discovered)
+    twin = make_twin(*setting(case), STATES, discovered=discovered)
     q, counts = learn_slowly(twin, STATES, stream)
     assume(twin.margin > 1e-4)  # nearer than that, rounding may decide whether one more sweep is made
     for planner in ("dense", "sparse", "visited"):

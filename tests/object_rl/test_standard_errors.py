@@ -9,15 +9,12 @@ from hypothesis import assume, given, settings
 
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
 from tests.object_rl.experience import ACTIONS, few_successors, learn, learn_slowly, random_stream, streams
+from tests.object_rl.test_model_based import MODELS, make_twin
+from tests.object_rl.test_planners import CASES, setting
 from tests.reference import standard_errors
 
 STATES, SUCCESSORS = 6, 3
 PLANNERS = ("dense", "sparse", "visited")
-CASES = {
-    "stop rule": (ModelBased(), 10),
-    "fixed sweeps": (ModelBased(tolerance=0.0, smoothing=0.01, discount=0.9), 7),
-    "from the last values": (ModelBased(tolerance=0.0, max_sweeps=3), 100),
-}
 
 
 def spec_of(episode_length, discovered=False):
@@ -33,31 +30,17 @@ def spec_of(episode_length, discovered=False):
 
 @cache
 def compiled(case, planner, discovered):
-    learner, episode_length = CASES[case]
+    learner, episode_length = setting(case)
     learner = dataclasses.replace(learner, planner=planner)
     return jax.jit(partial(learn, learner, spec_of(episode_length, discovered)))
 
 
-def make_twin(case, discovered=False):
-    learner, episode_length = CASES[case]
-    return standard_errors.ModelBased(
-        STATES,
-        ACTIONS,
-        smoothing=learner.smoothing,
-        discount=learner.discount,
-        tolerance=learner.tolerance,
-        max_sweeps=learner.max_sweeps or episode_length,
-        warm=episode_length >= 100,
-        discovered=discovered,
-    )
-
-
 @pytest.mark.parametrize("discovered", [False, True], ids=["all states", "discovered states"])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", CASES, ids=str)
 @settings(max_examples=10)
 @given(stream=few_successors(STATES, SUCCESSORS))
 def test_all_planners_equal_the_twin(case, discovered, stream):
-    twin = make_twin(case, discovered)
+    twin = make_twin(*setting(case), STATES, standard_errors.ModelBased, discovered=discovered)
     q, counts, errors = learn_slowly(twin, STATES, stream)
     assume(twin.margin > 2e-5)  # nearer than that, rounding may choose another greedy action, or a sweep more
     for planner in PLANNERS:
@@ -67,19 +50,21 @@ def test_all_planners_equal_the_twin(case, discovered, stream):
         np.testing.assert_allclose(values.standard_errors, errors, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize(("smoothing", "untried"), MODELS)
 @settings(max_examples=15)
 @given(stream=streams(num_states=1))
-def test_the_bandit_form_is_one_sweep_over_two_states(stream):
+def test_the_bandit_form_is_one_sweep_over_two_states(smoothing, untried, stream):
     pulls = stream.replace(next_s=jnp.ones_like(stream.s), terminated=jnp.ones_like(stream.terminated))
-    twin = standard_errors.ModelBased(2, ACTIONS, smoothing=0.1, discount=0.95, tolerance=0.0, max_sweeps=1)
-    _, _, errors = learn_slowly(twin, 2, pulls)
-    np.testing.assert_allclose(bandit()(pulls).standard_errors[:, 0], errors[:, 0], rtol=1e-5, atol=1e-6)
+    learner = ModelBased(smoothing=smoothing, untried=untried, tolerance=0.0, max_sweeps=1)
+    _, _, errors = learn_slowly(make_twin(learner, 1, 2, standard_errors.ModelBased), 2, pulls)
+    found = bandit(learner)(pulls).standard_errors
+    np.testing.assert_allclose(found[:, 0], errors[:, 0], rtol=1e-5, atol=1e-6)
 
 
 @cache
-def bandit():
+def bandit(learner):
     spec = TableSpec(2, ACTIONS, 1, one_shot=True, standard_errors=True)
-    return jax.jit(partial(learn, ModelBased(), spec))
+    return jax.jit(partial(learn, learner, spec))
 
 
 def repeated(spec, num_steps, rewards):
@@ -131,3 +116,16 @@ def test_batches_equal_single_tasks():
     for task in range(3):
         alone = single(jax.tree.map(lambda x, task=task: x[task], stream))
         np.testing.assert_allclose(batch.standard_errors[task], alone.standard_errors, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("planner", [*PLANNERS, "bandit"])
+def test_without_smoothing_nothing_is_divided_by_zero(planner):
+    """Step by step, so that a NaN is found also where a mask would hide it."""
+    one_shot = planner == "bandit"
+    planner = "auto" if one_shot else planner
+    learner = ModelBased(smoothing=0.0, untried="stay", tolerance=0.0, planner=planner)
+    spec = TableSpec(3, 2, 1, one_shot=one_shot, num_successors=2, standard_errors=True)
+    with jax.disable_jit(), jax.debug_nans(True):
+        seen = jax.tree.map(lambda x: x[0], repeated(spec, 1, jnp.ones(1)))
+        state = learner.update(spec, learner.init(spec), seen)
+        assert jnp.isfinite(learner.values(spec, state, jnp.int32(0)).q).all()

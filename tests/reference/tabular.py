@@ -7,10 +7,12 @@ class Model:
     """A smoothed maximum-likelihood model of a task with S states and A actions.
 
     `counting` are the states that count as successors: all, or those met so far where `discovered`.
+    A pair never tried leads to each of them alike, or to its own state where it is `untried="stay"`.
     """
 
-    def __init__(self, num_states, num_actions, smoothing, discovered=False):
+    def __init__(self, num_states, num_actions, smoothing, discovered=False, untried="uniform"):
         self.smoothing = smoothing
+        self.untried = untried
         self.counting = np.full(num_states, not discovered)
         self.n = np.zeros((num_states, num_actions, num_states))
         self.rewards = {}
@@ -26,6 +28,8 @@ class Model:
 
     def probability(self, s, a, next_s):
         """T(s'|s,a)."""
+        if self.untried == "stay" and self.n[s, a].sum() == 0:
+            return float(s == next_s)
         if not self.counting[next_s]:
             return 0.0
         num_states = self.counting.sum()
@@ -105,8 +109,10 @@ class BanditModel:
     def values(self, s):
         """Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest; and n(a)."""
         n = np.array([len(seen) for seen in self.rewards], float)
-        mean = np.array([np.mean(seen) if seen else 0.0 for seen in self.rewards])
-        return mean * (n + self.smoothing) / (n + 2 * self.smoothing), n
+        q = np.zeros(len(n))
+        for a in np.flatnonzero(n):
+            q[a] = np.mean(self.rewards[a]) * (n[a] + self.smoothing) / (n[a] + 2 * self.smoothing)
+        return q, n
 
 
 class QLearning:
