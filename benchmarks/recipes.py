@@ -45,7 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "λ 0.95": {"ppo": {"gae_lambda": 0.95}},
     "discount 0.997": {"ppo": {"discount": 0.997}},
     "entropy bonus 0.06": {"ppo": {"entropy_bonus": 0.06}},
-    "128 trials": {"ppo": {"trials": 128, "minibatch_trials": 32}},
+    "64 trials": {"ppo": {"trials": 64, "minibatch_trials": 16}},
+    "256 trials": {"ppo": {"trials": 256, "minibatch_trials": 64}},
 }
 """Changes of the preset by name, each of one thing; scales and learning rates go with what they belong to."""
 COLUMNS = {

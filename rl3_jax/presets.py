@@ -178,8 +178,6 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
         ),
         ppo=dataclasses.replace(
             quick.ppo,
-            trials=64,
-            minibatch_trials=16,
             epochs=4,
             discount=0.99,
             gae_lambda=0.9,
@@ -227,7 +225,7 @@ PRESETS: dict[str, TrainConfig] = {
     "mdp-h100-quick": _quick_mdp(),
     "gridworld-11x11": _paper_gridworld("11x11", 250, trials=128, minibatch_trials=16),
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
-    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=800),
+    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=900),
     "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=600),
     "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
