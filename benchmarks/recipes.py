@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "features": {"squash": "none", "value_scale": 20.0, "count_scale": 5.0, "reward_scale": 10.0}
     },
     "coordinates alone": {"features": {"position": "coordinates"}},
+    "two networks": {"policy": {"shared_trunk": False}, "ppo": {"critic_coefficient": 0.5}},
     "1 input layer": {"policy": {"input_layers": []}},
     "relu and layer norm": {"policy": {"activation": "relu", "layer_norm": True}},
     "mingru, 1 layer": {"policy": {"core": {"layers": 1}}},

@@ -151,11 +151,12 @@ def _quick_mdp() -> TrainConfig:
 
 
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
-    """Return a preset for gridworlds, tuned like `_quick`, of which it has the two networks.
+    """Return a preset for gridworlds, tuned like `_quick`.
 
-    What it has beside that, and what each is worth, is in `docs/recipes.md`: an object-level model in which a
-    pair never tried stays where it is; squashed inputs and one-hot positions; two layers of mingru behind two
-    input layers; and a novelty bonus, without which the policy stops to explore after fifty steps.
+    What it has beside that, and what each part is worth, is in `docs/recipes.md`: an object-level model in
+    which a pair never tried stays where it is; squashed inputs and one-hot positions; two layers of mingru
+    behind two input layers, shared by actor and critic; and a novelty bonus, without which the policy stops
+    exploring after some fifty steps.
     """
     quick = _quick(
         Gridworld(variation=variation),
@@ -174,7 +175,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
         features=dataclasses.replace(quick.features, squash="symlog", position="both"),
         learner=dataclasses.replace(learner, untried="stay", smoothing=0.0),
         policy=dataclasses.replace(
-            quick.policy, core=dataclasses.replace(core, layers=2), input_layers=(64,)
+            quick.policy, core=dataclasses.replace(core, layers=2), input_layers=(64,), shared_trunk=True
         ),
         ppo=dataclasses.replace(
             quick.ppo,
@@ -184,6 +185,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
             entropy_bonus=0.03,
             entropy_bonus_final=0.005,
             novelty_bonus=8.0,
+            critic_coefficient=1e-4,
         ),
     )
 
@@ -225,8 +227,10 @@ PRESETS: dict[str, TrainConfig] = {
     "mdp-h100-quick": _quick_mdp(),
     "gridworld-11x11": _paper_gridworld("11x11", 250, trials=128, minibatch_trials=16),
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
-    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=900),
-    "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=600),
+    "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=1500),
+    "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=1050),
+    "gridworld-11x11-long": _quick_gridworld("11x11", 250, iterations=12000),
+    "gridworld-13x13-long": _quick_gridworld("13x13", 350, iterations=8600),
     "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
     "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),

@@ -15,7 +15,8 @@ def test_every_preset_is_valid(preset):
     config = PRESETS[preset]
     config.validate()
     horizon_or_variation = {f"h{config.horizon}", config.task.variation}
-    assert preset.removeprefix(config.task.family + "-").removesuffix("-quick") in horizon_or_variation
+    size = preset.removeprefix(config.task.family + "-").removesuffix("-quick").removesuffix("-long")
+    assert size in horizon_or_variation
     assert make_config(preset) == config
 
 
