@@ -1,6 +1,7 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -144,7 +145,7 @@ class Evaluate(Shared):
         """The trials to evaluate on, of each variation."""
         names: Sequence[str | None] = (self.variation,)
         if self.variation == ALL:
-            names = variations(self.dir)
+            names = variations(self.dir)[0]
         rest = {name: getattr(self, name) for name in ("horizon", "num_tasks", "seed")}
         return [{"variation": name} | rest for name in names]
 
@@ -156,6 +157,10 @@ class Evaluate(Shared):
     def run(self) -> None:
         """Evaluate."""
         results = []
+        if self.variation == ALL and (left_out := variations(self.dir)[1]):
+            print(
+                f"left out, as this agent cannot read what they show: {', '.join(left_out)}", file=sys.stderr
+            )
         for asked in self._asked:
             result = evaluate_run(self.dir, **asked, greedy=self.greedy, progress=True)
             if self.baselines:

@@ -155,12 +155,21 @@ def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
     return read_json(folder.evaluation) if folder.evaluation.exists() else []
 
 
-def variations(path: str | Path) -> Sequence[str | None]:
-    """Return the variations of the family that a run was trained on; of what is no run, as trained alone."""
+def variations(path: str | Path) -> tuple[Sequence[str | None], list[str]]:
+    """Return the variations that a run's agent can act in, and those whose observations it cannot read.
+
+    Of what is no run, the one that it was trained on.
+    """
     try:
-        return load_agent(path).env.family.variations
+        agent = load_agent(path)
     except ConfigError:
-        return (None,)
+        return (None,), []
+    of_all = {
+        name: observation_problems(agent, asked_env(agent.env, name)) for name in agent.env.family.variations
+    }
+    return [name for name, found in of_all.items() if not found], [
+        name for name, found in of_all.items() if found
+    ]
 
 
 def evaluation_problems(
@@ -177,7 +186,21 @@ def evaluation_problems(
     env = asked_env(agent.env, variation, horizon)
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
     found += agent.policy.trial_problems(env.horizon)
+    if not found:
+        found += observation_problems(agent, env)
     return found + writing_problems(folder.evaluation)
+
+
+def observation_problems(agent: LoadedAgent, env: TrialEnv) -> list[str]:
+    """Return a message if a trial shows an agent more or fewer numbers than it was trained on."""
+    shown, expected = env.observation_size, agent.policy.observation_size
+    if shown == expected:
+        return []
+    return [
+        f"variation is {env.family.variation}, which shows {shown} numbers, but this agent was trained on"
+        f" {agent.env.family.variation} and reads {expected}; choose a variation of the same size, or train"
+        " one with --features.position coordinates"
+    ]
 
 
 def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:

@@ -8,10 +8,10 @@ from tyro.conf import arg
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import load_agent
+from rl3_jax.run.agent import LoadedAgent, load_agent
 from rl3_jax.run.arguments import RunDir, Shared, optional
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.evaluation import asked_env, env_problems, task_set_problems
+from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
 from rl3_jax.run.files import write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
@@ -52,15 +52,15 @@ class Watch(Shared):
             found += _file_problems(self.out)
         try:
             RunFolder(self.dir).read()
-            trained = load_agent(self.dir).env
+            agent = load_agent(self.dir)
         except ConfigError as error:
             return [*error.problems, *found]
-        return self._run_problems(trained) + found
+        return self._run_problems(agent) + found
 
-    def _run_problems(self, trained: TrialEnv) -> list[str]:
+    def _run_problems(self, agent: LoadedAgent) -> list[str]:
         """Return a message for each argument that does not fit the run."""
-        env = asked_env(trained, self.variation)
-        found = env_problems(env)
+        env = asked_env(agent.env, self.variation)
+        found = env_problems(env) or observation_problems(agent, env)
         if self.out is None and not found:
             found += _file_problems(self.file(env))
         if self.steps is not None and self.steps > env.horizon:

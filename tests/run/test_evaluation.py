@@ -92,6 +92,21 @@ def test_all_variations_are_evaluated_at_once(run, tmp_path, capsys):
     assert "is not a run folder" in capsys.readouterr().err
 
 
+def test_an_agent_of_one_hot_positions_is_held_to_grids_of_its_size(finished_grid, tmp_path, capsys):
+    """And `all` says which variations it leaves out."""
+    path = finished_grid[0].path
+    assert main(f"evaluate {path} --variation 13x13 --num-tasks 4".split()) == 2
+    message = capsys.readouterr().err
+    assert "variation is 13x13, which shows" in message
+    assert "--features.position coordinates" in message
+    assert main(f"watch {path} --variation 13x13 --out {tmp_path / 'film.gif'}".split()) == 2
+    assert capsys.readouterr().err.count("variation is 13x13, which shows") == 1
+    assert main(f"evaluate {path} --variation all --num-tasks 4 --no-baselines".split()) == 0
+    shown = capsys.readouterr()
+    assert [entry["variation"] for entry in json.loads((path / "evaluation.json").read_text())] == ["11x11"]
+    assert "left out, as this agent cannot read what they show: 13x13, 13x13-deterministic" in shown.err
+
+
 def test_all_mistakes_are_listed(run):
     with pytest.raises(ConfigError) as caught:
         run.evaluate(variation="x", horizon=0, num_tasks=1, seed=-1)
