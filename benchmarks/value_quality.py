@@ -1,6 +1,6 @@
 """What object-level values are worth on gridworlds: the return of a trial that is greedy on them.
 
-    taskset -c 0 python benchmarks/value_quality.py --json value_quality.json     # on one core
+    python benchmarks/value_quality.py --json value_quality.json
 
 A clairvoyant acts until it has reached the goal so many times, while the learner watches. From then on the
 agent takes the action of the largest value that the learner shows for the current state, drawn uniformly
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import literal, machine, markdown, processor_share, write
+from common import literal, machine, markdown, write
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -143,7 +143,7 @@ def main() -> None:
             results.append({"model": model, "goals": goals} | measure(options, env, goals))
             print(markdown(results[-1:], COLUMNS).splitlines()[-1], file=sys.stderr, flush=True)
     print(markdown(results, COLUMNS), file=sys.stderr)
-    report = machine() | {"benchmark": "value_quality", "processor_share": processor_share()}
+    report = machine() | {"benchmark": "value_quality"}
     horizon = next(iter(envs.values())).horizon
     asked_for = {"variation": options.variation, "horizon": horizon, "held-out tasks": options.num_tasks}
     write(options.json, report | {"options": asked_for, "results": results})

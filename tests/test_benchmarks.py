@@ -46,10 +46,10 @@ def run(*arguments):
     )
 
 
-def results_of(path, benchmark):
+def results_of(path, benchmark, keys=MACHINE):
     """Return the results in a benchmark's JSON."""
     written = json.loads(path.read_text())
-    assert written.keys() >= MACHINE
+    assert written.keys() >= keys
     assert written["benchmark"] == benchmark
     return written["results"]
 
@@ -103,7 +103,7 @@ def test_value_quality_acts_on_the_values_of_each_model(tmp_path):
     sizes = ["--horizon", 60, "--num-tasks", 4, "--goals", 1, 60]
     done = run("value_quality.py", "--models", *models, *sizes, "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
-    results = results_of(tmp_path / "out.json", "value_quality")
+    results = results_of(tmp_path / "out.json", "value_quality", MACHINE - {"processor_share"})
     assert [(x["model"], x["goals"]) for x in results] == [(m, g) for m in models for g in (1, 60)]
     (met, watched), (every, same) = results[:2], results[2:]
     assert watched | {"model": ""} == same | {"model": ""}

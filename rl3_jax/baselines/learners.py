@@ -26,11 +26,11 @@ class LearnerAlone(Baseline):
     equal values. It learns between the table states of the trial: its abstraction's if object-level RL runs
     there, else the concrete states, which must then be integers.
 
-    Mean return of ε on 500 tuning tasks (Q-learning: 2000), standard errors 10–13, 1.0–1.2, 0.7–1.1 and 4;
+    Mean return of ε on 500 tuning tasks (Q-learning: 2000), standard errors 12–14, 1.0–1.2, 0.7–1.1 and 4;
     gridworlds 11x11 at H=250, for the model with two warm sweeps, MDPs and bandits at H=100:
 
         ε                       0       0.02    0.05    0.1     0.2     0.3
-        gridworld              −456.8  −463.8  −467.0  −469.9  −489.1  −500.1
+        gridworld              −446.4  −441.0  −443.5  −446.9  −464.3  −497.8
         mdp                     133.0   133.0   133.6   134.4   133.4   130.9
         bandit                   63.9    66.9    69.4    70.6    70.3    68.4
         gridworld, Q-learning  −474.5  −483.0  −484.6  −489.3  −503.7  −510.7
