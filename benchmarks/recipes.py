@@ -9,6 +9,7 @@ the command may be given again at any time. The table and the figure are made fr
 """
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from common import markdown
 
 import rl3_jax
 from rl3_jax import Run, TrainConfig, make_config
+from rl3_jax.run.evaluation import read_evaluation
+from rl3_jax.run.folder import RunFolder
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": {},
@@ -93,11 +96,11 @@ def main() -> None:
     names = options.variants or tuple(VARIANTS)
     if unknown := sorted(set(names) - set(VARIANTS)):
         raise SystemExit(f"unknown variants {', '.join(unknown)}; choose from: {', '.join(VARIANTS)}")
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for seed in options.seeds:
         for name in names:
-            train(options, name, seed)
-    rows = [row(options, name) for name in names]
-    print(markdown(rows, COLUMNS))
+            results[name].append(result(options, name, seed)["results"][0])
+    print(markdown([row(options, name, results[name]) for name in names], COLUMNS))
     if options.figure is not None:
         draw(options, names)
 
@@ -115,22 +118,21 @@ def configure(options: Options, name: str, seed: int) -> TrainConfig:
     return dataclasses.replace(config, iterations=iterations, evaluation=evaluation)
 
 
-def train(options: Options, name: str, seed: int) -> None:
-    """Train and evaluate a variant, or what is missing of it."""
+def result(options: Options, name: str, seed: int) -> dict[str, Any]:
+    """Return what a variant earns on held-out tasks, after training what is missing of it."""
     path = folder(options, name, seed)
-    print(f"{path}", flush=True)
+    print(path, file=sys.stderr, flush=True)
     if (path / "config.json").exists():
         run = rl3_jax.resume(path)
     else:
         run = rl3_jax.train(configure(options, name, seed), path)
-    if not (path / "evaluation.json").exists():
-        run.evaluate(num_tasks=options.num_tasks)
+    known = [entry for entry in read_evaluation(RunFolder(path)) if entry["num_tasks"] == options.num_tasks]
+    return known[0] if known else run.evaluate(num_tasks=options.num_tasks)
 
 
-def row(options: Options, name: str) -> dict[str, Any]:
+def row(options: Options, name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the means of a variant over its seeds; ± is the standard error over tasks."""
     runs = [Run(folder(options, name, seed)) for seed in options.seeds]
-    results = [run.evaluate(num_tasks=options.num_tasks)["results"][0] for run in runs]
     returns = np.array([result["returns"] for result in results]).mean(axis=0)
     summary = {
         key: float(np.mean([result["summary"][key]["mean"] for result in results]))

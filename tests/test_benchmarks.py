@@ -22,6 +22,7 @@ import cores  # noqa: E402
 import peers  # noqa: E402
 import peers_jax  # noqa: E402
 import peers_own  # noqa: E402
+import recipes  # noqa: E402
 import returns  # noqa: E402
 import throughput  # noqa: E402
 import value_quality  # noqa: E402
@@ -297,3 +298,46 @@ def test_files_of_one_machine_make_one_table():
     other = mingru | {"processor": "6502", "options": {"set": ["ppo.trials=64"]}}
     with pytest.raises(SystemExit, match="no table together: options, processor differ"):
         write_readme.joined({"a.json": gru, "b.json": other})
+
+
+@pytest.mark.parametrize("name", recipes.VARIANTS)
+def test_a_variant_of_the_recipe_is_valid_and_another(name):
+    config = recipes.configure(recipes.Options(), name, seed=3)
+    config.validate()
+    assert config.seed == 3
+    assert abs(config.iterations * config.steps_per_iteration - 16e6) < config.steps_per_iteration
+    assert (config == recipes.configure(recipes.Options(), "recipe", seed=3)) == (name == "recipe")
+
+
+@pytest.mark.slow
+def test_recipes_trains_what_is_missing_and_shows_all(tmp_path, monkeypatch, capsys):
+    tiny = {"policy": {"core": {"core": "markov"}}, "method": "rl2", "horizon": 9}
+    sizes = {"trials": 8, "minibatch_trials": 4}
+    monkeypatch.setattr(
+        recipes,
+        "VARIANTS",
+        {"recipe": tiny | {"ppo": sizes | {"epochs": 1}}, "2 epochs": tiny | {"ppo": sizes | {"epochs": 2}}},
+    )
+    out, figure = tmp_path / "runs", tmp_path / "figure.png"
+    line = ["recipes.py", "--steps", "0.000144", "--num-tasks", "4", "--out", out, "--figure", figure]
+
+    def table(*more):
+        monkeypatch.setattr(sys, "argv", [str(argument) for argument in (*line, *more)])
+        recipes.main()
+        return [row.split(" | ") for row in capsys.readouterr().out.splitlines() if row.startswith("| ")][2:]
+
+    (alone,) = table("--variants", "recipe", "--seeds", "0")
+    assert alone[1] == "1"
+    assert [path.name for path in out.iterdir()] == ["recipe-0"]
+    before = (out / "recipe-0" / "metrics.jsonl").stat()
+    both = table()
+    assert [row[0].strip("| ") for row in both] == ["recipe", "2 epochs"]
+    assert sorted(path.name for path in out.iterdir()) == ["2-epochs-0", "2-epochs-1", "recipe-0", "recipe-1"]
+    # The mean over both seeds has the first one's part as it was: it was not trained again.
+    assert both[0][5].split(", ")[0] == alone[5].strip()
+    assert len((out / "recipe-0" / "metrics.jsonl").read_text().splitlines()) == 2
+    assert (out / "recipe-0" / "metrics.jsonl").stat().st_size == before.st_size
+    assert figure.stat().st_size > 10_000
+    monkeypatch.setattr(sys, "argv", ["recipes.py", "--variants", "nonsense"])
+    with pytest.raises(SystemExit, match="unknown variants nonsense; choose from: recipe, 2 epochs"):
+        recipes.main()
