@@ -8,6 +8,7 @@ import pytest
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian
+from rl3_jax.presets import PRESETS
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import EvaluationConfig, TrainConfig, task_set_hash
 from rl3_jax.trial import METHODS, Features
@@ -95,3 +96,17 @@ def test_the_policy_draws_what_the_family_takes():
     assert found == [box.network]
     (problem,) = configure(task=Aim(high=math.inf)).problems()
     assert "bounds [-1.0, 0.0] and [inf" in problem
+
+
+def test_a_novelty_bonus_needs_states_that_can_be_met_again():
+    config = PRESETS["point-robot-h100-quick"]
+    config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, novelty_bonus=1.0))
+    assert config.problems() == [
+        "ppo.novelty_bonus is 1.0, but the states of point-robot are vectors, each of them new; set it to 0"
+    ]
+    wrong = dataclasses.replace(config.ppo, novelty_bonus=-1.0, novelty_share=0.0, learning_rate_hold=1.5)
+    assert wrong.problems() == [
+        "ppo.learning_rate_hold is 1.5; it must be between 0 and 1",
+        "ppo.novelty_share is 0.0; it must be above 0",
+        "ppo.novelty_bonus is -1.0; it must be 0 or above",
+    ]
