@@ -160,7 +160,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 
     Mean return on 2000 held-out tasks of `gridworld-11x11-quick` after 48 M steps: RL³ 397 ± 16 and 388 ± 16
     (seeds 0 and 1), the goal found in 0.78 and 0.77 of the trials; RL² 175 ± 14 and 142 ± 14, 0.67 and 0.60;
-    random −564, clairvoyant 1434. Training took 905 s (RL³, seed 0) on one core with other programs beside it.
+    random −564, clairvoyant 1434. Training took 905 s (RL³, seed 0) on one core, other programs beside it.
     The other three presets were not trained to their end yet.
     """
     quick = _quick(
