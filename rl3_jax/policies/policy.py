@@ -1,6 +1,7 @@
-"""The meta-policy: actor and critic, each input MLP → core → head, or two heads on one core (design, 7)."""
+"""The meta-policy: actor and critic, input MLP → core → read-out → head each, or two heads (design, 7)."""
 
 import dataclasses
+from functools import partial
 from typing import Any, Literal, cast
 
 import jax
@@ -38,6 +39,8 @@ class PolicyConfig:
       input_layers: units of the input layers before the last one; the reference has (256,).
       activation: of the input layers.
       layer_norm: whether the input layers' output is normalised (Ba et al. 2016) before the core reads it.
+      read_out: what the heads read: the core's output (`core`), or with it products of what is remembered
+        and what is seen (`product`).
       shared_trunk: whether the critic is a head on the actor's input layers and core, instead of a network
         of its own. It halves the sequence work; the two then share one gradient.
       compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
@@ -49,6 +52,7 @@ class PolicyConfig:
     input_layers: tuple[int, ...] = ()
     activation: Literal["tanh", "relu"] = "tanh"
     layer_norm: bool = False
+    read_out: Literal["core", "product"] = "core"
     shared_trunk: bool = False
     compute: Compute = "float32"
 
@@ -71,7 +75,7 @@ class PolicyConfig:
 
 
 class Network(nn.Module):
-    """Input MLP → core → linear head."""
+    """Input MLP → core → read-out → linear head."""
 
     config: PolicyConfig
     horizon: int
@@ -84,20 +88,25 @@ class Network(nn.Module):
         self.inputs = [dense(units, config.compute) for units in (*config.input_layers, config.width)]
         self.normalise = nn.LayerNorm() if config.layer_norm else None
         self.core = config.core.module(config.spec(self.horizon))
+        self.read = ProductReadOut(config.width, config.compute) if config.read_out == "product" else None
         self.head = head(self.num_outputs, self.head_scale)
 
     def __call__(
         self, carries: Any, observations: Float[Array, "B T D"]
     ) -> tuple[Any, Float[Array, "B T O"], Float[Array, "B T W"]]:
         """Return the memories after part of B trials; its outputs at each step; what they are read from."""
-        carries, features = self.core(carries, self._encode(observations))
+        inputs = self._encode(observations)
+        carries, features = self.core(carries, inputs)
+        features = features if self.read is None else self.read(features, inputs)
         return carries, self.head(features), features
 
     def step(
         self, carry: Any, observation: Float[Array, " D"]
     ) -> tuple[Any, Float[Array, " O"], Float[Array, " W"]]:
         """Return the memory of one trial after one more step, its outputs, and what they are read from."""
-        carry, features = self.core.step(carry, self._encode(observation))
+        inputs = self._encode(observation)
+        carry, features = self.core.step(carry, inputs)
+        features = features if self.read is None else self.read(features, inputs)
         return carry, self.head(features), features
 
     def _encode(self, observation: Float[Array, "... D"]) -> Float[Array, "... W"]:
@@ -106,6 +115,28 @@ class Network(nn.Module):
         for layer in self.inputs:
             hidden = activation(layer(hidden))
         return hidden if self.normalise is None else self.normalise(hidden)
+
+
+class ProductReadOut(nn.Module):
+    """h + A((B h) ⊙ (C x)), of a core's output h and its input x, with biases in A, B and C.
+
+    A step's decision may depend on what is remembered *of what is seen*, such as what happened before in the
+    cell in which the agent is: a product of the two, which a core whose memory is linear in what it took,
+    such as minGRU, cannot make by itself. Such products are the multiplicative integration of Wu et al. 2016,
+    arXiv 1606.06630, here outside the recurrence.
+    """
+
+    width: int
+    compute: Compute
+
+    @nn.compact
+    def __call__(
+        self, output: Float[Array, "*steps W"], inputs: Float[Array, "*steps W"]
+    ) -> Float[Array, "*steps W"]:
+        """Return what the heads read."""
+        linear = partial(dense, self.width, self.compute)
+        remembered, seen = linear(name="remembered")(output), linear(name="seen")(inputs)
+        return output + linear(name="out")(remembered * seen)
 
 
 def head(num_outputs: int, scale: float) -> nn.Dense:

@@ -26,6 +26,8 @@ class PPOConfig:
       kl_estimate: `batch` takes that mean over the whole batch after the epoch, one more forward pass;
         `minibatches` over the epoch's minibatches, each before its gradient step, which costs nothing and
         lags half an epoch behind.
+      optimiser: `adam`, or `muon` (Jordan et al. 2024), which makes the momentum of each matrix
+        orthogonal and steps along it, as far as Adam would; vectors keep Adam, with Nesterov's momentum.
       learning_rate: at the first iteration.
       learning_rate_final: reached linearly after the last one.
       learning_rate_hold: share of the run during which the learning rate keeps its first value.
@@ -37,8 +39,8 @@ class PPOConfig:
       novelty_share: share of the run after which there is no novelty bonus any more.
       critic_coefficient: factor of the critic's mean squared error. With a shared trunk it weighs the
         critic's gradient against the actor's: 1e-4 is near the best for whole returns of 100 steps.
-      critic_l2: multiple of the critic's parameters added to its gradient before Adam.
-      adam_epsilon: ε of Adam.
+      critic_l2: multiple of the critic's parameters added to its gradient before the optimiser.
+      adam_epsilon: ε of Adam, also for muon's vectors.
       max_grad_norm: global norm to which each network's gradient is clipped; 0 for no clipping.
       normalise_advantages: subtract the mean and divide by the standard deviation in each minibatch.
       critic_scale: what the critic's output is multiplied by; `remaining-steps` is
@@ -62,6 +64,7 @@ class PPOConfig:
     gae_lambda: float = 0.3
     clip: float = 0.2
     kl_limit: float = 0.01
+    optimiser: Literal["adam", "muon"] = "adam"
     learning_rate: float = 3e-4
     learning_rate_final: float = 3e-4
     learning_rate_hold: float = 0.0

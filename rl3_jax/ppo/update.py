@@ -7,10 +7,14 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from optax import contrib
 
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.config import PPOConfig
 from rl3_jax.ppo.loss import Batch, Metrics, actor_loss, critic_loss, mean_kl, shared_loss
+
+MUON_SCALE = 0.2
+"""Root mean square of the entries of muon's step, about that of Adam's (Liu et al., arXiv 2502.16982)."""
 
 
 @struct.dataclass
@@ -31,7 +35,7 @@ class Rates:
     """The scheduled numbers of one iteration.
 
     Attributes:
-      learning_rate: [] Adam's step size.
+      learning_rate: [] the optimiser's step size.
       entropy_bonus: [] factor of the entropy.
       novelty_bonus: [] reward for entering a state for the first time in a trial.
     """
@@ -42,12 +46,16 @@ class Rates:
 
 
 def optimisers(config: PPOConfig) -> dict[str, optax.GradientTransformation]:
-    """Return Adam for actor and critic, without the step size, which is scheduled."""
+    """Return the optimisers of actor and critic, without the step size, which is scheduled."""
     clip = optax.clip_by_global_norm(config.max_grad_norm) if config.max_grad_norm else optax.identity()
-    adam = optax.scale_by_adam(eps=config.adam_epsilon)
+    if config.optimiser == "muon":
+        muon = contrib.muon(1.0, eps=config.adam_epsilon, consistent_rms=MUON_SCALE)
+        direction = optax.chain(muon, optax.scale(-1.0))  # up the gradient, as scale_by_adam
+    else:
+        direction = optax.scale_by_adam(eps=config.adam_epsilon)
     return {
-        "actor": optax.chain(clip, adam),
-        "critic": optax.chain(clip, optax.add_decayed_weights(config.critic_l2), adam),
+        "actor": optax.chain(clip, direction),
+        "critic": optax.chain(clip, optax.add_decayed_weights(config.critic_l2), direction),
     }
 
 

@@ -113,11 +113,26 @@ def test_input_layers_equal_their_twin(input_layers, activation, layer_norm):
     np.testing.assert_allclose(outputs_of(policy, params, observations), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("core", ["markov", "mingru"])
+def test_a_product_read_out_equals_its_twin(core):
+    """Against the same core, whose output the twin makes into what the head reads."""
+    policy = make_policy(core, read_out="product")
+    params: Any = opinionated(policy.init(jax.random.key(0)))["actor"]
+    observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
+    inputs = feed_forward.layer(params["inputs_0"], np.asarray(observations, np.float64), "tanh")
+    plain = make_policy(core)
+    _, _, output = plain.actor.apply({"params": params}, plain.initial_carries(2), observations)
+    read = feed_forward.product_read_out(params["read"], np.asarray(output, np.float64), inputs)
+    expected = feed_forward.layer(params["head"], read)
+    np.testing.assert_allclose(outputs_of(policy, params, observations), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_values_that_are_no_choice_are_reported():
-    wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16", activation="gelu")  # pyright: ignore[reportArgumentType]
-    scan, activation, compute = wrong.problems()
+    wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16", activation="gelu", read_out="sum")  # pyright: ignore[reportArgumentType]
+    scan, activation, read_out, compute = wrong.problems()
     assert scan.startswith("unknown policy.core.scan 'parallel'; choose from: associative, auto, sequential")
     assert activation == "unknown policy.activation 'gelu'; choose from: relu, tanh"
+    assert read_out == "unknown policy.read_out 'sum'; choose from: core, product"
     assert compute.startswith("unknown policy.compute 'bf16'; choose from: bfloat16, float32")
 
 

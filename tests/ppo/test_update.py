@@ -6,7 +6,7 @@ import pytest
 from rl3_jax import ppo
 from tests.conformance.trees import assert_close, differs
 from tests.ppo.setting import TRIALS, collected, configure, make_state, rates, update
-from tests.reference.outer import Adam
+from tests.reference.outer import Adam, Muon
 
 KEY = jax.random.key(3)
 STEP = 0.02
@@ -21,9 +21,10 @@ def run(config, learning_rate=STEP, batch=None):
 
 
 @pytest.mark.parametrize(("l2", "max_norm"), [(0.01, 0.0), (1.0, 0.05)])
-def test_steps_are_adam_with_the_critics_l2_in_its_gradient(l2, max_norm):
-    """Three epochs of one minibatch each, against Adam made by hand on the public losses' gradients."""
-    config = configure(epochs=3, critic_l2=l2, max_grad_norm=max_norm)
+@pytest.mark.parametrize(("optimiser", "twin"), [("adam", Adam), ("muon", Muon)])
+def test_steps_are_the_optimisers_with_the_critics_l2_in_its_gradient(optimiser, twin, l2, max_norm):
+    """Three epochs of one minibatch each, against steps made by hand on the public losses' gradients."""
+    config = configure(epochs=3, optimiser=optimiser, critic_l2=l2, max_grad_norm=max_norm)
     policy, _, batch, _ = collected()
     learnt, _ = run(config)
     gradients = {
@@ -35,18 +36,18 @@ def test_steps_are_adam_with_the_critics_l2_in_its_gradient(l2, max_norm):
     start = make_state(policy, config).params
     for name, gradient in gradients.items():
         leaves, structure = jax.tree.flatten(start[name])
-        adams = [
-            Adam(leaf, epsilon=config.adam_epsilon, l2=l2 if name == "critic" else 0.0) for leaf in leaves
+        twins = [
+            twin(leaf, epsilon=config.adam_epsilon, l2=l2 if name == "critic" else 0.0) for leaf in leaves
         ]
         for _ in range(3):
-            now = [jnp.asarray(adam.parameter, jnp.float32) for adam in adams]
+            now = [jnp.asarray(made.parameter, jnp.float32) for made in twins]
             grads = jax.tree.leaves(gradient(jax.tree.unflatten(structure, now)))
             norm = np.sqrt(sum(np.sum(np.square(g, dtype=float)) for g in grads))
             factor = min(1.0, max_norm / norm) if max_norm else 1.0
-            for adam, grad in zip(adams, grads, strict=True):
-                adam.step(factor * np.asarray(grad, float), STEP)
-        for leaf, adam in zip(jax.tree.leaves(learnt.params[name]), adams, strict=True):
-            np.testing.assert_allclose(leaf, adam.parameter, rtol=1e-3, atol=1e-4)
+            for made, grad in zip(twins, grads, strict=True):
+                made.step(factor * np.asarray(grad, float), STEP)
+        for leaf, made in zip(jax.tree.leaves(learnt.params[name]), twins, strict=True):
+            np.testing.assert_allclose(leaf, made.parameter, rtol=1e-3, atol=1e-4)
 
 
 @pytest.fixture(scope="module")

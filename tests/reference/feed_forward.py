@@ -17,3 +17,8 @@ def normalise(params, x):
     centred = x - x.mean(-1, keepdims=True)
     normal = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + NORM_EPSILON)
     return normal * np.asarray(params["scale"], np.float64) + np.asarray(params["bias"], np.float64)
+
+
+def product_read_out(params, output, inputs):
+    """h + A((B h) ⊙ (C x))."""
+    return output + layer(params["out"], layer(params["remembered"], output) * layer(params["seen"], inputs))

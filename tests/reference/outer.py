@@ -100,6 +100,40 @@ class Adam:
         return self.parameter
 
 
+class Muon:
+    """Jordan et al. 2024 for one array, with Nesterov's momentum; a vector has Adam with it (Dozat 2016)."""
+
+    def __init__(self, parameter, *, epsilon, l2=0.0):
+        self.parameter = np.asarray(parameter, np.float64)
+        self.m = np.zeros_like(self.parameter)
+        self.v = np.zeros_like(self.parameter)
+        self.epsilon, self.l2, self.t = epsilon, l2, 0
+
+    def step(self, gradient, learning_rate):
+        """One step; returns the parameter."""
+        self.t += 1
+        gradient = np.asarray(gradient, np.float64) + self.l2 * self.parameter
+        matrix = self.parameter.ndim == 2
+        beta = 0.95 if matrix else 0.9
+        self.m = beta * self.m + (1 - beta) * gradient
+        ahead = beta * self.m / (1 - beta ** (self.t + 1)) + (1 - beta) * gradient / (1 - beta**self.t)
+        if matrix:
+            direction = 0.2 * max(gradient.shape) ** 0.5 * self._orthogonal(ahead)
+        else:
+            self.v = 0.999 * self.v + 0.001 * gradient**2
+            direction = ahead / (np.sqrt(self.v / (1 - 0.999**self.t)) + self.epsilon)
+        self.parameter = self.parameter - learning_rate * direction
+        return self.parameter
+
+    def _orthogonal(self, matrix):
+        """Five Newton-Schulz steps, p(s) = 3.4445 s − 4.775 s³ + 2.0315 s⁵ of each singular value."""
+        left, values, right = np.linalg.svd(matrix, full_matrices=False)
+        values = values / (np.sqrt((values**2).sum()) + self.epsilon)
+        for _ in range(5):
+            values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
+        return (left * values) @ right
+
+
 def squashed_log_density(a, mean, std, low, high):
     """log density at a of c + w tanh(u), u ~ Normal(mean, std²), in one dimension, by change of variable."""
     half = (high - low) / 2
