@@ -180,10 +180,15 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
         features=dataclasses.replace(quick.features, squash="symlog", position="both"),
         learner=dataclasses.replace(learner, untried="stay", smoothing=0.0),
         policy=dataclasses.replace(
-            quick.policy, core=dataclasses.replace(core, layers=2), input_layers=(64,), shared_trunk=True
+            quick.policy,
+            core=dataclasses.replace(core, layers=2),
+            input_layers=(64,),
+            read_out="product",
+            shared_trunk=True,
         ),
         ppo=dataclasses.replace(
             quick.ppo,
+            optimiser="muon",
             epochs=4,
             discount=0.99,
             gae_lambda=0.9,
@@ -234,8 +239,8 @@ PRESETS: dict[str, TrainConfig] = {
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
     "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=1500),
     "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=1050),
-    "gridworld-11x11-long": _quick_gridworld("11x11", 250, iterations=12000),
-    "gridworld-13x13-long": _quick_gridworld("13x13", 350, iterations=8600),
+    "gridworld-11x11-long": _quick_gridworld("11x11", 250, iterations=9600),
+    "gridworld-13x13-long": _quick_gridworld("13x13", 350, iterations=6860),
     "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
     "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),

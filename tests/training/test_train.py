@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, Transformer
+from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, PolicyConfig, Transformer
 from rl3_jax.training import METRICS, init, metric_names, train_chunk
 from rl3_jax.training.train import rates
 from tests.conformance.trees import assert_close, assert_finite, at, differs
@@ -25,6 +25,18 @@ def test_a_run_does_not_depend_on_how_it_is_cut(whole, chunks):
     assert jax.tree.structure(state) == jax.tree.structure(whole[0])
     assert not differs(_plain(state), _plain(whole[0]))
     assert rows == whole[1]
+
+
+def test_a_run_with_muon_and_a_product_read_out_does_not_depend_on_how_it_is_cut():
+    config = configure(
+        policy=PolicyConfig(core=MinGru(), width=8, read_out="product", shared_trunk=True),
+        ppo=dataclasses.replace(CONFIG.ppo, optimiser="muon"),
+    )
+    (state, rows), (cut, cut_rows) = run([4], config), run([1, 3], config)
+    assert not differs(_plain(state), _plain(cut))
+    assert rows == cut_rows
+    assert all(row["max_abs_log_ratio"] <= 1e-5 for row in rows)
+    assert differs(state.learnt.params, init(config, jax.random.key(0)).learnt.params)
 
 
 def test_metrics_are_finite_and_named(whole):
