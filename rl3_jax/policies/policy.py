@@ -97,7 +97,7 @@ class Network(nn.Module):
         """Return the memories after part of B trials; its outputs at each step; what they are read from."""
         inputs = self._encode(observations)
         carries, features = self.core(carries, inputs)
-        features = features if self.read is None else self.read(features, inputs)
+        features = self._read_out(features, inputs)
         return carries, self.head(features), features
 
     def step(
@@ -106,7 +106,7 @@ class Network(nn.Module):
         """Return the memory of one trial after one more step, its outputs, and what they are read from."""
         inputs = self._encode(observation)
         carry, features = self.core.step(carry, inputs)
-        features = features if self.read is None else self.read(features, inputs)
+        features = self._read_out(features, inputs)
         return carry, self.head(features), features
 
     def _encode(self, observation: Float[Array, "... D"]) -> Float[Array, "... W"]:
@@ -115,6 +115,10 @@ class Network(nn.Module):
         for layer in self.inputs:
             hidden = activation(layer(hidden))
         return hidden if self.normalise is None else self.normalise(hidden)
+
+    def _read_out(self, output: Float[Array, "*steps W"], inputs: Float[Array, "*steps W"]) -> Array:
+        """Return what the heads read, given the core's output and input."""
+        return output if self.read is None else self.read(output, inputs)
 
 
 class ProductReadOut(nn.Module):

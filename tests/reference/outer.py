@@ -93,37 +93,32 @@ class Adam:
         """One step; returns the parameter."""
         self.t += 1
         gradient = np.asarray(gradient, np.float64) + self.l2 * self.parameter
-        self.m = 0.9 * self.m + 0.1 * gradient
-        self.v = 0.999 * self.v + 0.001 * gradient**2
-        m_hat, v_hat = self.m / (1 - 0.9**self.t), self.v / (1 - 0.999**self.t)
-        self.parameter = self.parameter - learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        self.parameter = self.parameter - learning_rate * self.direction(gradient)
         return self.parameter
 
+    def direction(self, gradient):
+        """The step at learning rate 1, given the gradient with its l2 term."""
+        self.m = 0.9 * self.m + 0.1 * gradient
+        return self.scaled(self.m / (1 - 0.9**self.t), gradient)
 
-class Muon:
+    def scaled(self, m_hat, gradient):
+        """A first moment over the root of the second one, which the gradient joins."""
+        self.v = 0.999 * self.v + 0.001 * gradient**2
+        return m_hat / (np.sqrt(self.v / (1 - 0.999**self.t)) + self.epsilon)
+
+
+class Muon(Adam):
     """Jordan et al. 2024 for one array, with Nesterov's momentum; a vector has Adam with it (Dozat 2016)."""
 
-    def __init__(self, parameter, *, epsilon, l2=0.0):
-        self.parameter = np.asarray(parameter, np.float64)
-        self.m = np.zeros_like(self.parameter)
-        self.v = np.zeros_like(self.parameter)
-        self.epsilon, self.l2, self.t = epsilon, l2, 0
-
-    def step(self, gradient, learning_rate):
-        """One step; returns the parameter."""
-        self.t += 1
-        gradient = np.asarray(gradient, np.float64) + self.l2 * self.parameter
+    def direction(self, gradient):
+        """The step at learning rate 1, given the gradient with its l2 term."""
         matrix = self.parameter.ndim == 2
         beta = 0.95 if matrix else 0.9
         self.m = beta * self.m + (1 - beta) * gradient
         ahead = beta * self.m / (1 - beta ** (self.t + 1)) + (1 - beta) * gradient / (1 - beta**self.t)
         if matrix:
-            direction = 0.2 * max(gradient.shape) ** 0.5 * self._orthogonal(ahead)
-        else:
-            self.v = 0.999 * self.v + 0.001 * gradient**2
-            direction = ahead / (np.sqrt(self.v / (1 - 0.999**self.t)) + self.epsilon)
-        self.parameter = self.parameter - learning_rate * direction
-        return self.parameter
+            return 0.2 * max(gradient.shape) ** 0.5 * self._orthogonal(ahead)
+        return self.scaled(ahead, gradient)
 
     def _orthogonal(self, matrix):
         """Five Newton-Schulz steps, p(s) = 3.4445 s − 4.775 s³ + 2.0315 s⁵ of each singular value."""
