@@ -11,8 +11,9 @@ ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
     "bins": (),
-    "tasks": ("errors", "bins"),
-    "object_rl": ("errors", "bins"),
+    "grid": (),
+    "tasks": ("errors", "bins", "grid"),
+    "object_rl": ("errors", "bins", "grid"),
     "trial": ("tasks", "object_rl"),
     "baselines": ("trial",),
     "policies": ("errors",),

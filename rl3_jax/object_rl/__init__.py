@@ -6,6 +6,7 @@ from rl3_jax.object_rl.clusters import Clusters
 from rl3_jax.object_rl.dyna_q import DynaQ
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import QLearning
+from rl3_jax.object_rl.r_max import RMax
 from rl3_jax.object_rl.registry import ABSTRACTIONS, LEARNERS, make_learner
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Learner",
     "ModelBased",
     "QLearning",
+    "RMax",
     "StateSpace",
     "TableSpec",
     "Tiling",

@@ -8,6 +8,8 @@ import jax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from rl3_jax.grid import Grid
+
 MAX_STATE_BYTES = 2**22
 """What a learner may keep of one task: 4 MiB, 2 GiB for 500 tasks at once, as in evaluation."""
 
@@ -28,6 +30,7 @@ class TableSpec:
       discovered: whether only the states met so far count as successors (M of the design, section
         5.1), or all S; the task family or the abstraction says so.
       standard_errors: whether values show standard errors of Q.
+      grid: what is known beforehand of all tasks whose states are cells, or None.
     """
 
     num_states: int
@@ -38,6 +41,7 @@ class TableSpec:
     horizon: int = 0
     discovered: bool = False
     standard_errors: bool = False
+    grid: Grid | None = None
 
 
 @struct.dataclass

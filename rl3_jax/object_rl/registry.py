@@ -7,8 +7,11 @@ from rl3_jax.object_rl.clusters import Clusters
 from rl3_jax.object_rl.dyna_q import DynaQ
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import QLearning
+from rl3_jax.object_rl.r_max import RMax
 
-LEARNERS: dict[str, type[Learner]] = {learner.learner: learner for learner in (ModelBased, QLearning, DynaQ)}
+LEARNERS: dict[str, type[Learner]] = {
+    learner.learner: learner for learner in (ModelBased, QLearning, DynaQ, RMax)
+}
 
 ABSTRACTIONS: dict[str, type[Abstraction]] = {
     abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Clusters)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
 from rl3_jax.errors import unknown_choice
+from rl3_jax.grid import Grid
 
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
 """An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
@@ -181,6 +182,11 @@ class TaskFamily(environment.Environment[TState, TTask]):
         """Return where a state lies along each axis, from 0."""
         del state
         return jnp.zeros(0, jnp.int32)
+
+    @property
+    def grid(self) -> Grid | None:
+        """What is known beforehand of all tasks, for the optimist; None where states are no cells."""
+        return None
 
     @property
     def tiles(self) -> tuple[int, ...]:

@@ -10,15 +10,20 @@ from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
+from rl3_jax.grid import Grid
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_layout import (
     DANGER,
+    FREE,
+    GOAL,
     LAYOUTS,
     OBSTACLE,
+    TILE_REWARD,
     WARNING,
     WATER,
     Layout,
     draw_tiles,
+    goal_cells,
 )
 from rl3_jax.tasks.gridworld_planning import (
     dynamics,
@@ -37,6 +42,23 @@ RETURN_STEPS = 100
 """Steps of the optimal return by which grids are accepted."""
 LEAST_RETURN, LARGEST_RETURN = 50.0, 100.0
 """Bounds on that return."""
+
+
+OBSTACLE_SHARE = 0.2
+"""Share of the cells that are obstacles, about."""
+DANGER_RISK = 0.2
+"""Probability that a cell beside a warning is the danger that it warns of, about: one of four is."""
+
+
+def moves_of(p_slip: float) -> tuple[tuple[float, ...], ...]:
+    """Return the probability of each displacement after each action where no cell is blocked."""
+    stay, ahead, aside = (1.0, 0.0, 0.0, 0.0, 0.0), 1.0 - p_slip, 0.5 * p_slip
+    moves = [stay]
+    for action in range(4):
+        found = [0.0] * 4
+        found[action], found[action - 1], found[(action + 1) % 4] = ahead, aside, aside
+        moves.append((0.0, *found))
+    return tuple(moves)
 
 
 @struct.dataclass
@@ -123,6 +145,25 @@ class Gridworld(TabularFamily[GridworldTask]):
     def axes(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.layout.side, self.layout.side
+
+    @property
+    def grid(self) -> Grid:
+        """What is known of all tasks of the base variation of this size, whatever the variation."""
+        layout = Layout(side=self.layout.side)
+        goals = frozenset(goal_cells(layout).tolist())
+        ends = tuple(cell in goals for cell in range(layout.num_cells))
+        return Grid(
+            rows=layout.side,
+            columns=layout.side,
+            moves=moves_of(layout.p_slip),
+            blocked=OBSTACLE_SHARE,
+            largest_reward=tuple(TILE_REWARD[GOAL if end else FREE] for end in ends),
+            ends=ends,
+            usual_reward=TILE_REWARD[FREE],
+            danger=TILE_REWARD[DANGER],
+            warning=TILE_REWARD[WARNING],
+            risk=DANGER_RISK,
+        )
 
     def cell(self, state: TabularState) -> Int[Array, "2"]:
         """Return row and column, from 0."""

@@ -122,6 +122,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             horizon=self.horizon,
             discovered=self.family.discovered or self.abstraction.discovered,
             standard_errors=self.features.standard_errors,
+            grid=self.family.grid if isinstance(self.abstraction, Identity) else None,
         )
 
     def problems(self) -> list[str]:

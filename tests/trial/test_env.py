@@ -162,7 +162,7 @@ def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name
         ({"family": "mdp", "method": "rl4"}, "unknown method 'rl4'; choose from: rl2, rl3, rl3-coarse"),
         (
             {"family": "mdp", "learner": "x"},
-            "unknown learner 'x'; choose from: dyna-q, model-based, q-learning",
+            "unknown learner 'x'; choose from: dyna-q, model-based, q-learning, r-max",
         ),
         ({"family": "mdp", "horizon": 0}, "horizon is 0"),
     ],
