@@ -1,6 +1,7 @@
 """Grids of cells, and what is known of them before a trial begins."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -9,8 +10,6 @@ DISPLACEMENTS = ("stay", "north", "east", "south", "west")
 """The D ways in which a step can lead to another cell, or to none."""
 STAY = 0
 """The displacement that leads to none."""
-ROWS, COLUMNS = (0, -1, 0, 1, 0), (0, 0, 1, 0, -1)
-"""How far each leads."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +20,8 @@ class Grid:
       rows: of the grid; state s lies in row s // columns.
       columns: of the grid.
       moves: [A][D] probability of each displacement after each action, where no cell is blocked.
+      slippery: what entering a cell pays on which actions move otherwise.
+      slippery_moves: [A][D] the same there.
       blocked: probability that a cell cannot be entered.
       largest_reward: [S] most that entering a state pays in any task. Each task has one cell that pays the
         largest of these.
@@ -35,6 +36,8 @@ class Grid:
     rows: int
     columns: int
     moves: tuple[tuple[float, ...], ...]
+    slippery: float
+    slippery_moves: tuple[tuple[float, ...], ...]
     blocked: float
     largest_reward: tuple[float, ...]
     ends: tuple[bool, ...]
@@ -44,31 +47,30 @@ class Grid:
     risk: float
 
     @property
-    def num_states(self) -> int:
-        """Number of cells S."""
-        return self.rows * self.columns
+    def num_places(self) -> int:
+        """Number of places Z: the cells, and a wall around them."""
+        return (self.rows + 2) * (self.columns + 2)
 
-    def beyond(self, x: Float[Array, " S"], edge: Float[Array, " S"] | float) -> Float[Array, "D S"]:
-        """Return what stands where each displacement leads from each cell; beyond the walls, `edge` there."""
-        x = x.reshape(self.rows, self.columns)
-        edge = jnp.broadcast_to(jnp.asarray(edge, x.dtype).reshape(-1), (self.num_states,)).reshape(x.shape)
-        found = [
-            x,
-            jnp.concatenate([edge[:1], x[:-1]], axis=0),
-            jnp.concatenate([x[:, 1:], edge[:, -1:]], axis=1),
-            jnp.concatenate([x[1:], edge[-1:]], axis=0),
-            jnp.concatenate([edge[:, :1], x[:, :-1]], axis=1),
-        ]
-        return jnp.stack([part.reshape(-1) for part in found])
+    def place(self, s: Int[Array, ""]) -> Int[Array, ""]:
+        """Return the place of a cell."""
+        return (s // self.columns + 1) * (self.columns + 2) + s % self.columns + 1
 
-    def around(self, s: Int[Array, ""]) -> Int[Array, " D"]:
-        """Return the cells to which the displacements lead from one; S, which is none, beyond the walls."""
-        row, column = s // self.columns, s % self.columns
-        rows = row + jnp.array(ROWS)
-        columns = column + jnp.array(COLUMNS)
-        inside = (rows >= 0) & (rows < self.rows) & (columns >= 0) & (columns < self.columns)
-        return jnp.where(inside, rows * self.columns + columns, self.num_states)
+    def places_around(self, place: Int[Array, ""]) -> Int[Array, " D"]:
+        """Return the places to which the displacements lead from that of a cell."""
+        return place + jnp.array(self._offsets)
 
-    def displacement(self, s: Int[Array, ""], next_s: Int[Array, ""]) -> Int[Array, ""]:
-        """Return the displacement that leads from one cell to another."""
-        return jnp.argmax(self.around(s) == next_s)
+    def walled(self, x: Iterable[float], wall: float) -> Float[Array, " Z"]:
+        """Return numbers of the cells as numbers of the places, with one for all of the wall."""
+        cells = jnp.array(list(x), jnp.float32).reshape(self.rows, self.columns)
+        return jnp.pad(cells, 1, constant_values=wall).reshape(-1)
+
+    def ahead(self, x: Float[Array, " Z"]) -> list[Float[Array, " Z"]]:
+        """Return what stands where each of the D displacements leads; from the wall, that means nothing."""
+        width = self.columns + 2
+        beyond = jnp.pad(x, width)
+        return [beyond[width + offset :][: self.num_places] for offset in self._offsets]
+
+    @property
+    def _offsets(self) -> tuple[int, ...]:
+        """How many places each displacement leads on."""
+        return (0, -(self.columns + 2), 1, self.columns + 2, -1)

@@ -1,39 +1,62 @@
-"""R-max on a grid, with a model of moves that all cells share (design, section 5.3)."""
+"""R-max on a grid, with a model of moves that all cells share (design, section 5.5)."""
 
 import dataclasses
+import functools
 from typing import ClassVar, Literal
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import unknown_choices
-from rl3_jax.grid import DISPLACEMENTS, STAY, Grid
+from rl3_jax.grid import STAY, Grid
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
 
 CERTAIN = 0.99
-"""Largest belief that a cell is blocked: what is certain could not be unlearnt."""
+"""Largest belief that a cell is blocked, but for the wall: what is certain could not be unlearnt."""
 
 
 @struct.dataclass
 class RMaxState:
-    """What was found out about one grid, and the values planned on it.
+    """What was found out about one grid, by the places of its cells and of the wall around them.
 
     Attributes:
-      outcomes: [D, A, S] how often each displacement followed each action in each cell.
-      entered: [S] whether each cell was entered.
-      reward: [S] what entering it paid last.
-      ended: [S] whether entering it ended the episode.
-      blocked: [S] belief that it cannot be entered.
-      q: [A, S] action values after the last step.
+      counts: [S, A] how often each action was taken in each cell.
+      entered: [Z] whether each cell was entered.
+      reward: [Z] what entering it paid last.
+      ended: [Z] whether entering it ended the episode.
+      blocked: [Z] belief that it cannot be entered; 1 for the wall.
+      q: [A, Z] action values after the last step.
     """
 
-    outcomes: Float[Array, "D A S"]
-    entered: Bool[Array, " S"]
-    reward: Float[Array, " S"]
-    ended: Bool[Array, " S"]
-    blocked: Float[Array, " S"]
-    q: Float[Array, "A S"]
+    counts: Float[Array, "S A"]
+    entered: Bool[Array, " Z"]
+    reward: Float[Array, " Z"]
+    ended: Bool[Array, " Z"]
+    blocked: Float[Array, " Z"]
+    q: Float[Array, "A Z"]
+
+
+@struct.dataclass
+class Beliefs:
+    """The task that is planned on.
+
+    Attributes:
+      pay: [Z] what entering a cell pays.
+      goes_on: [Z] γ times the probability that the episode then goes on.
+      pay_staying: [Z] what staying in a cell pays.
+      discount: [] γ.
+      free: D arrays [Z], the probability that the cell to which a displacement leads can be entered.
+      slippery: [Z] whether actions move otherwise in a cell.
+    """
+
+    pay: Float[Array, " Z"]
+    goes_on: Float[Array, " Z"]
+    pay_staying: Float[Array, " Z"]
+    discount: Float[Array, ""]
+    free: list[Float[Array, " Z"]]
+    slippery: Bool[Array, " Z"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,21 +64,18 @@ class RMax:
     """R-max (Brafman and Tennenholtz 2002) on a relocatable action model (Leffler et al. 2007), for grids.
 
     A cell that was not entered is believed to pay the most that it pays in any task. Actions move in all
-    cells alike, but for cells that are blocked, which is inferred, and for what was seen to happen in a cell.
+    cells alike, but for cells that are slippery, which is seen, or blocked, which is inferred.
 
     Attributes:
       discount: planning discount γ.
       max_sweeps: of value iteration after each step, from the last values.
-      prior_weight: κ, the number of outcomes of an action in a cell that weigh as much as what is known of
-        the action in all cells.
       bound: whether the largest reward is that of each `cell`, or of the whole `grid`.
     """
 
     learner: ClassVar[str] = "r-max"
 
     discount: float = 0.95
-    max_sweeps: int = 4
-    prior_weight: float = 1.0
+    max_sweeps: int = 16
     bound: Literal["cell", "grid"] = "cell"
 
     def problems(self) -> list[str]:
@@ -65,8 +85,6 @@ class RMax:
             found.append(f"learner.discount is {self.discount}; it must be at least 0 and below 1")
         if self.max_sweeps < 1:
             found.append(f"learner.max_sweeps is {self.max_sweeps}; it must be at least 1")
-        if self.prior_weight <= 0.0:
-            found.append(f"learner.prior_weight is {self.prior_weight}; it must be above 0")
         return found
 
     def table_problems(self, spec: TableSpec) -> list[str]:
@@ -83,77 +101,97 @@ class RMax:
 
     def init(self, spec: TableSpec) -> RMaxState:
         """Return the state of a learner that has seen nothing."""
-        size, actions = spec.num_states, spec.num_actions
+        grid = _grid(spec)
+        places = grid.num_places
         return RMaxState(
-            outcomes=jnp.zeros((len(DISPLACEMENTS), actions, size)),
-            entered=jnp.zeros(size, bool),
-            reward=jnp.zeros(size),
-            ended=jnp.zeros(size, bool),
-            blocked=jnp.full(size, _grid(spec).blocked),
-            q=jnp.zeros((actions, size)),
+            counts=jnp.zeros((spec.num_states, spec.num_actions)),
+            entered=jnp.zeros(places, bool),
+            reward=jnp.zeros(places),
+            ended=jnp.zeros(places, bool),
+            blocked=grid.walled((grid.blocked,) * spec.num_states, 1.0),
+            q=jnp.zeros((spec.num_actions, places)),
         )
 
     def update(self, spec: TableSpec, state: RMaxState, transition: Transition) -> RMaxState:
         """Take in one step, then plan."""
         grid = _grid(spec)
-        s, a, next_s = transition.s, transition.a, transition.next_s
-        displacement, around = grid.displacement(s, next_s), grid.around(s)
-        blocked = state.blocked.at[s].set(0.0)
-        before = blocked.at[around].get(mode="fill", fill_value=1.0)
-        after = jnp.where(displacement == STAY, bumped(jnp.asarray(grid.moves)[a], before), before)
-        state = dataclasses.replace(
-            state,
-            outcomes=state.outcomes.at[displacement, a, s].add(1.0),
-            entered=state.entered.at[s].set(True).at[next_s].set(True),
-            reward=state.reward.at[next_s].set(transition.r),
-            ended=state.ended.at[next_s].set(transition.terminated),
-            blocked=blocked.at[around].set(after, mode="drop").at[next_s].set(0.0),
+        before, after = grid.place(transition.s), grid.place(transition.next_s)
+        around, blocked = grid.places_around(before), state.blocked.at[before].set(0.0)
+        slippery = state.reward[before] == grid.slippery
+        moves = jnp.where(slippery, jnp.asarray(grid.slippery_moves), jnp.asarray(grid.moves))[transition.a]
+        beliefs = jnp.where(before == after, bumped(moves, blocked[around]), blocked[around])
+        state = RMaxState(
+            counts=state.counts.at[transition.s, transition.a].add(1.0),
+            entered=state.entered.at[before].set(True).at[after].set(True),
+            reward=state.reward.at[after].set(transition.r),
+            ended=state.ended.at[after].set(transition.terminated),
+            blocked=blocked.at[around].set(beliefs).at[after].set(0.0),
+            q=state.q,
         )
         return dataclasses.replace(state, q=self._plan(grid, state))
 
     def values(self, spec: TableSpec, state: RMaxState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
-        del spec
-        return ActionValues(state.q[:, s], state.outcomes[:, :, s].sum(axis=0))
+        return ActionValues(state.q[:, _grid(spec).place(s)], state.counts[s])
 
     def dropped(self, spec: TableSpec, state: RMaxState) -> Int[Array, ""]:
         """Return 0: all transitions are kept."""
         del spec, state
         return jnp.int32(0)
 
-    def _plan(self, grid: Grid, state: RMaxState) -> Float[Array, "A S"]:
+    def _plan(self, grid: Grid, state: RMaxState) -> Float[Array, "A Z"]:
         """Return the action values after some sweeps from the last ones."""
-        known, most, ends = state.entered, jnp.asarray(grid.largest_reward), jnp.asarray(grid.ends)
-        if self.bound == "grid":
-            most, ends = jnp.full_like(most, most.max()), jnp.full_like(ends, ends[jnp.argmax(most)])
-        found = (known & (state.reward == most.max())).any()
-        most, ends = jnp.where(found, grid.usual_reward, most), ends & ~found
-        pay = jnp.where(known, state.reward, most)
-        goes_on = jnp.where(jnp.where(known, state.ended, ends), 0.0, self.discount)
-        blocked, risk = grid.beyond(state.blocked, 1.0), danger_risk(grid, known, state.reward)
-        visits = state.outcomes.sum(axis=0)
+        beliefs = self._beliefs(grid, state)
+        value = jax.lax.fori_loop(
+            1,
+            self.max_sweeps,
+            lambda _, value: functools.reduce(jnp.maximum, back_up(grid, beliefs, value)),
+            state.q.max(axis=0),
+        )
+        return jnp.stack(back_up(grid, beliefs, value))
 
-        def sweep(q: Float[Array, "A S"]) -> Float[Array, "A S"]:
-            value = q.max(axis=0)
-            stay = jnp.where(known, state.reward, 0.0) + self.discount * value
-            arrive = (1.0 - risk) * (pay + goes_on * value) + risk * grid.danger
-            ahead = grid.beyond(arrive, stay).at[STAY].set(stay)
-            expected = ((1.0 - blocked) * ahead + blocked * stay).at[STAY].set(stay)
-            prior = jnp.stack([sum(p * expected[d] for d, p in enumerate(row) if p) for row in grid.moves])
-            seen = sum(state.outcomes[d] * ahead[d] for d in range(len(ahead)))
-            return (seen + self.prior_weight * prior) / (visits + self.prior_weight)
+    def _beliefs(self, grid: Grid, state: RMaxState) -> Beliefs:
+        """Return what is believed of the grid, with optimism."""
+        entered, largest = state.entered, max(grid.largest_reward)
+        if self.bound == "cell":
+            most, ends = grid.walled(grid.largest_reward, 0.0), grid.walled(map(float, grid.ends), 0.0) > 0.0
+        else:
+            most, ends = largest, jnp.bool_(grid.ends[grid.largest_reward.index(largest)])
+        found = (entered & (state.reward == largest)).any()
+        pay = jnp.where(entered, state.reward, jnp.where(found, grid.usual_reward, most))
+        goes_on = jnp.where(jnp.where(entered, state.ended, ends & ~found), 0.0, self.discount)
+        risk = danger_risk(grid, entered, state.reward)
+        return Beliefs(
+            pay=(1.0 - risk) * pay + risk * grid.danger,
+            goes_on=(1.0 - risk) * goes_on,
+            pay_staying=jnp.where(entered, state.reward, 0.0),
+            discount=jnp.float32(self.discount),
+            free=[1.0 - blocked for blocked in grid.ahead(state.blocked)],
+            slippery=entered & (state.reward == grid.slippery),
+        )
 
-        q = state.q
-        for _ in range(self.max_sweeps):
-            q = sweep(q)
-        return q
+
+def back_up(grid: Grid, beliefs: Beliefs, value: Float[Array, " Z"]) -> list[Float[Array, " Z"]]:
+    """Return what each action is worth in each cell, from the cells' last values."""
+    stay = beliefs.pay_staying + beliefs.discount * value
+    arrive = beliefs.pay + beliefs.goes_on * value
+    moved = [stay + p * (x - stay) for p, x in zip(beliefs.free, grid.ahead(arrive), strict=True)]
+    moved[STAY] = stay
+    return [
+        sum(
+            jnp.where(beliefs.slippery, slipped, p) * moved[d]
+            for d, (p, slipped) in enumerate(zip(*rows, strict=True))
+            if p or slipped
+        )
+        for rows in zip(grid.moves, grid.slippery_moves, strict=True)
+    ]
 
 
-def danger_risk(grid: Grid, entered: Bool[Array, " S"], reward: Float[Array, " S"]) -> Float[Array, " S"]:
+def danger_risk(grid: Grid, entered: Bool[Array, " Z"], reward: Float[Array, " Z"]) -> Float[Array, " Z"]:
     """Return the probability that each cell is a danger, if it was not entered."""
     warning, harmless = entered & (reward == grid.warning), entered & (reward > grid.warning)
     beside_warning, beside_harmless = (
-        grid.beyond(cells.astype(jnp.float32), 0.0)[STAY + 1 :].max(axis=0) > 0.0
+        functools.reduce(jnp.maximum, grid.ahead(cells.astype(jnp.float32))[STAY + 1 :]) > 0.0
         for cells in (warning, harmless)
     )
     return jnp.where(beside_warning & ~beside_harmless & ~entered, grid.risk, 0.0)
@@ -173,7 +211,8 @@ def bumped(moves: Float[Array, " D"], blocked: Float[Array, " D"]) -> Float[Arra
     elsewhere = fails.sum() - fails
     if_blocked, if_free = blocked * (moves + elsewhere), (1.0 - blocked) * elsewhere
     evidence = if_blocked + if_free
-    return jnp.where(evidence > 0.0, jnp.minimum(if_blocked / evidence, CERTAIN), blocked)
+    learnt = jnp.minimum(if_blocked / evidence, CERTAIN)
+    return jnp.where((evidence > 0.0) & (blocked < 1.0), learnt, blocked)
 
 
 def _grid(spec: TableSpec) -> Grid:

@@ -156,6 +156,8 @@ class Gridworld(TabularFamily[GridworldTask]):
             rows=layout.side,
             columns=layout.side,
             moves=moves_of(layout.p_slip),
+            slippery=TILE_REWARD[WATER],
+            slippery_moves=moves_of(1.0),
             blocked=OBSTACLE_SHARE,
             largest_reward=tuple(TILE_REWARD[GOAL if end else FREE] for end in ends),
             ends=ends,

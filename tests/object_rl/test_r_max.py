@@ -19,6 +19,8 @@ GRID = Grid(
     rows=3,
     columns=4,
     moves=Gridworld().grid.moves,
+    slippery=-2.0,
+    slippery_moves=Gridworld().grid.slippery_moves,
     blocked=0.3,
     largest_reward=(-1.0, 5.0, -1.0, 50.0, -1.0, -2.0, -1.0, -1.0, 8.0, -1.0, -1.0, 50.0),
     ends=(False, True, False, True, False, False, False, False, False, False, False, True),
@@ -27,7 +29,14 @@ GRID = Grid(
     warning=-4.0,
     risk=0.25,
 )
-START, STEPS = 5, 30
+START, STEPS, CELLS = 5, 30, 12
+PLACES = jax.vmap(GRID.place)(jnp.arange(CELLS))
+
+
+def around(grid, s):
+    """The cells to which the displacements lead; None beyond the wall."""
+    twin = reference.RMax(grid, 0.9, 1)
+    return [twin.neighbour(s, d) for d in range(5)]
 
 
 @st.composite
@@ -35,8 +44,8 @@ def walks(draw):
     """A walk over the grid: an action, where it led, what that paid, and whether the episode ended."""
     s, found = START, []
     for _ in range(STEPS):
-        around = [cell for cell in np.asarray(GRID.around(jnp.int32(s))) if cell < GRID.num_states]
-        a, next_s = draw(st.integers(0, 4)), draw(st.sampled_from(around))
+        cells = [cell for cell in around(GRID, s) if cell is not None]
+        a, next_s = draw(st.integers(0, 4)), draw(st.sampled_from(cells))
         r = draw(st.sampled_from([-4.0, -4.0, -1.0, -20.0, 8.5, -2.0, 0.0, 50.0]))
         ended = draw(st.sampled_from([False, False, False, True]))
         found.append((s, a, r, next_s, ended))
@@ -57,7 +66,7 @@ def stacked(walk):
 
 
 def spec_of(grid):
-    return TableSpec(grid.num_states, len(grid.moves), episode_length=100, grid=grid)
+    return TableSpec(grid.rows * grid.columns, len(grid.moves), episode_length=100, grid=grid)
 
 
 @cache
@@ -75,33 +84,24 @@ def compiled(learner):
 @settings(max_examples=25)
 @given(walk=walks())
 def test_it_equals_the_twin(walk):
-    learner = RMax(discount=0.9, max_sweeps=2, prior_weight=0.7)
-    twin = reference.RMax(GRID, 0.9, 2, 0.7)
+    learner = RMax(discount=0.9, max_sweeps=2)
+    twin = reference.RMax(GRID, 0.9, 2)
     states = compiled(learner)(stacked(walk))
     for t, (s, a, r, next_s, ended) in enumerate(walk):
         twin.update(s, a, r, next_s, ended)
-        beliefs = [twin.blocked[cell] for cell in range(GRID.num_states)]
-        np.testing.assert_allclose(states.blocked[t], beliefs, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(states.q[t].T, twin.u, rtol=1e-4, atol=1e-4)
+        beliefs = [twin.blocked[cell] for cell in range(CELLS)]
+        np.testing.assert_allclose(states.blocked[t][PLACES], beliefs, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(states.q[t][:, PLACES].T, twin.u, rtol=1e-4, atol=1e-4)
 
 
-def test_displacements_lead_to_the_cells_around():
-    assert GRID.around(jnp.int32(5)).tolist() == [5, 1, 6, 9, 4]
-    assert GRID.around(jnp.int32(3)).tolist() == [3, 12, 12, 7, 2]  # 12 is no cell
-    for s in range(GRID.num_states):
-        around = GRID.around(jnp.int32(s)).tolist()
-        for d, cell in enumerate(around):
-            if cell < GRID.num_states:
-                assert GRID.displacement(jnp.int32(s), jnp.int32(cell)) == d
-
-
-@pytest.mark.parametrize("x", [GRID.largest_reward, tuple(range(12))])
-def test_what_is_beyond_a_cell_is_what_is_around_it(x):
-    x = jnp.asarray(x, jnp.float32)
-    found = GRID.beyond(x, -7.0)
-    for s in range(GRID.num_states):
-        around = GRID.around(jnp.int32(s))
-        np.testing.assert_array_equal(found[:, s], jnp.append(x, -7.0)[around])
+def test_displacements_lead_to_the_places_around():
+    numbers = GRID.walled(map(float, range(12)), -1.0)
+    ahead = GRID.ahead(numbers)
+    for s in range(CELLS):
+        place = GRID.place(jnp.int32(s))
+        expected = [-1 if cell is None else cell for cell in around(GRID, s)]
+        assert numbers[GRID.places_around(place)].tolist() == expected
+        assert [float(x[place]) for x in ahead] == expected
 
 
 def test_a_cell_that_stops_a_move_between_free_ones_is_blocked():
@@ -125,7 +125,9 @@ def test_it_walks_to_what_may_pay_and_turns_from_what_did_not():
     grid = Grid(
         rows=1,
         columns=7,
-        moves=Gridworld("13x13-deterministic").grid.moves,
+        moves=Gridworld().grid.moves,
+        slippery=-2.0,
+        slippery_moves=Gridworld().grid.slippery_moves,
         blocked=0.0,
         largest_reward=(100.0, -1.0, -1.0, -1.0, -1.0, -1.0, 100.0),
         ends=(True, False, False, False, False, False, True),
@@ -149,32 +151,32 @@ def test_it_walks_to_what_may_pay_and_turns_from_what_did_not():
 
 def test_bounds_of_the_whole_grid_draw_it_to_any_cell_not_entered():
     stand = stacked([(START, 0, -1.0, START, False)])
-    cell, grid = (compiled(RMax(bound=bound))(stand).q[0] for bound in ("cell", "grid"))
+    cell, grid = (compiled(RMax(max_sweeps=1, bound=bound))(stand).q[0] for bound in ("cell", "grid"))
     best = 0.8 * (0.7 * 50.0)
-    assert (grid[1:, START] > best).all()
-    assert (cell[3:, START] < best).all()
+    assert (grid[1:, PLACES[START]] > best).all()
+    assert (cell[3:, PLACES[START]] < best).all()
 
 
 def test_once_the_best_was_found_nothing_better_is_hoped_for():
     """One cell pays 50; before it was entered, all that may are worth as much."""
     walk = [(5, 2, -1.0, 6, False), (6, 2, -1.0, 7, False), (7, 1, 50.0, 3, True)]
     q = compiled(RMax(max_sweeps=40))(stacked(walk)).q
-    assert q[1, 3, 7] > 20.0  # south of 7 lies 11, which might pay
-    assert q[2, 3, 7] < q[2, 1, 7] - 1.0
-    assert q[2, :, 10].argmax() != 2
+    assert q[1, 3, PLACES[7]] > 20.0  # south of 7 lies 11, which might pay
+    assert q[2, 3, PLACES[7]] < q[2, 1, PLACES[7]] - 1.0
+    assert q[2, :, PLACES[10]].argmax() != 2
 
 
 def test_cells_beside_warnings_alone_are_shunned():
     """Of the three other cells around a warning, one lies beside the start, and one beyond the walls."""
     walk = [(5, 3, -1.0, 9, False), (9, 2, -4.0, 10, False)]
     states = compiled(RMax())(stacked(walk))
-    risk = danger_risk(GRID, states.entered[-1], states.reward[-1])
+    risk = danger_risk(GRID, states.entered[-1], states.reward[-1])[PLACES]
     np.testing.assert_allclose(risk, [0.25 * (cell == 11) for cell in range(12)])
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("discount", 1.0), ("discount", -0.1), ("max_sweeps", 0), ("prior_weight", 0.0), ("bound", "x")],
+    [("discount", 1.0), ("discount", -0.1), ("max_sweeps", 0), ("bound", "x")],
 )
 def test_wrong_fields_are_named(field, value):
     (problem,) = dataclasses.replace(RMax(), **{field: value}).problems()
@@ -203,3 +205,4 @@ def test_what_is_known_of_gridworlds_holds_for_their_tasks():
     assert Gridworld("13x13-deterministic").grid == Gridworld("13x13-corner").grid == Gridworld("13x13").grid
     np.testing.assert_allclose(np.sum(grid.moves, axis=1), 1.0)
     assert grid.moves[1] == (0.0, 0.8, 0.1, 0.0, 0.1)
+    assert grid.slippery_moves[1] == (0.0, 0.0, 0.5, 0.0, 0.5)

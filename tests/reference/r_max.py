@@ -1,4 +1,4 @@
-"""R-max on a grid, in loops over float64 (design, section 5.3)."""
+"""R-max on a grid, in loops over float64 (design, section 5.5)."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ class RMax:
     `grid` has the fields of `rl3_jax.grid.Grid`.
     """
 
-    def __init__(self, grid, discount, sweeps, prior_weight):
-        self.grid, self.discount, self.sweeps, self.prior_weight = grid, discount, sweeps, prior_weight
+    def __init__(self, grid, discount, sweeps):
+        self.grid, self.discount, self.sweeps = grid, discount, sweeps
         self.size, self.actions = grid.rows * grid.columns, len(grid.moves)
-        self.n = np.zeros((self.size, self.actions, 5))
+        self.n = np.zeros((self.size, self.actions))
         self.paid = {}
         self.entered = set()
         self.blocked = dict.fromkeys(range(self.size), grid.blocked)
@@ -27,6 +27,11 @@ class RMax:
         inside = 0 <= row < self.grid.rows and 0 <= column < self.grid.columns
         return row * self.grid.columns + column if inside else None
 
+    def moves(self, s, a):
+        """P(d|a) in a cell."""
+        slippery = s in self.paid and self.paid[s][0] == self.grid.slippery
+        return (self.grid.slippery_moves if slippery else self.grid.moves)[a]
+
     def belief(self, s, d):
         """b of the cell to which a displacement leads."""
         cell = self.neighbour(s, d)
@@ -34,11 +39,10 @@ class RMax:
 
     def update(self, s, a, r, next_s, terminated):
         """Take in one step, then plan."""
-        (d,) = [d for d in range(5) if self.neighbour(s, d) == next_s]
-        self.n[s, a, d] += 1
+        self.n[s, a] += 1
         self.entered.add(s)
         self.blocked[s] = 0.0
-        if d == 0:
+        if next_s == s:
             self.infer(s, a)
         self.entered.add(next_s)
         self.paid[next_s] = (r, terminated)
@@ -48,11 +52,11 @@ class RMax:
 
     def values(self, s):
         """U and the visit counts of one cell."""
-        return self.u[s], self.n[s].sum(axis=1)
+        return self.u[s], self.n[s]
 
     def infer(self, s, a):
         """Bayes' rule for each cell around, after an action that led nowhere."""
-        moves = self.grid.moves[a]
+        moves = self.moves(s, a)
         after = {}
         for d in range(1, 5):
             cell = self.neighbour(s, d)
@@ -94,11 +98,10 @@ class RMax:
 
     def backup(self, s, a):
         """U(s,a) from the last values."""
-        expected, seen = 0.0, 0.0
-        for d in range(5):
+        expected = 0.0
+        for d, p in enumerate(self.moves(s, a)):
             cell = self.neighbour(s, d)
             ahead = self.staying(s) if d == 0 or cell is None else self.arriving(cell)
             b = 0.0 if d == 0 else self.belief(s, d)
-            expected += self.grid.moves[a][d] * ((1 - b) * ahead + b * self.staying(s))
-            seen += self.n[s, a, d] * ahead
-        return (seen + self.prior_weight * expected) / (self.n[s, a].sum() + self.prior_weight)
+            expected += p * ((1 - b) * ahead + b * self.staying(s))
+        return expected
