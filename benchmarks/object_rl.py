@@ -25,11 +25,12 @@ import numpy as np
 import tyro
 from common import machine, write
 
-from rl3_jax.object_rl import DynaQ, Learner, ModelBased, QLearning, TableSpec, Transition
+from rl3_jax.object_rl import DynaQ, Learner, ModelBased, QLearning, RMax, TableSpec, Transition
+from rl3_jax.tasks import Gridworld
 
 SPECS = {
     10: TableSpec(10, 5, 10, num_successors=5, horizon=100),
-    169: TableSpec(169, 5, 350, num_successors=5, horizon=350),
+    169: TableSpec(169, 5, 350, num_successors=5, horizon=350, grid=Gridworld("13x13").grid),
 }
 SLIP, OBSTACLES = 0.2, 0.16
 COLUMNS = {
@@ -82,6 +83,8 @@ def learners(num_states: int) -> dict[str, tuple[Learner, bool]]:
     named["visited, 2 warm sweeps, standard errors"] = both, True
     named["q-learning"] = QLearning(), False
     named["dyna-q"] = DynaQ(), False
+    if num_states == 169:
+        named["r-max, 16 warm sweeps"] = RMax(), False
     return named
 
 

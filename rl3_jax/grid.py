@@ -1,15 +1,14 @@
 """Grids of cells, and what is known of them before a trial begins."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int, Shaped
 
-DISPLACEMENTS = ("stay", "north", "east", "south", "west")
-"""The D ways in which a step can lead to another cell, or to none."""
 STAY = 0
-"""The displacement that leads to none."""
+"""The first of the D displacements, stay, north, east, south and west: it leads to no other cell."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +58,15 @@ class Grid:
         """Return the places to which the displacements lead from that of a cell."""
         return place + jnp.array(self._offsets)
 
-    def walled(self, x: Iterable[float], wall: float) -> Float[Array, " Z"]:
+    def walled(self, x: Sequence[Any], wall: Any) -> Shaped[Array, " Z"]:
         """Return numbers of the cells as numbers of the places, with one for all of the wall."""
-        cells = jnp.array(list(x), jnp.float32).reshape(self.rows, self.columns)
-        return jnp.pad(cells, 1, constant_values=wall).reshape(-1)
+        return jnp.pad(jnp.array(x).reshape(self.rows, self.columns), 1, constant_values=wall).reshape(-1)
 
-    def ahead(self, x: Float[Array, " Z"]) -> list[Float[Array, " Z"]]:
-        """Return what stands where each of the D displacements leads; from the wall, that means nothing."""
+    def shifted(self, x: Shaped[Array, " Z"]) -> list[Shaped[Array, " Z"]]:
+        """Return, for each displacement, x at the place to which it leads; it means nothing in the wall."""
         width = self.columns + 2
-        beyond = jnp.pad(x, width)
-        return [beyond[width + offset :][: self.num_places] for offset in self._offsets]
+        padded = jnp.pad(x, width)
+        return [padded[width + offset :][: self.num_places] for offset in self._offsets]
 
     @property
     def _offsets(self) -> tuple[int, ...]:

@@ -59,6 +59,8 @@ BAD_INPUT = [
         ["unknown variation of gridworld '12x12'", "13x13-dense"],
     ),
     ("train mdp-h100 --method rl3-coarse", ["abstraction is clusters", "use method rl3"]),
+    ("train mdp-h100 --learner r-max", ["r-max knows the rules of gridworld", "choose learner model-based"]),
+    ("train gridworld-11x11-long --method rl3-coarse", ["r-max knows the rules of gridworld"]),
     ("train mdp-h100 --task.states 1000", ["1,000 states", "use fewer states, bins or tiles"]),
     (
         "train point-robot-h100-quick --task.action-bins 3 3 3 --abstraction.bins 7",

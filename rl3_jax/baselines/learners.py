@@ -20,7 +20,7 @@ class LearnerAlone(Baseline):
     """An object-level learner that acts ε-greedily on its own current values.
 
     With a `ModelBased` learner this is certainty equivalence, with `QLearning` the textbook's Q-learning
-    (Watkins 1989; Sutton and Barto 2018, section 6.5).
+    (Watkins 1989; Sutton and Barto 2018, section 6.5), with `RMax` R-max (Brafman and Tennenholtz 2002).
 
     The greedy action is drawn uniformly among those of the largest value, since pairs never tried have
     equal values. It learns between the table states of the trial: its abstraction's if object-level RL runs

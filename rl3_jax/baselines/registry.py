@@ -16,7 +16,7 @@ from rl3_jax.baselines.optimism import Beb, Ucrl2
 from rl3_jax.baselines.posterior_sampling import OptimisticThompson, Thompson
 from rl3_jax.baselines.psrl import Opsrl, Psrl
 from rl3_jax.baselines.tuned import TunedBandit, TunedMdp, tuned_bandit, tuned_mdp
-from rl3_jax.object_rl import ModelBased, QLearning
+from rl3_jax.object_rl import ModelBased, QLearning, RMax
 from rl3_jax.tasks import (
     Bandit,
     FourRoomsTasks,
@@ -86,6 +86,7 @@ BASELINES: dict[str, dict[str, Baseline | Maker]] = {
             epsilon=0.0, learner=ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2)
         ),
         "q-learning": LearnerAlone(epsilon=0.0, learner=QLearning()),
+        "r-max": LearnerAlone(epsilon=0.0, learner=RMax()),
         "clairvoyant-episode": ClairvoyantEpisode(),
         "clairvoyant": ClairvoyantTrial(),
     },

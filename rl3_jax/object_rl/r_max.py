@@ -14,7 +14,7 @@ from rl3_jax.grid import STAY, Grid
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
 
 CERTAIN = 0.99
-"""Largest belief that a cell is blocked, but for the wall: what is certain could not be unlearnt."""
+"""Largest belief that a cell is blocked: planning rules nothing out but the wall, whose belief is 1."""
 
 
 @struct.dataclass
@@ -24,7 +24,7 @@ class RMaxState:
     Attributes:
       counts: [S, A] how often each action was taken in each cell.
       entered: [Z] whether each cell was entered.
-      reward: [Z] what entering it paid last.
+      reward: [Z] what entering it paid last; 0 before.
       ended: [Z] whether entering it ended the episode.
       blocked: [Z] belief that it cannot be entered; 1 for the wall.
       q: [A, Z] action values after the last step.
@@ -40,31 +40,30 @@ class RMaxState:
 
 @struct.dataclass
 class Beliefs:
-    """The task that is planned on.
+    """The model that is planned on.
 
     Attributes:
       pay: [Z] what entering a cell pays.
-      goes_on: [Z] γ times the probability that the episode then goes on.
+      discount_after: [Z] γ times the probability that the episode then goes on.
       pay_staying: [Z] what staying in a cell pays.
-      discount: [] γ.
       free: D arrays [Z], the probability that the cell to which a displacement leads can be entered.
       slippery: [Z] whether actions move otherwise in a cell.
     """
 
     pay: Float[Array, " Z"]
-    goes_on: Float[Array, " Z"]
+    discount_after: Float[Array, " Z"]
     pay_staying: Float[Array, " Z"]
-    discount: Float[Array, ""]
     free: list[Float[Array, " Z"]]
     slippery: Bool[Array, " Z"]
 
 
 @dataclasses.dataclass(frozen=True)
 class RMax:
-    """R-max (Brafman and Tennenholtz 2002) on a relocatable action model (Leffler et al. 2007), for grids.
+    """R-max for grids: optimistic planning with rules that are known beforehand.
 
-    A cell that was not entered is believed to pay the most that it pays in any task. Actions move in all
-    cells alike, but for cells that are slippery, which is seen, or blocked, which is inferred.
+    A cell that was not entered is believed to pay the most that it pays in any task (R-max, Brafman and
+    Tennenholtz 2002). Actions move in all cells alike (relocatable action models, Leffler et al. 2007), but
+    for cells that are slippery, which is seen, or blocked, which is inferred.
 
     Attributes:
       discount: planning discount γ.
@@ -92,8 +91,8 @@ class RMax:
         found = []
         if spec.grid is None:
             found.append(
-                "learner is r-max, which needs states that are cells of a known grid, as in gridworld with"
-                " abstraction identity; use learner model-based"
+                "learner r-max knows the rules of gridworld alone, and plans on its cells (method rl3);"
+                " choose learner model-based, or another method"
             )
         if spec.standard_errors:
             found.append("learner r-max has no standard errors; switch features.standard_errors off")
@@ -119,8 +118,8 @@ class RMax:
         around, blocked = grid.places_around(before), state.blocked.at[before].set(0.0)
         slippery = state.reward[before] == grid.slippery
         moves = jnp.where(slippery, jnp.asarray(grid.slippery_moves), jnp.asarray(grid.moves))[transition.a]
-        beliefs = jnp.where(before == after, bumped(moves, blocked[around]), blocked[around])
-        state = RMaxState(
+        beliefs = jnp.where(before == after, blocked_after_no_move(moves, blocked[around]), blocked[around])
+        seen = RMaxState(
             counts=state.counts.at[transition.s, transition.a].add(1.0),
             entered=state.entered.at[before].set(True).at[after].set(True),
             reward=state.reward.at[after].set(transition.r),
@@ -128,7 +127,7 @@ class RMax:
             blocked=blocked.at[around].set(beliefs).at[after].set(0.0),
             q=state.q,
         )
-        return dataclasses.replace(state, q=self._plan(grid, state))
+        return dataclasses.replace(seen, q=self._plan(grid, seen))
 
     def values(self, spec: TableSpec, state: RMaxState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
@@ -145,37 +144,38 @@ class RMax:
         value = jax.lax.fori_loop(
             1,
             self.max_sweeps,
-            lambda _, value: functools.reduce(jnp.maximum, back_up(grid, beliefs, value)),
+            lambda _, value: functools.reduce(jnp.maximum, back_up(grid, self.discount, beliefs, value)),
             state.q.max(axis=0),
         )
-        return jnp.stack(back_up(grid, beliefs, value))
+        return jnp.stack(back_up(grid, self.discount, beliefs, value))
 
     def _beliefs(self, grid: Grid, state: RMaxState) -> Beliefs:
         """Return what is believed of the grid, with optimism."""
         entered, largest = state.entered, max(grid.largest_reward)
         if self.bound == "cell":
-            most, ends = grid.walled(grid.largest_reward, 0.0), grid.walled(map(float, grid.ends), 0.0) > 0.0
+            most, ends = grid.walled(grid.largest_reward, 0.0), grid.walled(grid.ends, False)
         else:
             most, ends = largest, jnp.bool_(grid.ends[grid.largest_reward.index(largest)])
         found = (entered & (state.reward == largest)).any()
         pay = jnp.where(entered, state.reward, jnp.where(found, grid.usual_reward, most))
-        goes_on = jnp.where(jnp.where(entered, state.ended, ends & ~found), 0.0, self.discount)
+        discount_after = jnp.where(jnp.where(entered, state.ended, ends & ~found), 0.0, self.discount)
         risk = danger_risk(grid, entered, state.reward)
         return Beliefs(
             pay=(1.0 - risk) * pay + risk * grid.danger,
-            goes_on=(1.0 - risk) * goes_on,
-            pay_staying=jnp.where(entered, state.reward, 0.0),
-            discount=jnp.float32(self.discount),
-            free=[1.0 - blocked for blocked in grid.ahead(state.blocked)],
+            discount_after=(1.0 - risk) * discount_after,
+            pay_staying=state.reward,
+            free=[1.0 - blocked for blocked in grid.shifted(state.blocked)],
             slippery=entered & (state.reward == grid.slippery),
         )
 
 
-def back_up(grid: Grid, beliefs: Beliefs, value: Float[Array, " Z"]) -> list[Float[Array, " Z"]]:
+def back_up(
+    grid: Grid, discount: float, beliefs: Beliefs, value: Float[Array, " Z"]
+) -> list[Float[Array, " Z"]]:
     """Return what each action is worth in each cell, from the cells' last values."""
-    stay = beliefs.pay_staying + beliefs.discount * value
-    arrive = beliefs.pay + beliefs.goes_on * value
-    moved = [stay + p * (x - stay) for p, x in zip(beliefs.free, grid.ahead(arrive), strict=True)]
+    stay = beliefs.pay_staying + discount * value
+    arrive = beliefs.pay + beliefs.discount_after * value
+    moved = [stay + p * (x - stay) for p, x in zip(beliefs.free, grid.shifted(arrive), strict=True)]
     moved[STAY] = stay
     return [
         sum(
@@ -191,13 +191,12 @@ def danger_risk(grid: Grid, entered: Bool[Array, " Z"], reward: Float[Array, " Z
     """Return the probability that each cell is a danger, if it was not entered."""
     warning, harmless = entered & (reward == grid.warning), entered & (reward > grid.warning)
     beside_warning, beside_harmless = (
-        functools.reduce(jnp.maximum, grid.ahead(cells.astype(jnp.float32))[STAY + 1 :]) > 0.0
-        for cells in (warning, harmless)
+        functools.reduce(jnp.logical_or, grid.shifted(cells)[STAY + 1 :]) for cells in (warning, harmless)
     )
     return jnp.where(beside_warning & ~beside_harmless & ~entered, grid.risk, 0.0)
 
 
-def bumped(moves: Float[Array, " D"], blocked: Float[Array, " D"]) -> Float[Array, " D"]:
+def blocked_after_no_move(moves: Float[Array, " D"], blocked: Float[Array, " D"]) -> Float[Array, " D"]:
     """Return the beliefs that the cells around are blocked, after an action that led nowhere.
 
     By Bayes' rule for each cell, with the beliefs of the others: a cell's odds are multiplied by

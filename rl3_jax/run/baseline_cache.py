@@ -15,7 +15,7 @@ from rl3_jax.run.files import cache_folder, write_atomically
 from rl3_jax.run.progress import tracker
 from rl3_jax.trial import TrialEnv
 
-DECIDING = ("tasks", "object_rl", "trial", "baselines", "training", "bins.py")
+DECIDING = ("tasks", "object_rl", "trial", "baselines", "training", "bins.py", "grid.py")
 """Parts of the package whose code decides what a baseline scores."""
 
 

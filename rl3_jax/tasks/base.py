@@ -185,7 +185,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
 
     @property
     def grid(self) -> Grid | None:
-        """What is known beforehand of all tasks, for the optimist; None where states are no cells."""
+        """What is known beforehand of all tasks, for learner `r-max`; None where nothing is."""
         return None
 
     @property

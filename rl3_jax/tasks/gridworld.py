@@ -47,7 +47,7 @@ LEAST_RETURN, LARGEST_RETURN = 50.0, 100.0
 OBSTACLE_SHARE = 0.2
 """Share of the cells that are obstacles, about."""
 DANGER_RISK = 0.2
-"""Probability that a cell beside a warning is the danger that it warns of, about: one of four is."""
+"""Probability that a cell is the danger of which one beside it warns, as far as one can see."""
 
 
 def moves_of(p_slip: float) -> tuple[tuple[float, ...], ...]:
@@ -149,7 +149,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     @property
     def grid(self) -> Grid:
         """What is known of all tasks of the base variation of this size, whatever the variation."""
-        layout = Layout(side=self.layout.side)
+        layout = LAYOUTS[f"{self.layout.side}x{self.layout.side}"]
         goals = frozenset(goal_cells(layout).tolist())
         ends = tuple(cell in goals for cell in range(layout.num_cells))
         return Grid(

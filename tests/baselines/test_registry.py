@@ -55,6 +55,7 @@ def test_each_family_has_its_baselines():
         "random",
         "certainty-equivalence",
         "q-learning",
+        "r-max",
         "clairvoyant-episode",
         "clairvoyant",
     ]

@@ -44,8 +44,9 @@ def _random_experience(spec):
     next_s = jax.random.randint(keys[2], shape, spec.num_states - 1 if one_step else 0, spec.num_states)
     if spec.num_successors:
         next_s = (s + 1 + next_s % spec.num_successors) % spec.num_states
-    if spec.grid is not None:  # north of the first row and south of the last it stays
-        ways = jnp.array((0, -spec.grid.columns, spec.grid.columns))[next_s % 3]
+    if spec.grid is not None:  # beyond the first cell and the last it stays
+        columns = spec.grid.columns
+        ways = jnp.array((0, -columns, 1, columns, -1))[next_s % 5]
         next_s = jnp.where((s + ways < 0) | (s + ways >= spec.num_states), s, s + ways)
     return Transition(
         s=s,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rl3_jax.grid import Grid
 from rl3_jax.object_rl import RMax, TableSpec, Transition
-from rl3_jax.object_rl.r_max import bumped, danger_risk
+from rl3_jax.object_rl.r_max import blocked_after_no_move, danger_risk
 from rl3_jax.tasks import Gridworld
 from rl3_jax.tasks.gridworld_layout import GOAL, OBSTACLE, TILE_REWARD
 from tests.reference import r_max as reference
@@ -91,31 +91,33 @@ def test_it_equals_the_twin(walk):
         twin.update(s, a, r, next_s, ended)
         beliefs = [twin.blocked[cell] for cell in range(CELLS)]
         np.testing.assert_allclose(states.blocked[t][PLACES], beliefs, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(states.q[t][:, PLACES].T, twin.u, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(states.q[t][:, PLACES].T, twin.q, rtol=1e-4, atol=1e-4)
 
 
 def test_displacements_lead_to_the_places_around():
-    numbers = GRID.walled(map(float, range(12)), -1.0)
-    ahead = GRID.ahead(numbers)
+    numbers = GRID.walled(range(12), -1)
+    shifted = GRID.shifted(numbers)
     for s in range(CELLS):
         place = GRID.place(jnp.int32(s))
         expected = [-1 if cell is None else cell for cell in around(GRID, s)]
         assert numbers[GRID.places_around(place)].tolist() == expected
-        assert [float(x[place]) for x in ahead] == expected
+        assert [float(x[place]) for x in shifted] == expected
 
 
 def test_a_cell_that_stops_a_move_between_free_ones_is_blocked():
     """Nothing else can have stopped it; cells beside the move stay as they were believed to be."""
     moves = jnp.array((0.0, 0.8, 0.1, 0.0, 0.1))
-    np.testing.assert_allclose(bumped(moves, jnp.array((0.0, 0.3, 0.0, 0.3, 0.0))), (0, 0.99, 0, 0.3, 0))
+    np.testing.assert_allclose(
+        blocked_after_no_move(moves, jnp.array((0.0, 0.3, 0.0, 0.3, 0.0))), (0, 0.99, 0, 0.3, 0)
+    )
     # With a blocked cell to the east, it may have been that one: 0.3 · 0.9 against 0.7 · 0.1.
-    found = bumped(moves, jnp.array((0.0, 0.3, 1.0, 0.3, 0.0)))
+    found = blocked_after_no_move(moves, jnp.array((0.0, 0.3, 1.0, 0.3, 0.0)))
     np.testing.assert_allclose(found[1], 0.27 / (0.27 + 0.07), rtol=1e-6)
 
 
 def test_staying_on_purpose_says_nothing_of_the_cells_around():
     before = jnp.array((0.0, 0.3, 0.2, 1.0, 0.6))
-    after = bumped(jnp.array((1.0, 0.0, 0.0, 0.0, 0.0)), before)
+    after = blocked_after_no_move(jnp.array((1.0, 0.0, 0.0, 0.0, 0.0)), before)
     np.testing.assert_allclose(after[:3], before[:3], rtol=1e-6)
     np.testing.assert_allclose(after[4], before[4], rtol=1e-6)
 
@@ -185,7 +187,7 @@ def test_wrong_fields_are_named(field, value):
 
 def test_it_needs_a_known_grid_and_has_no_standard_errors():
     (no_grid,) = RMax().table_problems(TableSpec(12, 5, 100))
-    assert "cells of a known grid" in no_grid
+    assert "the rules of gridworld alone" in no_grid
     (no_errors,) = RMax().table_problems(dataclasses.replace(spec_of(GRID), standard_errors=True))
     assert "no standard errors" in no_errors
 

@@ -19,7 +19,7 @@ class RMax:
         self.paid = {}
         self.entered = set()
         self.blocked = dict.fromkeys(range(self.size), grid.blocked)
-        self.u = np.zeros((self.size, self.actions))
+        self.q = np.zeros((self.size, self.actions))
 
     def neighbour(self, s, d):
         """The cell to which a displacement leads; None beyond the walls."""
@@ -48,11 +48,11 @@ class RMax:
         self.paid[next_s] = (r, terminated)
         self.blocked[next_s] = 0.0
         for _ in range(self.sweeps):
-            self.u = np.array([[self.backup(s, a) for a in range(self.actions)] for s in range(self.size)])
+            self.q = np.array([[self.backup(s, a) for a in range(self.actions)] for s in range(self.size)])
 
     def values(self, s):
-        """U and the visit counts of one cell."""
-        return self.u[s], self.n[s]
+        """Q and the visit counts of one cell."""
+        return self.q[s], self.n[s]
 
     def infer(self, s, a):
         """Bayes' rule for each cell around, after an action that led nowhere."""
@@ -80,7 +80,7 @@ class RMax:
             r, ends = self.grid.usual_reward, False
         else:
             r, ends = self.grid.largest_reward[s], self.grid.ends[s]
-        worth = r + (0.0 if ends else self.discount * self.u[s].max())
+        worth = r + (0.0 if ends else self.discount * self.q[s].max())
         risk = self.risk(s)
         return (1 - risk) * worth + risk * self.grid.danger
 
@@ -94,10 +94,10 @@ class RMax:
 
     def staying(self, s):
         """W: what staying in a cell pays, and what follows."""
-        return self.paid.get(s, (0.0, False))[0] + self.discount * self.u[s].max()
+        return self.paid.get(s, (0.0, False))[0] + self.discount * self.q[s].max()
 
     def backup(self, s, a):
-        """U(s,a) from the last values."""
+        """Q(s,a) from the last values."""
         expected = 0.0
         for d, p in enumerate(self.moves(s, a)):
             cell = self.neighbour(s, d)
