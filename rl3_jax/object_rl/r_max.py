@@ -178,10 +178,13 @@ def back_up(
     moved = [stay + p * (x - stay) for p, x in zip(beliefs.free, grid.shifted(arrive), strict=True)]
     moved[STAY] = stay
     return [
-        sum(
-            jnp.where(beliefs.slippery, slipped, p) * moved[d]
-            for d, (p, slipped) in enumerate(zip(*rows, strict=True))
-            if p or slipped
+        functools.reduce(
+            jnp.add,
+            (
+                jnp.where(beliefs.slippery, slipped, p) * moved[d]
+                for d, (p, slipped) in enumerate(zip(*rows, strict=True))
+                if p or slipped
+            ),
         )
         for rows in zip(grid.moves, grid.slippery_moves, strict=True)
     ]

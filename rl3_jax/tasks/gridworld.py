@@ -52,8 +52,8 @@ DANGER_RISK = 0.2
 
 def moves_of(p_slip: float) -> tuple[tuple[float, ...], ...]:
     """Return the probability of each displacement after each action where no cell is blocked."""
-    stay, ahead, aside = (1.0, 0.0, 0.0, 0.0, 0.0), 1.0 - p_slip, 0.5 * p_slip
-    moves = [stay]
+    ahead, aside = 1.0 - p_slip, 0.5 * p_slip
+    moves: list[tuple[float, ...]] = [(1.0, 0.0, 0.0, 0.0, 0.0)]
     for action in range(4):
         found = [0.0] * 4
         found[action], found[action - 1], found[(action + 1) % 4] = ahead, aside, aside
