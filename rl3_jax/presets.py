@@ -161,7 +161,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     Mean return on 2000 held-out tasks of `gridworld-11x11-quick` after 48 M steps: RL³ 489 ± 16 and 486 ± 16
     (seeds 0 and 1), the goal found in 0.82 and 0.80 of the trials; RL² 337 ± 15 and 354 ± 16, 0.75 and 0.72;
     random −564, clairvoyant 1434. Training took 1357 s (RL³, seed 0) on one core, other programs beside it.
-    The other three presets were not trained to their end yet.
+    With 307 M steps RL³ earns 580 ± 16, found 0.86 (one seed). `-13x13-quick` was not trained to its end yet.
     """
     quick = _quick(
         Gridworld(variation=variation),
@@ -201,7 +201,13 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 
 
 def _long(quick: TrainConfig) -> TrainConfig:
-    """Return the preset with R-max, which knows the rules of all gridworlds beforehand."""
+    """Return the preset with R-max, which knows the rules of all gridworlds beforehand.
+
+    Mean return on 2000 held-out tasks, one seed each:
+    - `gridworld-11x11-long`: RL³ 920 ± 13, found 0.99, after 154 M steps in 2557 s; R-max alone 909 ± 14.
+    - `gridworld-13x13-long`: RL³ 1391 ± 17, found 1.00, after as many steps in 3031 s; RL² 655 ± 22,
+      0.83, in 1812 s; R-max alone 1359 ± 17.
+    """
     return dataclasses.replace(quick, learner=RMax())
 
 
