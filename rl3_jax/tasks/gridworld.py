@@ -1,6 +1,7 @@
 """Gridworld navigation (design, section 4; paper, section 6)."""
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 import jax
@@ -42,8 +43,6 @@ RETURN_STEPS = 100
 """Steps of the optimal return by which grids are accepted."""
 LEAST_RETURN, LARGEST_RETURN = 50.0, 100.0
 """Bounds on that return."""
-
-
 OBSTACLE_SHARE = 0.2
 """Share of the cells that are obstacles, about."""
 DANGER_RISK = 0.2
@@ -59,6 +58,28 @@ def moves_of(p_slip: float) -> tuple[tuple[float, ...], ...]:
         found[action], found[action - 1], found[(action + 1) % 4] = ahead, aside, aside
         moves.append((0.0, *found))
     return tuple(moves)
+
+
+@functools.cache
+def known_grid(side: int) -> Grid:
+    """Return what is known of all tasks of the base variation of a size."""
+    layout = LAYOUTS[f"{side}x{side}"]
+    goals = frozenset(goal_cells(layout).tolist())
+    ends = tuple(cell in goals for cell in range(layout.num_cells))
+    return Grid(
+        rows=layout.side,
+        columns=layout.side,
+        moves=moves_of(layout.p_slip),
+        slippery=TILE_REWARD[WATER],
+        slippery_moves=moves_of(1.0),
+        blocked=OBSTACLE_SHARE,
+        largest_reward=tuple(TILE_REWARD[GOAL if end else FREE] for end in ends),
+        ends=ends,
+        usual_reward=TILE_REWARD[FREE],
+        danger=TILE_REWARD[DANGER],
+        warning=TILE_REWARD[WARNING],
+        risk=DANGER_RISK,
+    )
 
 
 @struct.dataclass
@@ -149,23 +170,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     @property
     def grid(self) -> Grid:
         """What is known of all tasks of the base variation of this size, whatever the variation."""
-        layout = LAYOUTS[f"{self.layout.side}x{self.layout.side}"]
-        goals = frozenset(goal_cells(layout).tolist())
-        ends = tuple(cell in goals for cell in range(layout.num_cells))
-        return Grid(
-            rows=layout.side,
-            columns=layout.side,
-            moves=moves_of(layout.p_slip),
-            slippery=TILE_REWARD[WATER],
-            slippery_moves=moves_of(1.0),
-            blocked=OBSTACLE_SHARE,
-            largest_reward=tuple(TILE_REWARD[GOAL if end else FREE] for end in ends),
-            ends=ends,
-            usual_reward=TILE_REWARD[FREE],
-            danger=TILE_REWARD[DANGER],
-            warning=TILE_REWARD[WARNING],
-            risk=DANGER_RISK,
-        )
+        return known_grid(self.layout.side)
 
     def cell(self, state: TabularState) -> Int[Array, "2"]:
         """Return row and column, from 0."""

@@ -92,6 +92,7 @@ def test_it_equals_the_twin(walk):
         beliefs = [twin.blocked[cell] for cell in range(CELLS)]
         np.testing.assert_allclose(states.blocked[t][PLACES], beliefs, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(states.q[t][:, PLACES].T, twin.q, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(states.counts[t], twin.n)
 
 
 def test_displacements_lead_to_the_places_around():
@@ -124,12 +125,10 @@ def test_staying_on_purpose_says_nothing_of_the_cells_around():
 
 def test_it_walks_to_what_may_pay_and_turns_from_what_did_not():
     """Told that both ends of a corridor may pay, it goes to the nearer one, then to the other."""
-    grid = Grid(
+    grid = dataclasses.replace(
+        GRID,
         rows=1,
         columns=7,
-        moves=Gridworld().grid.moves,
-        slippery=-2.0,
-        slippery_moves=Gridworld().grid.slippery_moves,
         blocked=0.0,
         largest_reward=(100.0, -1.0, -1.0, -1.0, -1.0, -1.0, 100.0),
         ends=(True, False, False, False, False, False, True),

@@ -50,10 +50,6 @@ class RMax:
         for _ in range(self.sweeps):
             self.q = np.array([[self.backup(s, a) for a in range(self.actions)] for s in range(self.size)])
 
-    def values(self, s):
-        """Q and the visit counts of one cell."""
-        return self.q[s], self.n[s]
-
     def infer(self, s, a):
         """Bayes' rule for each cell around, after an action that led nowhere."""
         moves = self.moves(s, a)
