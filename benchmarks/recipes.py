@@ -3,13 +3,14 @@
     taskset -c 0 python benchmarks/recipes.py --figure docs/variants.png
     python benchmarks/recipes.py --variants recipe adam --seeds 0 1 2    # some of them
 
-Each variant is trained once a seed in a run folder of its own, `OUT/VARIANT-SEED`, and evaluated on the same
-held-out tasks, which are others than those of reported results. A run that was stopped goes on where it was,
-and one that is complete is not trained again, so the command may be given again at any time. The table and
-the figure are made from what the folders hold.
+Each variant is trained once a seed, in the run folder `OUT/METHOD/STEPSM/VARIANT-SEED`, and evaluated on the
+same held-out tasks, which are others than those of reported results. What it earned goes to a file of its own
+under RESULTS, which is what the table and the figure are made from: a run that has one is not trained again,
+and a run that was stopped goes on where it was, so the command may be given again at any time.
 """
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,7 @@ import tyro
 from common import markdown
 
 import rl3_jax
-from rl3_jax import Run, TrainConfig, make_config
-from rl3_jax.run.evaluation import read_evaluation
-from rl3_jax.run.folder import RunFolder
+from rl3_jax import TrainConfig, make_config
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "recipe": {},
@@ -49,6 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "learning rate 1.5e-3": {"ppo": {"learning_rate": 1.5e-3}},
     "learning rate 6e-3": {"ppo": {"learning_rate": 6e-3}},
     "learning rate held for half": {"ppo": {"learning_rate_hold": 0.5}},
+    "critic not scaled": {"ppo": {"critic_scale": "none"}},
     "2 epochs": {"ppo": {"epochs": 2}},
     "λ 0.8": {"ppo": {"gae_lambda": 0.8}},
     "λ 0.95": {"ppo": {"gae_lambda": 0.95}},
@@ -60,10 +60,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Changes of the preset by name, each of one thing; scales and learning rates go with what they belong to."""
 TASKS_SEED = 777
 """Names the held-out tasks, which are others than those on which results are reported: here one chooses."""
+SUMMARY = ("found", "goals", "dangers")
 COLUMNS = {
     "variant": "variant",
-    "seeds": "seeds",
-    "steps": "steps, M",
     "return": "return",
     "error": "±",
     "each": "of each seed",
@@ -80,20 +79,24 @@ class Options:
 
     Attributes:
       preset: that is varied.
+      method: that is trained.
       variants: names of variants; all of them if none is given.
       seeds: of training.
       steps: environment steps of each run, millions.
       num_tasks: held-out tasks.
       out: where the runs are.
+      results: where it is kept what they earned.
       figure: file for the learning curves; none is drawn without it.
     """
 
     preset: str = "gridworld-11x11-quick"
+    method: str = "rl3"
     variants: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1)
     steps: float = 16.0
     num_tasks: int = 2000
     out: Path = Path("runs/recipes")
+    results: Path = Path("results/recipes")
     figure: Path | None = None
 
 
@@ -103,23 +106,21 @@ def main() -> None:
     names = options.variants or tuple(VARIANTS)
     if unknown := sorted(set(names) - set(VARIANTS)):
         raise SystemExit(f"unknown variants {', '.join(unknown)}; choose from: {', '.join(VARIANTS)}")
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for seed in options.seeds:
-        for name in names:
-            results[name].append(result(options, name, seed)["results"][0])
-    print(markdown([row(options, name, results[name]) for name in names], COLUMNS))
+    results = {name: [result(options, name, seed) for seed in options.seeds] for name in names}
+    print(markdown([row(name, results[name]) for name in names], COLUMNS))
     if options.figure is not None:
-        draw(options, names)
+        draw(options.figure, results)
 
 
-def folder(options: Options, name: str, seed: int) -> Path:
-    """Return where a run is."""
-    return options.out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+def place(options: Options, name: str, seed: int) -> Path:
+    """Return where a run is below the folder of runs, and its result below that of results."""
+    run = f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+    return Path(options.preset) / options.method / f"{options.steps:g}M" / run
 
 
 def configure(options: Options, name: str, seed: int) -> TrainConfig:
     """Return a variant of the preset that takes the steps asked for, evaluated ten times on the way."""
-    config = make_config(options.preset, seed=seed, **VARIANTS[name])
+    config = make_config(options.preset, method=options.method, seed=seed, **VARIANTS[name])
     iterations = max(1, round(options.steps * 1e6 / config.steps_per_iteration))
     evaluation = dataclasses.replace(config.evaluation, every=max(1, iterations // 10), seed=TASKS_SEED)
     return dataclasses.replace(config, iterations=iterations, evaluation=evaluation)
@@ -127,57 +128,56 @@ def configure(options: Options, name: str, seed: int) -> TrainConfig:
 
 def result(options: Options, name: str, seed: int) -> dict[str, Any]:
     """Return what a variant earns on held-out tasks, after training what is missing of it."""
-    path = folder(options, name, seed)
+    path = place(options, name, seed)
+    kept = (options.results / path).with_suffix(".json")
+    if kept.exists():
+        return json.loads(kept.read_text())
     print(path, file=sys.stderr, flush=True)
-    if (path / "config.json").exists():
-        run = rl3_jax.resume(path)
+    folder = options.out / path
+    if (folder / "config.json").exists():
+        run = rl3_jax.resume(folder)
     else:
-        run = rl3_jax.train(configure(options, name, seed), path)
-    asked = (options.num_tasks, TASKS_SEED)
-    for entry in read_evaluation(RunFolder(path)):
-        if (entry["num_tasks"], entry["eval_seed"]) == asked:
-            return entry
-    return run.evaluate(num_tasks=options.num_tasks, seed=TASKS_SEED)
-
-
-def row(options: Options, name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the means of a variant over its seeds; ± is the standard error over tasks."""
-    runs = [Run(folder(options, name, seed)) for seed in options.seeds]
-    returns = np.array([result["returns"] for result in results]).mean(axis=0)
-    summary = {
-        key: float(np.mean([result["summary"][key]["mean"] for result in results]))
-        for key in ("found", "goals", "dangers")
-    }
-    return {
+        run = rl3_jax.train(configure(options, name, seed), folder)
+    evaluation = run.evaluate(num_tasks=options.num_tasks, seed=TASKS_SEED)
+    agent = evaluation["results"][0]
+    earned = {
         "variant": name,
-        "seeds": len(runs),
-        "steps": runs[0].metrics[-1]["steps"] / 1e6,
-        "return": float(returns.mean()),
-        "error": float(returns.std(ddof=1) / np.sqrt(len(returns))),
-        "each": ", ".join(f"{result['mean_return']:.0f}" for result in results),
-        "seconds": float(np.mean([run.metrics[-1]["wall_seconds"] for run in runs])),
-    } | summary
+        "seed": seed,
+        "return": agent["mean_return"],
+        "error": agent["standard_error"],
+        "num_tasks": options.num_tasks,
+        "seconds": run.metrics[-1]["wall_seconds"],
+        "curve": [
+            [line["steps"], line["evaluation_return"], line["evaluation_found"]]
+            for line in run.metrics
+            if "evaluation_return" in line
+        ],
+    } | {key: agent["summary"][key]["mean"] for key in SUMMARY}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(earned, indent=1) + "\n")
+    return earned
 
 
-def draw(options: Options, names: tuple[str, ...]) -> None:
+def row(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means of a variant over its seeds; ± is the standard error over tasks of one seed."""
+    means = {
+        key: float(np.mean([result[key] for result in results]))
+        for key in ("return", "error", "seconds", *SUMMARY)
+    }
+    return means | {"variant": name, "each": ", ".join(f"{result['return']:.0f}" for result in results)}
+
+
+def draw(file: Path, results: dict[str, list[dict[str, Any]]]) -> None:
     """Draw the held-out return and the share of trials with a goal over training, a line a variant."""
     figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-    for axes, key in zip(panels, ("evaluation_return", "evaluation_found"), strict=True):
-        for name in names:
-            curves = [
-                [
-                    (line["steps"] / 1e6, line[key])
-                    for line in Run(folder(options, name, seed)).metrics
-                    if key in line
-                ]
-                for seed in options.seeds
-            ]
-            steps, values = np.moveaxis(np.array(curves), 2, 0)
-            axes.plot(steps[0], values.mean(axis=0), label=name)
-        axes.set(xlabel="environment steps, millions", ylabel=key.removeprefix("evaluation_"))
+    for name, runs in results.items():
+        steps, *curves = np.mean([run["curve"] for run in runs], axis=0).T
+        for axes, curve in zip(panels, curves, strict=True):
+            axes.plot(steps / 1e6, curve, label=name)
+    for axes, label in zip(panels, ("held-out return", "found"), strict=True):
+        axes.set(xlabel="environment steps, millions", ylabel=label)
     panels[1].legend(fontsize="small")
-    assert options.figure is not None
-    figure.savefig(options.figure, dpi=120)
+    figure.savefig(file, dpi=120)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -311,32 +312,35 @@ def test_a_variant_of_the_recipe_is_valid_and_another(name):
 
 @pytest.mark.slow
 def test_recipes_trains_what_is_missing_and_shows_all(tmp_path, monkeypatch, capsys):
-    tiny = {"policy": {"core": {"core": "markov"}}, "method": "rl2", "horizon": 9}
+    tiny = {"policy": {"core": {"core": "markov"}}, "horizon": 9}
     sizes = {"trials": 8, "minibatch_trials": 4}
     monkeypatch.setattr(
         recipes,
         "VARIANTS",
         {"recipe": tiny | {"ppo": sizes | {"epochs": 1}}, "2 epochs": tiny | {"ppo": sizes | {"epochs": 2}}},
     )
-    out, figure = tmp_path / "runs", tmp_path / "figure.png"
-    line = ["recipes.py", "--steps", "0.000144", "--num-tasks", "4", "--out", out, "--figure", figure]
+    figure, where = tmp_path / "figure.png", Path("gridworld-11x11-quick") / "rl2" / "0.000144M"
+    line = ["recipes.py", "--method", "rl2", "--steps", "0.000144", "--num-tasks", "4", "--figure", figure]
+    line += ["--out", tmp_path / "runs", "--results", tmp_path / "results"]
+    runs, results = tmp_path / "runs" / where, tmp_path / "results" / where
 
     def table(*more):
         monkeypatch.setattr(sys, "argv", [str(argument) for argument in (*line, *more)])
         recipes.main()
-        return [row.split(" | ") for row in capsys.readouterr().out.splitlines() if row.startswith("| ")][2:]
+        rows = [row.strip("| ") for row in capsys.readouterr().out.splitlines() if row.startswith("| ")]
+        return [[cell.strip() for cell in row.split("|")] for row in rows[2:]]
 
     (alone,) = table("--variants", "recipe", "--seeds", "0")
-    assert alone[1] == "1"
-    assert [path.name for path in out.iterdir()] == ["recipe-0"]
-    before = (out / "recipe-0" / "metrics.jsonl").stat()
+    earned = json.loads((results / "recipe-0.json").read_text())
+    assert float(alone[1]) == pytest.approx(earned["return"], rel=0.01)
+    assert [steps for steps, *_ in earned["curve"]] == [72, 144]
+    assert len((runs / "recipe-0" / "metrics.jsonl").read_text().splitlines()) == 2
+    # A run with a result is not trained again, wherever the runs are: its folder is not needed any more.
+    shutil.rmtree(runs)
     both = table()
-    assert [row[0].strip("| ") for row in both] == ["recipe", "2 epochs"]
-    assert sorted(path.name for path in out.iterdir()) == ["2-epochs-0", "2-epochs-1", "recipe-0", "recipe-1"]
-    # The mean over both seeds has the first one's part as it was: it was not trained again.
-    assert both[0][5].split(", ")[0] == alone[5].strip()
-    assert len((out / "recipe-0" / "metrics.jsonl").read_text().splitlines()) == 2
-    assert (out / "recipe-0" / "metrics.jsonl").stat().st_size == before.st_size
+    assert [row[0] for row in both] == ["recipe", "2 epochs"]
+    assert sorted(path.name for path in runs.iterdir()) == ["2-epochs-0", "2-epochs-1", "recipe-1"]
+    assert both[0][3].split(", ")[0] == alone[3]
     assert figure.stat().st_size > 10_000
     monkeypatch.setattr(sys, "argv", ["recipes.py", "--variants", "nonsense"])
     with pytest.raises(SystemExit, match="unknown variants nonsense; choose from: recipe, 2 epochs"):

@@ -3,7 +3,7 @@
 import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
-from rl3_jax.object_rl import ModelBased
+from rl3_jax.object_rl import ModelBased, RMax
 from rl3_jax.policies import Gru, PolicyConfig, Transformer
 from rl3_jax.presets import method_name
 from rl3_jax.tasks import Bandit
@@ -96,7 +96,12 @@ METHODS_OF = [
     (preset, method)
     for preset in PRESETS
     for method in METHODS
-    if method not in COARSE or (PRESETS[preset].task.coordinate_bounds and PRESETS[preset].task.num_states)
+    if method not in COARSE
+    or (
+        PRESETS[preset].task.coordinate_bounds
+        and PRESETS[preset].task.num_states
+        and not isinstance(PRESETS[preset].learner, RMax)
+    )
 ]
 
 
