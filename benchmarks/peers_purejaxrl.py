@@ -46,7 +46,6 @@ class BanditTrials:
 
     def reset(self, key, params=None):
         """Start a trial with a new bandit."""
-        del params
         probabilities = jax.random.uniform(key, (self.setting.arms,))
         state = State(probabilities, jnp.int32(0), jnp.float32(0.0), jnp.int32(0))
         return self.observe(state), state
@@ -71,12 +70,10 @@ class BanditTrials:
 
     def observation_space(self, params=None):
         """Vectors."""
-        del params
         return spaces.Box(0.0, 1.0, (self.setting.arms + 3,), jnp.float32)
 
     def action_space(self, params=None):
         """Arms."""
-        del params
         return spaces.Discrete(self.setting.arms)
 
 
@@ -113,7 +110,6 @@ class OldCell:
 
     def initialize_carry(self, key: jax.Array, batch: tuple[int, ...], width: int) -> jax.Array:
         """Return zeros."""
-        del key
         return jnp.zeros((*batch, width))
 
 

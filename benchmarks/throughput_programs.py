@@ -79,25 +79,20 @@ class FrozenAtZero:
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return no problems."""
-        del spec
         return []
 
     def init(self, spec: TableSpec) -> tuple[()]:
         """Return the empty state."""
-        del spec
         return ()
 
     def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
         """Return the empty state."""
-        del spec, transition
         return state
 
     def values(self, spec: TableSpec, state: tuple[()], s: jax.Array) -> ActionValues:
         """Return zeros."""
-        del state, s
         return ActionValues(q=jnp.zeros(spec.num_actions), counts=jnp.zeros(spec.num_actions))
 
     def dropped(self, spec: TableSpec, state: tuple[()]) -> jax.Array:
         """Return 0."""
-        del spec, state
         return jnp.int32(0)

@@ -129,7 +129,6 @@ class Watched(Baseline):
 
     def learn(self, env: TrialEnv, memory: Memory, transition: Transition) -> Memory:
         """Count the goals reached."""
-        del env
         return dataclasses.replace(memory, reached=memory.reached + memory.goal[transition.next_s])
 
 

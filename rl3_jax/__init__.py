@@ -1,26 +1,48 @@
 """Meta-reinforcement learning in JAX: RL³ and RL², compiled end to end."""
 
-from rl3_jax.errors import ConfigError, NonFiniteError
-from rl3_jax.object_rl import LEARNERS, make_learner
-from rl3_jax.policies import CORES, PolicyConfig, make_core
-from rl3_jax.ppo import PPOConfig
-from rl3_jax.presets import PRESETS, make_config
-from rl3_jax.run import (
-    Interrupted,
-    LoadedAgent,
-    Run,
-    compare,
-    compile_cache,
-    evaluate_baselines,
-    evaluate_run,
-    load_agent,
-    plan,
-    resume,
-    train,
-)
-from rl3_jax.tasks import FAMILIES, make_family
-from rl3_jax.training import EvaluationConfig, TrainConfig, evaluate
-from rl3_jax.trial import METHODS, Features, TrialEnv, make
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rl3_jax.errors import ConfigError, NonFiniteError
+    from rl3_jax.object_rl import LEARNERS, make_learner
+    from rl3_jax.policies import CORES, PolicyConfig, make_core
+    from rl3_jax.ppo import PPOConfig
+    from rl3_jax.presets import PRESETS, make_config
+    from rl3_jax.run import (
+        Interrupted,
+        LoadedAgent,
+        Run,
+        compare,
+        compile_cache,
+        evaluate_baselines,
+        evaluate_run,
+        load_agent,
+        plan,
+        resume,
+        train,
+    )
+    from rl3_jax.tasks import FAMILIES, make_family
+    from rl3_jax.training import EvaluationConfig, TrainConfig, evaluate
+    from rl3_jax.trial import METHODS, Features, TrialEnv, make
+
+__version__ = importlib.metadata.version("rl3-jax")
+
+_HOMES = {
+    "errors": "ConfigError NonFiniteError",
+    "object_rl": "LEARNERS make_learner",
+    "policies": "CORES PolicyConfig make_core",
+    "ppo": "PPOConfig",
+    "presets": "PRESETS make_config",
+    "run": "Interrupted LoadedAgent Run compare compile_cache evaluate_baselines evaluate_run load_agent plan"
+    " resume train",
+    "tasks": "FAMILIES make_family",
+    "training": "EvaluationConfig TrainConfig evaluate",
+    "trial": "METHODS Features TrialEnv make",
+}
+"""The public names of each part. One is imported once it is asked for: `import rl3_jax` itself starts nothing
+of JAX: what has to come before that, such as `jax.distributed.initialize`, still can."""
 
 __all__ = [
     "CORES",
@@ -54,3 +76,16 @@ __all__ = [
     "resume",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name."""
+    for part, names in _HOMES.items():
+        if name in names.split():
+            return getattr(importlib.import_module(f"rl3_jax.{part}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, and those that are there already."""
+    return sorted({*globals(), *__all__})

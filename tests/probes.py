@@ -15,7 +15,6 @@ class FirstArmPays(Bandit):
     """Arm 0 always pays 1, the others nothing."""
 
     def sample_task(self, key):
-        del key
         return BanditTask(success_probability=jnp.eye(self.num_arms)[0], max_steps_in_episode=1)
 
 
@@ -64,7 +63,6 @@ class Chain(TabularFamily[Task]):
         return Task(max_steps_in_episode=length)
 
     def step_env(self, key, state, action, params):
-        del key
         last = state.time == self.steps - 1
         reward = last if self.last_pays else action
         return self._arrive(state, state.s + 1, jnp.float32(reward), params)
@@ -99,9 +97,7 @@ class Aim(TabularFamily[Task]):
         return jnp.int32(action[0] > 0)
 
     def sample_task(self, key):
-        del key
         return Task(max_steps_in_episode=3)
 
     def step_env(self, key, state, action, params):
-        del key
         return self._arrive(state, state.s, -((action - jnp.array(self.target)) ** 2).sum(), params)

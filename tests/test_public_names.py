@@ -1,5 +1,11 @@
 """The public names; a change here is a change for users."""
 
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
 import rl3_jax
 
 NAMES = [
@@ -38,4 +44,15 @@ NAMES = [
 
 def test_the_public_names():
     assert rl3_jax.__all__ == NAMES
-    assert all(hasattr(rl3_jax, name) for name in NAMES)
+    assert set(NAMES) < set(dir(rl3_jax))
+    for name in NAMES:
+        assert getattr(rl3_jax, name) is not None
+    with pytest.raises(AttributeError, match="module 'rl3_jax' has no attribute 'trian'"):
+        rl3_jax.trian  # noqa: B018
+    assert rl3_jax.__version__ == importlib.metadata.version("rl3-jax")
+
+
+def test_importing_the_package_starts_nothing_of_jax():
+    code = "import sys, rl3_jax; print(*{'jax', 'gymnax', 'matplotlib', 'scipy', 'numpy'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert found.stdout == "\n"

@@ -27,12 +27,10 @@ class BanditBaseline(Baseline):
 
     def init(self, env: TrialEnv, task: Task) -> BanditModel:
         """Return the memory of no pulls. The task is not looked at."""
-        del task
-        return bandit_model.init(env.table)
+        return bandit_model.init(env.object_rl.table)
 
     def learn(self, env: TrialEnv, memory: BanditModel, transition: Transition) -> BanditModel:
         """Count one pull."""
-        del env
         return bandit_model.update(memory, transition)
 
     def posterior(self, memory: BanditModel) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
@@ -76,7 +74,6 @@ class EpsilonGreedy(BanditBaseline):
         key: PRNGKeyArray,
     ) -> tuple[BanditModel, Int[Array, ""]]:
         """Return an arm. The key is consumed."""
-        del state, observation
         key_explores, key_arm = jax.random.split(key)
         explores = jax.random.uniform(key_explores) < self.epsilon
         arm = jax.random.randint(key_arm, (), 0, env.num_actions)
@@ -111,7 +108,6 @@ class Ucb1(BanditBaseline):
         key: PRNGKeyArray,
     ) -> tuple[BanditModel, Int[Array, ""]]:
         """Return the arm of the largest index. The key is not used."""
-        del env, state, observation, key
         return memory, ucb1_index(*self.posterior(memory), memory.counts.sum(), self.exploration).argmax()
 
 
@@ -144,7 +140,6 @@ class BestArm(Baseline):
 
     def init(self, env: TrialEnv, task: BanditTask) -> Int[Array, ""]:
         """Return the best arm."""
-        del env
         return task.success_probability.argmax()
 
     def act(
@@ -156,5 +151,4 @@ class BestArm(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Int[Array, ""], Int[Array, ""]]:
         """Return the best arm. The key is not used."""
-        del env, state, observation, key
         return memory, memory

@@ -32,5 +32,4 @@ class Random(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[tuple, Action]:
         """Return an action drawn uniformly. The key is consumed."""
-        del state, observation
         return memory, env.action_space().sample(key)

@@ -61,7 +61,6 @@ class Gittins(BanditBaseline):
         key: PRNGKeyArray,
     ) -> tuple[BanditModel, Int[Array, ""]]:
         """Return the arm of the largest index. The key is not used."""
-        del observation, key
         pulls, wins = memory.counts.astype(jnp.int32), memory.reward_sum.astype(jnp.int32)
         steps_left = jnp.asarray(env.horizon - state.time)
         return memory, self.indices[position(wins, pulls, steps_left)].argmax()

@@ -31,7 +31,6 @@ class ClairvoyantEpisode(Baseline):
 
     def init(self, env: TrialEnv, task: GridworldTask) -> Int[Array, " S"]:
         """Return the action in each cell."""
-        del env
         return episode_policy(dynamics(task.tiles, task.p_slip))
 
     def act(
@@ -43,7 +42,6 @@ class ClairvoyantEpisode(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Int[Array, " S"], Int[Array, ""]]:
         """Return the action. The key is not used."""
-        del observation, key
         return memory, memory[concrete_index(env, state)].astype(jnp.int32)
 
 
@@ -64,7 +62,6 @@ class ClairvoyantTrial(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Int[Array, "H S"], Int[Array, ""]]:
         """Return the action. The key is not used."""
-        del observation, key
         return memory, planned_action(env, memory, state)
 
 

@@ -1,6 +1,5 @@
 """Object-level RL on its own: what acts in ordinary RL, without a meta-policy."""
 
-import dataclasses
 from typing import Any
 
 import jax
@@ -9,8 +8,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
-from rl3_jax.baselines.planning import concrete_index
-from rl3_jax.object_rl import Identity, Learner, ModelBased, TableSpec, Transition
+from rl3_jax.object_rl import Learner, ModelBased, Transition
 from rl3_jax.tasks import Task
 from rl3_jax.trial import TrialEnv, TrialState
 
@@ -49,8 +47,7 @@ class LearnerAlone(Baseline):
 
     def init(self, env: TrialEnv, task: Task) -> Any:
         """Return the state of the learner. The task is not looked at."""
-        del task
-        return self.learner.init(_table(env))
+        return self.learner.init(env.object_rl.table)
 
     def act(
         self,
@@ -61,27 +58,12 @@ class LearnerAlone(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Any, Int[Array, ""]]:
         """Return an action. The key is consumed."""
-        del observation
-        q = self.learner.values(_table(env), memory, _table_state(env, state)).q
+        s = env.object_rl.locate(state.object_rl, env.family.concrete(state.inner, state.task))
+        q = self.learner.values(env.object_rl.table, memory, s).q
         draws = jax.random.uniform(key, (1 + env.num_actions,))
         explores = draws[0] < self.epsilon
         return memory, jnp.where((q == q.max()) | explores, draws[1:], -1.0).argmax()
 
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
         """Return the state of the learner after a step."""
-        return self.learner.update(_table(env), memory, transition)
-
-
-def _table(env: TrialEnv) -> TableSpec:
-    """Return the sizes of the table to which the trial's transitions belong."""
-    if env.features.uses_object_rl:
-        return env.table
-    return dataclasses.replace(env, abstraction=Identity()).table
-
-
-def _table_state(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
-    """Return the current state as the trial's transitions number it."""
-    if not env.features.uses_object_rl:
-        return concrete_index(env, state)
-    at = env.family.concrete(state.inner, state.task)
-    return env.abstraction.locate(env.space, state.abstraction, at.index, at.coordinates)
+        return self.learner.update(env.object_rl.table, memory, transition)

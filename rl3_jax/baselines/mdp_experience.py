@@ -53,22 +53,20 @@ class EpisodePlanner(Baseline):
 
     def init(self, env: TrialEnv, task: Task) -> MdpMemory:
         """Return the memory of no steps. The task is not looked at."""
-        del task
-        pairs = (env.table.num_states, env.table.num_actions)
-        num_triples = math.prod(pairs) * env.table.num_states
+        pairs = (env.family.num_states, env.num_actions)
+        num_triples = math.prod(pairs) * env.family.num_states
         return MdpMemory(
             time=jnp.int32(0),
             triples=jnp.full(env.horizon, num_triples, jnp.int32),
             counts=jnp.zeros(pairs),
             reward_sum=jnp.zeros(pairs),
-            values=jnp.zeros((env.table.episode_length, *pairs)),
+            values=jnp.zeros((env.episode_length, *pairs)),
         )
 
     def begin_episode(
         self, env: TrialEnv, memory: MdpMemory, state: TrialState, key: PRNGKeyArray
     ) -> MdpMemory:
         """Return the memory with a plan for this episode. The key is consumed."""
-        del state
         return dataclasses.replace(memory, values=self.plan(env, memory, key))
 
     def act(
@@ -80,13 +78,12 @@ class EpisodePlanner(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[MdpMemory, Int[Array, ""]]:
         """Return an action of the largest planned value, drawn evenly among equals. The key is consumed."""
-        del observation
         return memory, tied_action(env, memory.values, state, key)
 
     def learn(self, env: TrialEnv, memory: MdpMemory, transition: Transition) -> MdpMemory:
         """Record one step."""
         s, a, next_s = transition.s, transition.a, transition.next_s
-        triple = (s * env.table.num_actions + a) * env.table.num_states + next_s
+        triple = (s * env.num_actions + a) * env.family.num_states + next_s
         return dataclasses.replace(
             memory,
             time=memory.time + 1,

@@ -30,8 +30,7 @@ class ModelGreedy(EpisodePlanner):
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the maximum-likelihood model. The key is not used."""
-        del key
-        return backward_induction(*likeliest_model(memory, self.prior_reward), env.table.episode_length)
+        return backward_induction(*likeliest_model(memory, self.prior_reward), env.episode_length)
 
     def act(
         self,
@@ -58,7 +57,7 @@ class Clairvoyant(Baseline):
 
     def init(self, env: TrialEnv, task: MdpTask) -> Float[Array, "L S A"]:
         """Return Q_k of the true task: one plan serves all episodes."""
-        return backward_induction(task.transition, task.mean_reward, env.table.episode_length)
+        return backward_induction(task.transition, task.mean_reward, env.episode_length)
 
     def act(
         self,
@@ -69,5 +68,4 @@ class Clairvoyant(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Float[Array, "L S A"], Int[Array, ""]]:
         """Return the optimal action. The key is not used."""
-        del observation, key
         return memory, greedy_action(env, memory, state)

@@ -24,7 +24,6 @@ class Straight(Baseline):
 
     def init(self, env: TrialEnv, task: Any) -> Float[Array, " 2"]:
         """Return the goal."""
-        del env
         return task.fields["goal"]
 
     def act(
@@ -36,7 +35,6 @@ class Straight(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Float[Array, " 2"], Float[Array, " 2"]]:
         """Return the step that leads nearest to the goal. The key is not used."""
-        del observation, key
         inner: Any = state.inner
         space: Any = env.action_space()
         return memory, jnp.clip(memory - inner.wrapped.pos, space.low, space.high)
@@ -105,7 +103,6 @@ class MapReader(Baseline):
         key: PRNGKeyArray,
     ) -> tuple[Int[Array, "H S"], Int[Array, ""]]:
         """Return the best action for the steps that are left. The key is not used."""
-        del observation, key
         return memory, planned_action(env, memory, state)
 
 

@@ -33,12 +33,9 @@ class Ucrl2(EpisodePlanner):
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the best task of the confidence set. The key is not used."""
-        del key
         transition, reward = likeliest_model(memory, self.prior_reward)
         reward_width, transition_radius = confidence_widths(memory, self.scale)
-        return optimistic_induction(
-            transition, reward + reward_width, transition_radius, env.table.episode_length
-        )
+        return optimistic_induction(transition, reward + reward_width, transition_radius, env.episode_length)
 
 
 def confidence_widths(
@@ -80,7 +77,6 @@ class Beb(EpisodePlanner):
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the mean model with the bonus. The key is not used."""
-        del key
         transition, reward = mean_model(memory, self.prior_reward)
         reward = reward + self.bonus / (1.0 + len(reward) + memory.counts)
-        return backward_induction(transition, reward, env.table.episode_length)
+        return backward_induction(transition, reward, env.episode_length)

@@ -85,7 +85,7 @@ def optimistic_mean(
 
 def steps_to_go(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
     """Return min(episode length − step within the episode, H − t): H may cut the last episode short."""
-    return jnp.minimum(env.table.episode_length - state.inner.time, env.horizon - state.time)
+    return jnp.minimum(env.episode_length - state.inner.time, env.horizon - state.time)
 
 
 def greedy_action(env: TrialEnv, values: Float[Array, "L S A"], state: TrialState) -> Int[Array, ""]:

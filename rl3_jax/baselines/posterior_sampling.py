@@ -28,7 +28,6 @@ class Thompson(BanditBaseline):
         key: PRNGKeyArray,
     ) -> tuple[BanditModel, Int[Array, ""]]:
         """Return the arm whose drawn success probability is largest. The key is consumed."""
-        del env, state, observation
         return memory, log_odds_draws(key, *self.posterior(memory)).argmax()
 
 
@@ -56,7 +55,6 @@ class OptimisticThompson(BanditBaseline):
         key: PRNGKeyArray,
     ) -> tuple[BanditModel, Int[Array, ""]]:
         """Return the arm whose success probability is largest in the draw acted on. The key is consumed."""
-        del env, state, observation
         wins, losses = self.posterior(memory)
         shape = (self.num_samples, *wins.shape)
         log_odds = log_odds_draws(key, jnp.broadcast_to(wins, shape), jnp.broadcast_to(losses, shape))

@@ -31,7 +31,7 @@ class Psrl(EpisodePlanner):
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of one task drawn from the posterior. The key is consumed."""
         transition, mean_reward = self.sample_task(memory, key)
-        return backward_induction(transition, mean_reward, env.table.episode_length)
+        return backward_induction(transition, mean_reward, env.episode_length)
 
     def sample_task(
         self, memory: MdpMemory, key: PRNGKeyArray

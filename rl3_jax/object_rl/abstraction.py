@@ -92,22 +92,18 @@ class Fixed:
 
     def init(self, space: StateSpace) -> tuple[()]:
         """Return the empty memory."""
-        del space
         return ()
 
     def enter(self, space: StateSpace, memory: Any, index: Index, coordinates: Coordinates) -> Any:
         """Return the memory unchanged."""
-        del space, index, coordinates
         return memory
 
     def record(self, memory: Any, index: Index, action: Int[Array, ""]) -> Any:
         """Return the memory unchanged."""
-        del index, action
         return memory
 
     def counts(self, memory: Any, index: Index, table_counts: Float[Array, " A"]) -> Float[Array, " A"]:
         """Return the counts of the table state."""
-        del memory, index
         return table_counts
 
 
@@ -136,7 +132,6 @@ class Identity(Fixed):
         self, space: StateSpace, memory: Any, index: Int[Array, ""], coordinates: Coordinates
     ) -> Int[Array, ""]:
         """Return the index."""
-        del space, memory, coordinates
         return index
 
 
@@ -174,7 +169,6 @@ class Tiling(Fixed):
 
     def num_states(self, space: StateSpace) -> int:
         """Return the number of tiles."""
-        del space
         return math.prod(self.bins)
 
     def num_successors(self, space: StateSpace) -> int:
@@ -185,5 +179,4 @@ class Tiling(Fixed):
         self, space: StateSpace, memory: Any, index: Index, coordinates: Float[Array, " n"]
     ) -> Int[Array, ""]:
         """Return the number of the tile, counted along the last coordinate first."""
-        del memory, index
         return bin_of(coordinates, space.bounds, self.bins)

@@ -127,7 +127,6 @@ class Clusters:
         coordinates: Float[Array, " n"] | None,
     ) -> Int[Array, ""]:
         """Return the cluster of a state that has been met."""
-        del space, coordinates
         return memory.cluster[index]
 
     def record(self, memory: ClusterMemory, index: Int[Array, ""], action: Int[Array, ""]) -> ClusterMemory:
@@ -138,5 +137,4 @@ class Clusters:
         self, memory: ClusterMemory, index: Int[Array, ""], table_counts: Float[Array, " A"]
     ) -> Float[Array, " A"]:
         """Return how often each action was taken in the concrete state."""
-        del table_counts
         return memory.counts[index]

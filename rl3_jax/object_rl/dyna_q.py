@@ -108,12 +108,10 @@ class DynaQ(QTable):
 
     def values(self, spec: TableSpec, state: DynaQState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
-        del spec
         return ActionValues(q=state.table.q[s], counts=state.table.counts[s])
 
     def dropped(self, spec: TableSpec, state: DynaQState) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""
-        del spec
         return state.model.dropped if isinstance(state.model, SuccessorModel) else jnp.int32(0)
 
 

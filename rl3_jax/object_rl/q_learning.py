@@ -88,17 +88,14 @@ class QLearning(QTable):
 
     def update(self, spec: TableSpec, state: QLearningState, transition: Transition) -> QLearningState:
         """Update the value of one pair."""
-        del spec
         return self.learn_and_count(state, transition)
 
     def values(self, spec: TableSpec, state: QLearningState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
-        del spec
         return ActionValues(q=state.q[s], counts=state.counts[s])
 
     def dropped(self, spec: TableSpec, state: QLearningState) -> Int[Array, ""]:
         """Return 0: every transition is kept."""
-        del spec, state
         return jnp.int32(0)
 
 

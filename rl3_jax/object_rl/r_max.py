@@ -135,7 +135,6 @@ class RMax:
 
     def dropped(self, spec: TableSpec, state: RMaxState) -> Int[Array, ""]:
         """Return 0: all transitions are kept."""
-        del spec, state
         return jnp.int32(0)
 
     def _plan(self, grid: Grid, state: RMaxState) -> Float[Array, "A Z"]:

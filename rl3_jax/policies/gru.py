@@ -41,7 +41,6 @@ class Gru:
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""
-        del spec
         return []
 
     def module(self, spec: CoreSpec) -> nn.Module:

@@ -24,7 +24,6 @@ class Markov:
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""
-        del spec
         return []
 
     def module(self, spec: CoreSpec) -> nn.Module:
@@ -33,7 +32,6 @@ class Markov:
 
     def initial_carry(self, spec: CoreSpec) -> tuple[()]:
         """Return the empty memory."""
-        del spec
         return ()
 
 

@@ -44,7 +44,6 @@ class MinGru:
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""
-        del spec
         return []
 
     def module(self, spec: CoreSpec) -> nn.Module:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
@@ -16,6 +15,11 @@ from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.environment import device, versions
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
 from rl3_jax.training import TrainConfig, serialise
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 CONTENT = (
     "metrics.jsonl", "checkpoints", "agent", "evaluation.json",
@@ -125,9 +129,14 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep other processes from training in this folder; the system releases it if this one dies.
 
+        Windows has no such locks: there nothing is kept.
+
         Raises:
           ConfigError: if another process trains here.
         """
+        if fcntl is None:
+            yield
+            return
         handle = os.open(self.path, os.O_RDONLY)
         try:
             try:

@@ -27,7 +27,6 @@ class TensorBoard:
 
     def __init__(self, folder: RunFolder, record: RunRecord, iteration: int):
         """Open the event files of a run that goes on after an iteration."""
-        del record
         # Imported here since it is an extra.
         tensorboard = importlib.import_module("tensorboardX")
         self._writer = tensorboard.SummaryWriter(str(folder.path / "tensorboard"), purge_step=iteration + 1)
@@ -48,7 +47,6 @@ class WeightsAndBiases:
 
     def __init__(self, folder: RunFolder, record: RunRecord, iteration: int):
         """Open the run, new or again."""
-        del iteration
         # Imported here since it is an extra.
         wandb = importlib.import_module("wandb")
         self._run = wandb.init(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from rl3_jax.object_rl import ActionValues, Tiling
 from rl3_jax.policies import Policy
-from rl3_jax.tasks import Task
+from rl3_jax.tasks import ConcreteState, Task
 from rl3_jax.training import Agent
 from rl3_jax.training.evaluate import held_out_tasks
 from rl3_jax.training.streams import Purpose, stream, task_keys
@@ -104,20 +104,24 @@ def _record(
 
 def _table(env: TrialEnv, state: TrialState) -> ActionValues | None:
     """Return what object-level RL knows about each integer state or tile, if there are not too many."""
+    if not env.features.uses_object_rl:
+        return None
+    rl, known = env.object_rl, state.object_rl
     tiled = isinstance(env.abstraction, Tiling)
-    num_states = env.table.num_states if tiled else env.family.num_states
-    if not env.features.uses_object_rl or not 0 < num_states <= LARGEST_TABLE:
+    num_states = rl.table.num_states if tiled else env.family.num_states
+    if not 0 < num_states <= LARGEST_TABLE:
         return None
 
     def values(index):
         if tiled:
-            return env.learner.values(env.table, state.learner, index)
+            return env.learner.values(rl.table, known.learner, index)
         # Both other abstractions find a state that was met by its index alone, and put one that was not
         # beyond the table's end.
-        s = env.abstraction.locate(env.space, state.abstraction, index, None)
-        inside = s < env.table.num_states
-        known = env.learner.values(env.table, state.learner, jnp.where(inside, s, 0))
-        counts = env.abstraction.counts(state.abstraction, index, known.counts)
-        return ActionValues(q=jnp.where(inside, known.q, jnp.nan), counts=jnp.where(inside, counts, 0.0))
+        at = ConcreteState(index, None)
+        inside = rl.locate(known, at) < rl.table.num_states
+        found = rl.values(known, at)
+        return ActionValues(
+            q=jnp.where(inside, found.q, jnp.nan), counts=jnp.where(inside, found.counts, 0.0)
+        )
 
     return jax.vmap(values)(jnp.arange(num_states))

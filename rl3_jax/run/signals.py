@@ -64,7 +64,6 @@ class StopSignals:
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         """Set the flag; runs in the main thread."""
-        del frame
         self.signum = signum
 
     def _watch(self) -> None:

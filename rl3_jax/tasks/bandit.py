@@ -86,7 +86,6 @@ class Bandit(TabularFamily[BanditTask]):
 
     def is_terminated(self, state: TabularState, params: BanditTask) -> Array:
         """Whether the pull has been made."""
-        del params
         return state.s == END_STATE
 
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: BanditTask):

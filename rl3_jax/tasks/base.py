@@ -125,7 +125,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
 
     def statistics(self, tasks: TTask) -> dict[str, Float[Array, " N"]]:
         """Return numbers that characterise each of N stacked candidates, by name; NaN where none applies."""
-        del tasks
         return {}
 
     def summarise_trial(self, task: TTask, steps: Step) -> dict[str, Float[Array, ""]]:
@@ -135,7 +134,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
           task: the trial's task.
           steps: each field [H, …], of the H steps of the trial.
         """
-        del task, steps
         return {}
 
     @property
@@ -180,7 +178,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
 
     def cell(self, state: TState) -> Int[Array, " axes"]:
         """Return where a state lies along each axis, from 0."""
-        del state
         return jnp.zeros(0, jnp.int32)
 
     @property
@@ -218,7 +215,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
 
     def action_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
         """The A actions, unless a family has a Box of them."""
-        del params
         return spaces.Discrete(self.num_actions)
 
     def observation_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
@@ -237,33 +233,27 @@ class TabularFamily(TaskFamily[TabularState, TTask]):
 
     def reset_env(self, key: PRNGKeyArray, params: TTask) -> tuple[Array, TabularState]:
         """Start an episode. The key is not used: the start state is fixed."""
-        del key
         state = TabularState(time=jnp.int32(0), s=jnp.int32(self.start_state))
         return self.get_obs(state, params), state
 
     def get_obs(self, state: TabularState, params: Any = None, key: Any = None) -> Array:
         """Return the integer state."""
-        del params, key
         return state.s
 
     def concrete(self, state: TabularState, task: TTask) -> ConcreteState:
         """Return the integer state."""
-        del task
         return ConcreteState(index=state.s, coordinates=None)
 
     def is_terminated(self, state: TabularState, params: TTask) -> Bool[Array, ""]:
         """Whether the state is absorbing; never, unless a family says so."""
-        del state, params
         return jnp.bool_(False)
 
     def observation_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
         """The S states."""
-        del params
         return spaces.Discrete(self.num_states)
 
     def state_space(self, params: TTask | None = None) -> spaces.Dict:
         """The S states and the steps within an episode."""
-        del params
         longest = self.episode_length or UNLIMITED - 1
         return spaces.Dict({"time": spaces.Discrete(longest + 1), "s": spaces.Discrete(self.num_states)})
 

@@ -39,5 +39,4 @@ class FourRoomsTasks(Mazes):
 
     def sample_params(self, key: PRNGKeyArray) -> EnvParams:
         """Return the same params for each task. The key is not used."""
-        del key
         return EnvParams(fail_prob=FAIL_PROBABILITY[self.variation])

@@ -96,12 +96,10 @@ class FrozenLakes(GymnaxTasks):
     # The spaces are known without a map: drawing one, as other families do, takes 0.4 s at every start.
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
         """West, south, east, north."""
-        del params
         return spaces.Discrete(4)
 
     def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
         """The number of the agent's tile."""
-        del params
         return spaces.Discrete(self.side**2)
 
     def make_environment(self) -> Lake:

@@ -260,12 +260,10 @@ class Gridworld(TabularFamily[GridworldTask]):
         self, state: TabularState, params: GridworldTask | None = None, key: PRNGKeyArray | None = None
     ) -> Float[Array, "2"]:
         """Return (row/side, column/side), from one."""
-        del params, key
         return (self.cell(state) + 1) / self.layout.side
 
     def observation_space(self, params: GridworldTask | None = None) -> spaces.Box:
         """Two numbers above 0 and up to 1."""
-        del params
         return spaces.Box(0.0, 1.0, (2,))
 
     def concrete(self, state: TabularState, task: GridworldTask) -> ConcreteState:

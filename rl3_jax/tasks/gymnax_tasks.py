@@ -96,7 +96,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def sample_params(self, key: PRNGKeyArray) -> Any:
         """Draw params of the environment: its default ones, unless overridden. The key is consumed."""
-        del key
         return self.environment.default_params
 
     def sample_fields(self, key: PRNGKeyArray, params: Any) -> dict[str, Array]:
@@ -108,7 +107,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def shown(self, state: Any, observation: Any) -> Array:
         """Return what the policy sees, given the environment's own state and observation: the latter."""
-        del state
         return observation
 
     def located(self, state: Any, observation: Any) -> Array:
@@ -159,17 +157,14 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """The environment's actions, the same for all tasks."""
-        del params
         return self._action_space
 
     def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """What the policy sees: the environment's own space, or vectors without bounds if `shown` is not."""
-        del params
         return self._observation_space
 
     def state_space(self, params: GymnaxTask | None = None) -> spaces.Dict:
         """The steps within an episode; the environment's own state may have no space."""
-        del params
         return spaces.Dict({"time": spaces.Discrete(self.episode_length + 1)})
 
     def sample_task(self, key: PRNGKeyArray) -> GymnaxTask:
@@ -201,7 +196,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def get_obs(self, state: GymnaxState, params: Any = None, key: Any = None) -> Array:
         """Return what the policy sees of a state."""
-        del params, key
         seen = self.shown(state.wrapped, state.observation)
         integer = isinstance(self.observation_space(), spaces.Discrete)
         return jnp.asarray(seen, jnp.int32 if integer else jnp.float32)
@@ -212,7 +206,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def concrete(self, state: GymnaxState, task: GymnaxTask) -> ConcreteState:
         """Return the state as object-level RL meets it."""
-        del task
         at = jnp.asarray(self.located(state.wrapped, state.observation))
         if self.num_states:
             return ConcreteState(index=at.astype(jnp.int32), coordinates=None)

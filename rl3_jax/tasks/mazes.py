@@ -78,7 +78,6 @@ class Mazes(GymnaxTasks):
 
     def sample_fields(self, key: PRNGKeyArray, params: Any) -> dict[str, Array]:
         """Draw the goal. The key is consumed."""
-        del params
         goals = jnp.asarray(self.goals)
         return {"goal": goals[jax.random.randint(key, (), 0, len(goals))]}
 
@@ -88,12 +87,10 @@ class Mazes(GymnaxTasks):
 
     def shown(self, state: Any, observation: Any) -> Float[Array, " 2"]:
         """Return row and column as shares of the maze."""
-        del observation
         return self.place(state.pos)
 
     def concrete(self, state: GymnaxState, task: GymnaxTask) -> ConcreteState:
         """Return the cell and where it lies."""
-        del task
         position = state.wrapped.pos
         index = jnp.asarray(self.cell_number)[position[0], position[1]]
         return ConcreteState(index=index, coordinates=self.place(position))

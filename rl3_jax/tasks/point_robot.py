@@ -64,7 +64,6 @@ class PointRobots(GymnaxTasks):
 
     def sample_params(self, key: PRNGKeyArray) -> EnvParams:
         """Return the same params for each task. The key is not used."""
-        del key
         radius = NEVER if self.dense else EnvParams.goal_radius
         return EnvParams(dense_reward=self.dense, goal_radius=radius, center_init=True)
 
@@ -76,5 +75,4 @@ class PointRobots(GymnaxTasks):
 
     def shown(self, state: EnvState, observation: Any) -> Float[Array, " 2"]:
         """Return the position."""
-        del observation
         return state.pos

@@ -94,12 +94,10 @@ class Reachers(GymnaxTasks):
 
     def shown(self, state: Any, observation: Float[Array, " D"]) -> Float[Array, " n"]:
         """Return gymnax's observation without the goal, its last two numbers."""
-        del state
         return observation[:-2]
 
     def located(self, state: Any, observation: Any) -> Float[Array, " n"]:
         """Return the angles, within [−π, π], and the speeds."""
-        del observation
         angles = jnp.arctan2(jnp.sin(state.angles), jnp.cos(state.angles))
         return jnp.concatenate([angles, state.angle_vels])
 

@@ -42,7 +42,6 @@ class Agent(BehaviourBase):
         Raises:
           ConfigError: if the policy cannot act in trials of this length.
         """
-        del task
         if problems := self.policy.trial_problems(env.horizon):
             raise ConfigError(problems)
         return self.policy.initial_carry()
@@ -56,7 +55,6 @@ class Agent(BehaviourBase):
         key: PRNGKeyArray,
     ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
-        del env, state
         return self.policy.act(self.params, memory, observation, key, self.greedy)
 
 

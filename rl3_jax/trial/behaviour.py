@@ -49,12 +49,10 @@ class BehaviourBase:
 
     def init(self, env: TrialEnv, task: Any) -> Any:
         """Return no memory."""
-        del env, task
         return ()
 
     def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
         """Return the memory unchanged: nothing is planned. The key is not used."""
-        del env, state, key
         return memory
 
     def act(
@@ -70,7 +68,6 @@ class BehaviourBase:
 
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
         """Return the memory unchanged: nothing is learnt."""
-        del env, transition
         return memory
 
 

@@ -17,10 +17,10 @@ from rl3_jax.object_rl import (
     ModelBased,
     StateSpace,
     TableSpec,
-    Transition,
 )
 from rl3_jax.tasks import Action, Step, TaskFamily
 from rl3_jax.trial import observation
+from rl3_jax.trial.object_rl import NoObjectRL, ObjectRL
 from rl3_jax.trial.observation import Features
 
 
@@ -44,16 +44,14 @@ class TrialState(environment.EnvState):
       time: [] steps taken in this trial.
       task: the task, the same for the whole trial.
       inner: the task's own state; its `time` counts the steps of the current episode.
-      abstraction: memory of the state abstraction, or None where no feature needs object-level RL.
-      learner: state of object-level RL, or None likewise.
+      object_rl: state of object-level RL.
       previous_action: [] or [n] last action, 0 at first.
       previous_reward: [] last reward, 0 at first.
     """
 
     task: environment.EnvParams
     inner: Any
-    abstraction: Any
-    learner: Any
+    object_rl: Any
     previous_action: Int[Array, ""] | Float[Array, " n"]
     previous_reward: Float[Array, ""]
 
@@ -111,25 +109,26 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         )
 
     @property
-    def table(self) -> TableSpec:
-        """The sizes that object-level RL sees."""
-        return TableSpec(
-            num_states=self.abstraction.num_states(self.space),
+    def object_rl(self) -> ObjectRL | NoObjectRL:
+        """The RL inside the trial, which runs only if a feature needs it."""
+        table = TableSpec(
+            num_states=self.family.num_states,
             num_actions=self.family.num_actions,
             episode_length=self.episode_length,
             one_shot=self.family.one_shot,
-            num_successors=self.abstraction.num_successors(self.space),
+            num_successors=self.family.num_successors,
             horizon=self.horizon,
-            discovered=self.family.discovered or self.abstraction.discovered,
+            discovered=self.family.discovered,
             standard_errors=self.features.standard_errors,
-            grid=self.family.grid if isinstance(self.abstraction, Identity) else None,
+            grid=self.family.grid,
         )
+        if self.features.uses_object_rl:
+            return ObjectRL(self.learner, self.abstraction, self.space, table)
+        return NoObjectRL(table)
 
     def problems(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
-        found = self.abstraction.space_problems(self.space) if self.features.uses_object_rl else []
-        if not found and self.features.uses_object_rl:
-            found += self.learner.table_problems(self.table)
+        found = self.object_rl.problems()
         if not self.layout:
             found.append("features leaves the meta-policy nothing to see; switch at least one part on")
         return found + self.features.family_problems(self.family)
@@ -137,17 +136,12 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def start(self, key: PRNGKeyArray, task: environment.EnvParams) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""
         _, inner = self.family.reset_env(key, task)
-        abstraction = learner = None
-        if self.features.uses_object_rl:
-            abstraction = self._enter(self.abstraction.init(self.space), inner, task)
-            learner = self.learner.init(self.table)
         action = self.action_space()
         state = TrialState(
             time=jnp.int32(0),
             task=task,
             inner=inner,
-            abstraction=abstraction,
-            learner=learner,
+            object_rl=self.object_rl.init(self.family.concrete(inner, task)),
             previous_action=jnp.zeros(action.shape, action.dtype),
             previous_reward=jnp.float32(0.0),
         )
@@ -170,14 +164,13 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         The key is consumed. `info["transition"]` is the task's step as object-level RL saw it;
         `info["step"]` is the same step between concrete states.
         """
-        del params
         key_step, key_reset = jax.random.split(key)
         task, action = state.task, jnp.asarray(action, state.previous_action.dtype)
         _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
         truncated = self.family.is_truncated(inner, task) & ~terminated
-        abstraction, learner, transition = self._learn(state, action, reward, inner, terminated, truncated)
         before, after = (self.family.concrete(at, task) for at in (state.inner, inner))
         step = Step(before, after, reward, terminated, truncated)
+        known, transition = self.object_rl.observe(state.object_rl, self.family.table_action(action), step)
         _, fresh = self.family.reset_env(key_reset, task)
         ended = terminated | truncated
         inner = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
@@ -185,8 +178,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             time=state.time + 1,
             task=task,
             inner=inner,
-            abstraction=self._enter(abstraction, inner, task),
-            learner=learner,
+            object_rl=self.object_rl.begin(known, self.family.concrete(inner, task)),
             previous_action=action,
             previous_reward=reward,
         )
@@ -196,7 +188,6 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
         """Return the observation [D] of the meta-policy."""
-        del params, key
         time, episode_time = jnp.asarray(state.time), jnp.asarray(state.inner.time)
         seen, cell = self.family.get_obs(state.inner, state.task), self.family.cell(state.inner)
         parts = observation.state_parts(
@@ -204,23 +195,16 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         )
         parts["episode_time"] = (episode_time / self.episode_length)[None]
         parts["trial_time"] = (time / self.horizon)[None]
-        if self.features.uses_object_rl:
-            parts |= observation.value_parts(self.features, self.action_values(state))
+        parts |= observation.value_parts(self.features, self.action_values(state))
         return observation.assemble(self.layout, parts)
 
     def action_values(self, state: TrialState) -> ActionValues:
         """Return what object-level RL knows about the current state."""
-        at = self.family.concrete(state.inner, state.task)
-        s = self.abstraction.locate(self.space, state.abstraction, at.index, at.coordinates)
-        known = self.learner.values(self.table, state.learner, s)
-        counts = self.abstraction.counts(state.abstraction, at.index, known.counts)
-        return dataclasses.replace(known, counts=counts)
+        return self.object_rl.values(state.object_rl, self.family.concrete(state.inner, state.task))
 
     def dropped(self, state: TrialState) -> Int[Array, ""]:
         """Return how many transitions of this trial object-level RL could not keep in its model."""
-        if not self.features.uses_object_rl:
-            return jnp.int32(0)
-        return self.learner.dropped(self.table, state.learner)
+        return self.object_rl.dropped(state.object_rl)
 
     def summary(self, state: TrialState, steps: Step | None) -> dict[str, Float[Array, ""]]:
         """Return the numbers by which the family sums up a trial, by name.
@@ -233,12 +217,10 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
-        del params
         return jnp.asarray(state.time >= self.horizon)
 
     def is_truncated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Never: a trial ends by termination."""
-        del state, params
         return jnp.bool_(False)
 
     @property
@@ -258,17 +240,14 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def action_space(self, params: Any = None) -> spaces.Discrete | spaces.Box:
         """The task's actions."""
-        del params
         return self.family.action_space()
 
     def observation_space(self, params: Any = None) -> spaces.Box:
         """Vectors of D numbers; rewards and values are not bounded."""
-        del params
         return spaces.Box(-jnp.inf, jnp.inf, (self.observation_size,))
 
     def state_space(self, params: Any = None) -> spaces.Dict:
         """The parts of the state that have a space: the task's own state and the trial's clock."""
-        del params
         return spaces.Dict(
             {
                 "time": spaces.Discrete(self.horizon + 1),
@@ -276,45 +255,3 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
                 "previous_action": self.action_space(),
             }
         )
-
-    def _enter(self, memory: Any, inner: Any, task: environment.EnvParams) -> Any:
-        """Return the abstraction's memory after a state of the task is met, if object-level RL runs."""
-        if not self.features.uses_object_rl:
-            return memory
-        at = self.family.concrete(inner, task)
-        return self.abstraction.enter(self.space, memory, at.index, at.coordinates)
-
-    def _learn(
-        self,
-        state: TrialState,
-        action: Int[Array, ""] | Float[Array, " n"],
-        reward: Float[Array, ""],
-        inner: environment.EnvState,
-        terminated: Bool[Array, ""],
-        truncated: Bool[Array, ""],
-    ) -> tuple[Any, Any, Transition]:
-        """Feed object-level RL, if it runs.
-
-        Returns:
-          The memory of the abstraction, the learner's state, and the transition between table states;
-          without object-level RL, between concrete states, and from 0 to 0 where they have no index.
-        """
-        before = self.family.concrete(state.inner, state.task)
-        after = self.family.concrete(inner, state.task)
-        action = self.family.table_action(action)
-        memory = state.abstraction
-        if self.features.uses_object_rl:
-            memory = self.abstraction.record(memory, before.index, action)
-            memory = self._enter(memory, inner, state.task)
-            s, next_s = (
-                self.abstraction.locate(self.space, memory, at.index, at.coordinates)
-                for at in (before, after)
-            )
-        else:
-            s, next_s = (jnp.int32(0) if at.index is None else at.index for at in (before, after))
-        transition = Transition(
-            s=s, a=action, r=reward, next_s=next_s, terminated=terminated, truncated=truncated
-        )
-        if not self.features.uses_object_rl:
-            return memory, state.learner, transition
-        return memory, self.learner.update(self.table, state.learner, transition), transition

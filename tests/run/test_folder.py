@@ -1,6 +1,8 @@
 """Who may write to a run folder, and what is left in it."""
 
 import json
+import subprocess
+import sys
 import types
 
 import pytest
@@ -46,6 +48,15 @@ def test_a_new_run_is_locked_from_its_start(tmp_path):
         with pytest.raises(ConfigError, match="another process is training"), folder.lock():
             pass
         assert folder.read().config == tiny.CONFIG
+
+
+def test_a_system_without_file_locks_trains_all_the_same(folder, monkeypatch):
+    monkeypatch.setattr(run_folder, "fcntl", None)
+    with folder.lock(), folder.lock():
+        pass
+    # Windows has no such module: importing the package may not need it.
+    code = "import sys; sys.modules['fcntl'] = None; import rl3_jax.run.folder"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_lock_leaves_the_errors_of_others_alone(folder):

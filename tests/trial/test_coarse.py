@@ -100,6 +100,6 @@ def test_where_an_episode_starts_is_met():
     _, _, (_, states, *_, info) = walk(env, jax.random.key(5))
     assert info["transition"].truncated.any()
     assert (info["transition"].s < SIDE**2).all()
-    here = jax.vmap(lambda memory, s: memory.cluster[s])(states.abstraction, states.inner.s)
+    here = jax.vmap(lambda memory, s: memory.cluster[s])(states.object_rl.abstraction, states.inner.s)
     assert (here < SIDE**2).all()
     assert (jax.vmap(env.dropped)(states) == 0).all()

@@ -70,8 +70,8 @@ def test_each_trial_draws_its_own_task_and_forgets_the_last():
     env = make_env(MDP, 5, "rl3")
     trials = [walk(env, jax.random.key(seed)) for seed in (0, 1)]
     assert differs(trials[0][1].task, trials[1][1].task)
-    assert differs(at(trials[0][2][1].learner, -1), trials[0][1].learner)
-    assert not differs(trials[0][1].learner, trials[1][1].learner)
+    assert differs(at(trials[0][2][1].object_rl, -1), trials[0][1].object_rl)
+    assert not differs(trials[0][1].object_rl, trials[1][1].object_rl)
 
 
 @pytest.mark.parametrize("pooled", [True, False], ids=["pool", "fresh tasks"])
@@ -106,7 +106,7 @@ def test_gymnax_step_starts_a_new_trial_by_itself(family, pooled):
     tasks = [at(states.task, time) for time in (0, horizon, 2 * horizon)]
     assert differs(tasks[0], tasks[1])
     assert differs(tasks[1], tasks[2])
-    assert not differs(at(states.learner, horizon - 1), state.learner)
+    assert not differs(at(states.object_rl, horizon - 1), state.object_rl)
     space = env.observation_space(params)
     assert observations.shape[1:] == space.shape
     assert jax.vmap(space.contains)(observations).all()
@@ -151,7 +151,7 @@ def test_a_learner_has_the_numbers_of_its_family():
 def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name, method):
     family = make_family(name)
     abstraction = method_abstraction(method, family)
-    table = TrialEnv(family, abstraction=abstraction).table
+    table = TrialEnv(family, abstraction=abstraction).object_rl.table
     assert table.discovered == (name == "gridworld" or not family.integer_states or method == "rl3-coarse")
 
 

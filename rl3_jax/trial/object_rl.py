@@ -1,0 +1,158 @@
+"""Object-level RL as the trial calls it: a learner behind a state abstraction, or none."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Int
+
+from rl3_jax.object_rl import (
+    Abstraction,
+    ActionValues,
+    Identity,
+    Learner,
+    StateSpace,
+    TableSpec,
+    Transition,
+)
+from rl3_jax.tasks import ConcreteState, Step
+
+
+@struct.dataclass
+class ObjectRLState:
+    """What object-level RL keeps of one trial.
+
+    Attributes:
+      abstraction: memory of the state abstraction.
+      learner: state of the learner.
+    """
+
+    abstraction: Any
+    learner: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectRL:
+    """A learner and the state abstraction before it, for one task; callers `vmap`.
+
+    Attributes:
+      learner: the ordinary RL algorithm.
+      abstraction: what the learner takes for a state.
+      space: the concrete states.
+      concrete_table: the sizes of the table in which each concrete state has a row.
+    """
+
+    learner: Learner
+    abstraction: Abstraction
+    space: StateSpace
+    concrete_table: TableSpec
+
+    @property
+    def table(self) -> TableSpec:
+        """The sizes of the learner's table."""
+        abstraction = self.abstraction
+        return dataclasses.replace(
+            self.concrete_table,
+            num_states=abstraction.num_states(self.space),
+            num_successors=abstraction.num_successors(self.space),
+            discovered=self.concrete_table.discovered or abstraction.discovered,
+            grid=self.concrete_table.grid if isinstance(abstraction, Identity) else None,
+        )
+
+    def problems(self) -> list[str]:
+        """Return a message for each reason why learner and abstraction do not fit such states."""
+        return self.abstraction.space_problems(self.space) or self.learner.table_problems(self.table)
+
+    def init(self, at: ConcreteState) -> ObjectRLState:
+        """Return what is known at the start of a trial, in its first state."""
+        memory = self.abstraction.init(self.space)
+        return ObjectRLState(self._enter(memory, at), self.learner.init(self.table))
+
+    def begin(self, state: ObjectRLState, at: ConcreteState) -> ObjectRLState:
+        """Return what is known once an episode starts in a concrete state."""
+        return ObjectRLState(self._enter(state.abstraction, at), state.learner)
+
+    def observe(
+        self, state: ObjectRLState, action: Int[Array, ""], step: Step
+    ) -> tuple[ObjectRLState, Transition]:
+        """Return what is known after a step, and the step as the learner saw it: between table states."""
+        memory = self.abstraction.record(state.abstraction, step.state.index, action)
+        memory = self._enter(memory, step.next_state)
+        s, next_s = (self._locate(memory, at) for at in (step.state, step.next_state))
+        transition = between(s, next_s, action, step)
+        learner = self.learner.update(self.table, state.learner, transition)
+        return ObjectRLState(memory, learner), transition
+
+    def locate(self, state: ObjectRLState, at: ConcreteState) -> Int[Array, ""]:
+        """Return the table state of a concrete state that has been met."""
+        return self._locate(state.abstraction, at)
+
+    def values(self, state: ObjectRLState, at: ConcreteState) -> ActionValues:
+        """Return the current action values and visit counts of a concrete state that has been met."""
+        known = self.learner.values(self.table, state.learner, self.locate(state, at))
+        counts = self.abstraction.counts(state.abstraction, at.index, known.counts)
+        return dataclasses.replace(known, counts=counts)
+
+    def dropped(self, state: ObjectRLState) -> Int[Array, ""]:
+        """Return how many transitions of this trial the learner could not keep in its model."""
+        return self.learner.dropped(self.table, state.learner)
+
+    def _enter(self, memory: Any, at: ConcreteState) -> Any:
+        return self.abstraction.enter(self.space, memory, at.index, at.coordinates)
+
+    def _locate(self, memory: Any, at: ConcreteState) -> Int[Array, ""]:
+        return self.abstraction.locate(self.space, memory, at.index, at.coordinates)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoObjectRL:
+    """No RL inside the trial, as in RL²: keeps nothing, and values all actions 0.
+
+    Attributes:
+      table: the sizes of the table in which each concrete state has a row.
+    """
+
+    table: TableSpec
+
+    def problems(self) -> list[str]:
+        """Return no message: nothing has to fit."""
+        return []
+
+    def init(self, at: ConcreteState) -> Any:
+        """Return the empty state."""
+        return ()
+
+    def begin(self, state: Any, at: ConcreteState) -> Any:
+        """Return the empty state."""
+        return state
+
+    def observe(self, state: Any, action: Int[Array, ""], step: Step) -> tuple[Any, Transition]:
+        """Return the empty state, and the step between concrete states."""
+        s, next_s = (self.locate(state, at) for at in (step.state, step.next_state))
+        return state, between(s, next_s, action, step)
+
+    def locate(self, state: Any, at: ConcreteState) -> Int[Array, ""]:
+        """Return the index of a concrete state; 0 where states are vectors."""
+        return jnp.int32(0) if at.index is None else at.index
+
+    def values(self, state: Any, at: ConcreteState) -> ActionValues:
+        """Return zeros."""
+        nothing = jnp.zeros(self.table.num_actions)
+        return ActionValues(q=nothing, counts=nothing)
+
+    def dropped(self, state: Any) -> Int[Array, ""]:
+        """Return 0."""
+        return jnp.int32(0)
+
+
+def between(s: Int[Array, ""], next_s: Int[Array, ""], action: Int[Array, ""], step: Step) -> Transition:
+    """Return a step as a transition between table states."""
+    return Transition(
+        s=s,
+        a=action,
+        r=step.reward,
+        next_s=next_s,
+        terminated=step.terminated,
+        truncated=step.truncated,
+    )
