@@ -23,6 +23,7 @@ import tyro
 from common import core_variant, in_turn, machine, markdown, median_ratio, processor_share, seconds, write
 
 from rl3_jax import CORES, PolicyConfig
+from rl3_jax.constraints import problems
 from rl3_jax.policies import Categorical, Policy
 
 BASE = "gru"
@@ -109,7 +110,7 @@ def prepare(options: Options, name: str, horizon: int) -> tuple[dict[str, Any], 
     """Return what is known of a core before it runs, and its compiled programs that fit the memory."""
     print(f"compiling {name}, H = {horizon}", file=sys.stderr, flush=True)
     config = PolicyConfig(core=core_variant(name), width=options.width, compute=options.compute)
-    if found := config.problems() + config.horizon_problems(horizon):
+    if found := problems(config, "policy") or config.horizon_problems(horizon):
         raise SystemExit("\n".join(found))
     policy = Policy(config, OBSERVATION, Categorical(ACTIONS), horizon)
     params = policy.init(jax.random.key(0))["actor"]

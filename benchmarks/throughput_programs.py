@@ -73,10 +73,6 @@ class FrozenAtZero:
 
     learner: ClassVar[str] = "frozen-at-zero"
 
-    def problems(self) -> list[str]:
-        """Return no problems."""
-        return []
-
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return no problems."""
         return []

@@ -1,7 +1,6 @@
 """The errors a user can meet, each with a message that says what is wrong and how to mend it."""
 
 import math
-import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,19 +26,10 @@ def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
     return f"unknown {what} {value!r}; choose from: {', '.join(sorted(choices))}"
 
 
-def unknown_choices(config: Any, name: str) -> list[str]:
-    """Return a message for each field of a dataclass whose value is none that its `Literal` allows."""
-    hints = typing.get_type_hints(type(config))
-    fields = [field for field, hint in hints.items() if typing.get_origin(hint) is typing.Literal]
-    return [
-        unknown_choice(f"{name}.{field}", getattr(config, field), typing.get_args(hints[field]))
-        for field in fields
-        if getattr(config, field) not in typing.get_args(hints[field])
-    ]
-
-
 def wrong_scalar(kind: type, value: Any) -> str:
-    """Return what is wrong with a bool, int, float or string, or nothing."""
+    """Return what is wrong with a bool, int, float or string, or nothing; of other kinds nothing is known."""
+    if kind not in (bool, int, float, str):
+        return ""
     if kind is bool:
         return "" if isinstance(value, bool) else "it must be true or false"
     if kind is str:

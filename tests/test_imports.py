@@ -10,13 +10,14 @@ import rl3_jax.errors
 ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
+    "constraints": ("errors",),
     "bins": (),
     "grid": (),
-    "tasks": ("errors", "bins", "grid"),
-    "object_rl": ("errors", "bins", "grid"),
+    "tasks": ("constraints", "bins", "grid"),
+    "object_rl": ("constraints", "bins", "grid"),
     "trial": ("tasks", "object_rl"),
     "baselines": ("trial",),
-    "policies": ("errors",),
+    "policies": ("constraints",),
     "ppo": ("trial", "policies"),
     "training": ("ppo", "baselines"),
     "presets": ("training",),

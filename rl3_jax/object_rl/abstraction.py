@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.bins import Bounds, bin_of
+from rl3_jax.constraints import Count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +46,6 @@ class Abstraction(Protocol):
     discovered: ClassVar[bool]
     """Whether only table states met so far count, instead of all S, whatever the task family says."""
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        ...
-
     def space_problems(self, space: StateSpace) -> list[str]:
         """Return a message for each reason why it does not fit such states."""
         ...
@@ -85,10 +82,6 @@ class Abstraction(Protocol):
 @dataclasses.dataclass(frozen=True)
 class Fixed:
     """What abstractions share that remember nothing of a trial."""
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        return []
 
     def init(self, space: StateSpace) -> tuple[()]:
         """Return the empty memory."""
@@ -146,13 +139,7 @@ class Tiling(Fixed):
     abstraction: ClassVar[str] = "tiling"
     discovered: ClassVar[bool] = True
 
-    bins: tuple[int, ...] = ()
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        if all(number >= 1 for number in self.bins):
-            return []
-        return [f"abstraction.bins is {self.bins}; each coordinate needs at least 1 tile"]
+    bins: tuple[Count, ...] = ()
 
     def space_problems(self, space: StateSpace) -> list[str]:
         """Return a message if states have no coordinates, or another number of them."""

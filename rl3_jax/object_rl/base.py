@@ -91,10 +91,6 @@ class Learner(Protocol):
     learner: ClassVar[str]
     """Name of the algorithm."""
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        ...
-
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
         ...

@@ -1,12 +1,14 @@
 """Online clusters of states: the abstraction of RL³-coarse (design, section 5.4; paper, appendix)."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from rl3_jax.constraints import Count
 from rl3_jax.object_rl.abstraction import StateSpace
 
 
@@ -49,19 +51,8 @@ class Clusters:
     abstraction: ClassVar[str] = "clusters"
     discovered: ClassVar[bool] = True
 
-    cluster_size: int = 2
-    radius: float = 0.0
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = []
-        if self.cluster_size < 1:
-            found.append(f"abstraction.cluster_size is {self.cluster_size}; a cluster has at least 1 member")
-        if self.radius < 0.0:
-            found.append(
-                f"abstraction.radius is {self.radius}; it must be 0 (neighbours of the family) or above"
-            )
-        return found
+    cluster_size: Count = 2
+    radius: Annotated[float, Ge(0), "0 for neighbours of the family"] = 0.0
 
     def space_problems(self, space: StateSpace) -> list[str]:
         """Return a message if states lack an index or coordinates."""

@@ -1,13 +1,15 @@
 """Dyna-Q as object-level RL: Q-learning that also learns from a model (design, section 5.2; Sutton 1990)."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from rl3_jax.constraints import Natural
 from rl3_jax.object_rl import successor_model, tabular_model
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.q_learning import QLearningState, QTable, error_problems
@@ -50,20 +52,8 @@ class DynaQ(QTable):
 
     learner: ClassVar[str] = "dyna-q"
 
-    model_updates: int = 10
-    seed: int = 0
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = super().problems()
-        if self.model_updates < 1:
-            found.append(
-                f"learner.model_updates is {self.model_updates}; it must be 1 or above, or use learner"
-                " q-learning"
-            )
-        if self.seed < 0:
-            found.append(f"learner.seed is {self.seed}; it must be 0 or above")
-        return found
+    model_updates: Annotated[int, Ge(1), "learner q-learning makes none"] = 10
+    seed: Natural = 0
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""

@@ -1,10 +1,12 @@
 """The model-based learner: a maximum-likelihood model, planned on after each step (design, section 5.1)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Ge
 from jaxtyping import Array, Int
 
+from rl3_jax.constraints import Fraction, NonNegative
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.model_planners import AwaitedTables, ClosedForm, Lists, ModelPlanner, Tables
 from rl3_jax.object_rl.planner import SweepRule, Untried
@@ -38,33 +40,22 @@ class ModelBased:
 
     learner: ClassVar[str] = "model-based"
 
-    smoothing: float = 0.1
+    smoothing: NonNegative = 0.1
     untried: Untried = "uniform"
-    discount: float = 0.95
-    tolerance: float = 0.01
-    max_sweeps: int = 0
+    discount: Fraction = 0.95
+    tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
+    max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
     warm_start_length: int = 100
     planner: Planner = "auto"
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = []
-        if self.smoothing < 0.0:
-            found.append(f"learner.smoothing is {self.smoothing}; it must not be below 0")
-        if self.smoothing == 0.0 and self.untried == "uniform":
-            found.append(
-                "learner.smoothing is 0, but learner.untried is uniform; use a smoothing above 0, such as"
-                " 0.01, or learner.untried stay"
-            )
-        if not 0.0 <= self.discount <= 1.0:
-            found.append(f"learner.discount is {self.discount}; it must be between 0 and 1")
-        if self.tolerance < 0.0:
-            found.append(f"learner.tolerance is {self.tolerance}; it must be 0 (fixed sweeps) or above")
-        if self.max_sweeps < 0:
-            found.append(
-                f"learner.max_sweeps is {self.max_sweeps}; it must be 0 (the episode length) or above"
-            )
-        return found
+    def conflicts(self) -> list[str]:
+        """Return a message if pairs never tried would lead nowhere."""
+        if self.smoothing > 0.0 or self.untried == "stay":
+            return []
+        return [
+            "learner.smoothing is 0, but learner.untried is uniform; use a smoothing above 0, such as"
+            " 0.01, or learner.untried stay"
+        ]
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""

@@ -1,12 +1,14 @@
 """Tabular Q-learning as object-level RL (design, section 5.2; Watkins and Dayan 1992)."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax.numpy as jnp
+from annotated_types import Ge, Le
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from rl3_jax.constraints import Fraction, NonNegative
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 
 
@@ -34,21 +36,10 @@ class QTable:
       initial_value: value of pairs never tried; above the true values it is optimistic.
     """
 
-    discount: float = 0.95
-    step_size: float = 0.0
-    step_exponent: float = 0.8
+    discount: Fraction = 0.95
+    step_size: Annotated[float, Ge(0), Le(1), "0 for n^−ω"] = 0.0
+    step_exponent: NonNegative = 0.8
     initial_value: float = 0.0
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = []
-        if not 0.0 <= self.discount <= 1.0:
-            found.append(f"learner.discount is {self.discount}; it must be between 0 and 1")
-        if not 0.0 <= self.step_size <= 1.0:
-            found.append(f"learner.step_size is {self.step_size}; it must be between 0 (n^−ω) and 1")
-        if self.step_exponent < 0.0:
-            found.append(f"learner.step_exponent is {self.step_exponent}; it must be 0 or above")
-        return found
 
     def new_table(self, spec: TableSpec) -> QLearningState:
         """Return the table before any experience."""

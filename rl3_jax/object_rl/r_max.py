@@ -2,14 +2,15 @@
 
 import dataclasses
 import functools
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Lt
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Count
 from rl3_jax.grid import STAY, Grid
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
 
@@ -73,18 +74,9 @@ class RMax:
 
     learner: ClassVar[str] = "r-max"
 
-    discount: float = 0.95
-    max_sweeps: int = 16
+    discount: Annotated[float, Ge(0), Lt(1)] = 0.95
+    max_sweeps: Count = 16
     bound: Literal["cell", "grid"] = "cell"
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = unknown_choices(self, "learner")
-        if not 0.0 <= self.discount < 1.0:
-            found.append(f"learner.discount is {self.discount}; it must be at least 0 and below 1")
-        if self.max_sweeps < 1:
-            found.append(f"learner.max_sweeps is {self.max_sweeps}; it must be at least 1")
-        return found
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""

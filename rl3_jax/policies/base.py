@@ -55,10 +55,6 @@ class Core(Protocol):
     Only then may a trial be cut into segments, and last longer than in training.
     """
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        ...
-
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return a message for each way in which the core does not fit the sizes."""
         ...

@@ -91,10 +91,3 @@ def heads_problems(heads: int, spec: CoreSpec) -> list[str]:
             " the width: choose heads that divide it"
         ]
     return []
-
-
-def size_problems(**sizes: int) -> list[str]:
-    """Return a message for each field of a core that must be 1 or more and is not."""
-    return [
-        f"policy.core.{name} is {size}; it must be at least 1" for name, size in sizes.items() if size < 1
-    ]

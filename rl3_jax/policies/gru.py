@@ -3,10 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import linen as nn
 from jaxtyping import Array, Float
 
@@ -31,13 +32,7 @@ class Gru:
     log_prob_tolerance: ClassVar[float] = 1e-5
     constant_carry: ClassVar[bool] = True
 
-    block: int = 0
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        if self.block < 0:
-            return [f"policy.core.block is {self.block}; a block has at least 1 task, and 0 is the default"]
-        return []
+    block: Annotated[int, Ge(0), "0 for the default"] = 0
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""

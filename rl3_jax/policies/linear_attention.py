@@ -10,9 +10,9 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Count
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks, size_problems
+from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks
 
 EPSILON = 1e-6
 """Added to the sum of weights, as in the paper's code: queries and keys may all be far below 0."""
@@ -40,18 +40,12 @@ class LinearAttention:
     log_prob_tolerance: ClassVar[float] = 1e-5
     constant_carry: ClassVar[bool] = True
 
-    layers: int = 2
-    heads: int = 4
-    feed_forward: int = 256
-    chunk: int = 32
+    layers: Count = 2
+    heads: Count = 4
+    feed_forward: Count = 256
+    chunk: Count = 32
     remat: bool = False
     tasks: Tasks = "auto"
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        return unknown_choices(self, "policy.core") + size_problems(
-            layers=self.layers, heads=self.heads, feed_forward=self.feed_forward, chunk=self.chunk
-        )
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return a message if the heads do not divide the width."""

@@ -18,10 +18,6 @@ class Markov:
     log_prob_tolerance: ClassVar[float] = 1e-5
     constant_carry: ClassVar[bool] = True
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        return []
-
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""
         return []

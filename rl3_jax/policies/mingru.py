@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Count
 from rl3_jax.policies.base import CoreSpec
 from rl3_jax.policies.products import project_steps
 from rl3_jax.policies.recurrence import Scan, average, gated_average
@@ -32,15 +32,8 @@ class MinGru:
     log_prob_tolerance: ClassVar[float] = 1e-5
     constant_carry: ClassVar[bool] = True
 
-    layers: int = 1
+    layers: Count = 1
     scan: Literal["auto", "sequential", "associative"] = "auto"
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = unknown_choices(self, "policy.core")
-        if self.layers < 1:
-            found.append(f"policy.core.layers is {self.layers}; it must be at least 1")
-        return found
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Count
 from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.gru import Gru
@@ -48,22 +48,13 @@ class PolicyConfig:
     """
 
     core: Core = Gru()
-    width: int = 64
-    input_layers: tuple[int, ...] = ()
+    width: Count = 64
+    input_layers: tuple[Count, ...] = ()
     activation: Literal["tanh", "relu"] = "tanh"
     layer_norm: bool = False
     read_out: Literal["core", "product"] = "core"
     shared_trunk: bool = False
     compute: Compute = "float32"
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = self.core.problems() + unknown_choices(self, "policy")
-        if self.width < 1:
-            found.append(f"policy.width is {self.width}; a layer has at least 1 unit")
-        if not all(units >= 1 for units in self.input_layers):
-            found.append(f"policy.input_layers is {self.input_layers}; a layer has at least 1 unit")
-        return found
 
     def horizon_problems(self, horizon: int) -> list[str]:
         """Return a message for each way in which the core does not fit its sizes or trials of this length."""

@@ -10,9 +10,9 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Count
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks, size_problems
+from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks
 from rl3_jax.policies.products import Compute, contract
 
 QUERY_BLOCK = 64
@@ -45,21 +45,12 @@ class Transformer:
     log_prob_tolerance: ClassVar[float] = 1e-5
     constant_carry: ClassVar[bool] = False
 
-    layers: int = 2
-    heads: int = 4
-    feed_forward: int = 256
-    cache_parts: int = 4
+    layers: Count = 2
+    heads: Count = 4
+    feed_forward: Count = 256
+    cache_parts: Count = 4
     remat: bool = False
     tasks: Tasks = "auto"
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        return unknown_choices(self, "policy.core") + size_problems(
-            layers=self.layers,
-            heads=self.heads,
-            feed_forward=self.feed_forward,
-            cache_parts=self.cache_parts,
-        )
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return a message if the heads do not divide the width."""

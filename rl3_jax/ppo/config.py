@@ -6,7 +6,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Count, Fraction, Natural, NonNegative, Positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,30 +57,30 @@ class PPOConfig:
         also where the KL is measured.
     """
 
-    trials: int = 328
-    minibatch_trials: int = 41
-    epochs: int = 8
-    discount: float = 0.99
-    gae_lambda: float = 0.3
-    clip: float = 0.2
-    kl_limit: float = 0.01
+    trials: Count = 328
+    minibatch_trials: Count = 41
+    epochs: Count = 8
+    discount: Fraction = 0.99
+    gae_lambda: Fraction = 0.3
+    clip: Positive = 0.2
+    kl_limit: Positive = 0.01
     optimiser: Literal["adam", "muon"] = "adam"
-    learning_rate: float = 3e-4
-    learning_rate_final: float = 3e-4
-    learning_rate_hold: float = 0.0
-    entropy_bonus: float = 0.1
-    entropy_bonus_final: float = 0.0
-    entropy_bonus_hold: float = 0.0
-    novelty_bonus: float = 0.0
-    novelty_share: float = 0.6
-    critic_coefficient: float = 0.5
-    critic_l2: float = 0.01
-    adam_epsilon: float = 1e-7
-    max_grad_norm: float = 0.0
+    learning_rate: Positive = 3e-4
+    learning_rate_final: NonNegative = 3e-4
+    learning_rate_hold: Fraction = 0.0
+    entropy_bonus: NonNegative = 0.1
+    entropy_bonus_final: NonNegative = 0.0
+    entropy_bonus_hold: Fraction = 0.0
+    novelty_bonus: NonNegative = 0.0
+    novelty_share: Positive = 0.6
+    critic_coefficient: NonNegative = 0.5
+    critic_l2: NonNegative = 0.01
+    adam_epsilon: Positive = 1e-7
+    max_grad_norm: NonNegative = 0.0
     normalise_advantages: bool = True
     critic_scale: Literal["none", "remaining-steps"] = "none"
     kl_estimate: Literal["batch", "minibatches"] = "batch"
-    segment_length: int = 0
+    segment_length: Natural = 0
     segment_carries: Literal["recomputed", "stored"] = "recomputed"
 
     @property
@@ -107,45 +107,15 @@ class PPOConfig:
             f" divisors are {', '.join(divisors)}"
         ]
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = unknown_choices(self, "ppo")
-        found += [
-            f"ppo.{field} is {getattr(self, field)}; it must be at least 1"
-            for field in ("trials", "minibatch_trials", "epochs")
-            if getattr(self, field) < 1
+    def conflicts(self) -> list[str]:
+        """Return a message if trials cannot be split into minibatches."""
+        if self.trials % self.minibatch_trials == 0:
+            return []
+        divisors = [str(n) for n in range(1, self.trials + 1) if self.trials % n == 0]
+        return [
+            f"ppo.minibatch_trials is {self.minibatch_trials}, which does not divide"
+            f" ppo.trials {self.trials}; divisors are {', '.join(divisors)}"
         ]
-        if min(self.trials, self.minibatch_trials) >= 1 and self.trials % self.minibatch_trials:
-            divisors = [str(n) for n in range(1, self.trials + 1) if self.trials % n == 0]
-            found.append(
-                f"ppo.minibatch_trials is {self.minibatch_trials}, which does not divide"
-                f" ppo.trials {self.trials}; divisors are {', '.join(divisors)}"
-            )
-        found += [
-            f"ppo.{field} is {getattr(self, field)}; it must be between 0 and 1"
-            for field in ("discount", "gae_lambda", "learning_rate_hold", "entropy_bonus_hold")
-            if not 0.0 <= getattr(self, field) <= 1.0
-        ]
-        found += [
-            f"ppo.{field} is {getattr(self, field)}; it must be above 0"
-            for field in ("clip", "kl_limit", "learning_rate", "adam_epsilon", "novelty_share")
-            if not getattr(self, field) > 0.0
-        ]
-        found += [
-            f"ppo.{field} is {getattr(self, field)}; it must be 0 or above"
-            for field in (
-                "learning_rate_final",
-                "entropy_bonus",
-                "entropy_bonus_final",
-                "novelty_bonus",
-                "critic_coefficient",
-                "critic_l2",
-                "max_grad_norm",
-                "segment_length",
-            )
-            if not getattr(self, field) >= 0.0
-        ]
-        return found
 
 
 def linear(initial: float, final: float, progress: Float[Array, ""], hold: float = 0.0) -> Float[Array, ""]:

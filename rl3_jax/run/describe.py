@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from rl3_jax import constraints
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, task_set_problems
@@ -37,7 +38,7 @@ def describe(
     Raises:
       ConfigError: listing every argument that is not valid.
     """
-    if problems := family.problems() + task_set_problems(1, num_tasks, seed):
+    if problems := constraints.problems(family) + task_set_problems(1, num_tasks, seed):
         raise ConfigError(problems)
     batch = min(BATCH, num_tasks)
     track = tracker("drawing tasks", visible=progress)

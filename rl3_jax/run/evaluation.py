@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl3_jax import training
+from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.presets import method_name
 from rl3_jax.report.results import exceeds
@@ -118,7 +118,7 @@ def evaluate_baselines(
     Raises:
       ConfigError: listing every argument that is not valid.
     """
-    problems = family.problems() + task_set_problems(horizon, num_tasks, seed)
+    problems = constraints.problems(family) + task_set_problems(horizon, num_tasks, seed)
     problems += baseline_problems(family.family, horizon, names, prior_reward)
     if problems:
         raise ConfigError(problems)
@@ -227,9 +227,9 @@ def asked_env(trained: TrialEnv, variation: str | None, horizon: int | None = No
 
 def env_problems(env: TrialEnv) -> list[str]:
     """Return a message for each problem of a trial's family, or else of how its parts fit each other."""
-    found = env.family.problems()
+    found = constraints.problems(env.family)
     # Of a trial without steps there is nothing to say; `task_set_problems` reports it.
-    return found if found or env.horizon < 1 else env.problems()
+    return found if found or env.horizon < 1 else env.conflicts()
 
 
 def _agent_result(

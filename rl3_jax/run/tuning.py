@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from rl3_jax import training
+from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, baseline_problems, task_set_problems
@@ -47,7 +47,7 @@ def tune_baselines(
     # Imported here since only this and the evaluation of baselines need them.
     from rl3_jax.baselines import GRIDS, asked_names, candidates, make_baselines, plain_name
 
-    problems = family.problems() + task_set_problems(horizon, num_tasks, 0)
+    problems = constraints.problems(family) + task_set_problems(horizon, num_tasks, 0)
     problems += tuning_problems(family.family, horizon, names, prior_reward)
     if problems:
         raise ConfigError(problems)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rl3_jax.constraints import Count
 from rl3_jax.tasks.base import Action, TabularFamily, TabularState, Task
 
 ARMS_STATE = 0
@@ -42,7 +43,7 @@ class Bandit(TabularFamily[BanditTask]):
     one_shot: ClassVar[bool] = True
     value_scale: ClassVar[float] = 1.0
 
-    num_arms: int = 5
+    num_arms: Count = 5
 
     @property
     def num_states(self) -> int:
@@ -58,13 +59,6 @@ class Bandit(TabularFamily[BanditTask]):
     def episode_length(self) -> int:
         """One pull."""
         return 1
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = super().problems()
-        if self.num_arms < 1:
-            found.append(f"num_arms is {self.num_arms}; a bandit needs at least 1 arm")
-        return found
 
     def sample_task(self, key: PRNGKeyArray) -> BanditTask:
         """Draw the success probabilities. The key is consumed."""

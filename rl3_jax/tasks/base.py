@@ -1,7 +1,7 @@
 """What every task family shares: one gymnax environment whose params are the task."""
 
 import dataclasses
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
-from rl3_jax.errors import unknown_choice
+from rl3_jax.constraints import Among
 from rl3_jax.grid import Grid
 
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
@@ -107,7 +107,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     progress_names: ClassVar[tuple[str, ...]] = ()
     """Those of them that stand in the progress line of a training."""
 
-    variation: str = "default"
+    variation: Annotated[str, Among("variations")] = "default"
 
     def sample_task(self, key: PRNGKeyArray) -> TTask:
         """Draw one task of this variation. The key is consumed."""
@@ -116,12 +116,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
     def sample_candidate(self, key: PRNGKeyArray) -> TTask:
         """Draw what `sample_task` may still reject; it rejects none, unless a family says so."""
         return self.sample_task(key)
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        if self.variation not in self.variations:
-            return [unknown_choice(f"variation of {self.family}", self.variation, self.variations)]
-        return []
 
     def statistics(self, tasks: TTask) -> dict[str, Float[Array, " N"]]:
         """Return numbers that characterise each of N stacked candidates, by name; NaN where none applies."""

@@ -2,17 +2,17 @@
 
 import copy
 import dataclasses
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import struct
 from gymnax.environments import spaces
 from gymnax.environments.misc import frozen_lake
 from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl3_jax.tasks.base import TaskFamily
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 
 HOLE_PROBABILITY = {"default": 0.2, "more-holes": 0.35, "fewer-holes": 0.1}
@@ -78,20 +78,13 @@ class FrozenLakes(GymnaxTasks):
     variations: ClassVar[tuple[str, ...]] = tuple(HOLE_PROBABILITY)
     value_scale: ClassVar[float] = 1.0
 
-    side: int = 4
+    side: Annotated[int, Ge(2), "a start and a goal"] = 4
     slippery: bool = True
 
     @property
     def num_successors(self) -> int:
         """A tile and its four neighbours."""
         return 5
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        if self.side < 2:
-            message = f"side is {self.side}; a lake with a start and a goal needs at least 2"
-            return [message, *TaskFamily.problems(self)]
-        return super().problems()
 
     # The spaces are known without a map: drawing one, as other families do, takes 0.4 s at every start.
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:

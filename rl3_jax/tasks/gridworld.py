@@ -11,8 +11,17 @@ from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
+from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
-from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
+from rl3_jax.tasks.base import (
+    UNLIMITED,
+    Action,
+    ConcreteState,
+    Step,
+    TabularFamily,
+    TabularState,
+    Task,
+)
 from rl3_jax.tasks.gridworld_layout import (
     DANGER,
     FREE,
@@ -119,7 +128,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     progress_names: ClassVar[tuple[str, ...]] = ("found", "goals")
 
     variation: str = "11x11"
-    attempts: int = 100
+    attempts: Count = 100
 
     @property
     def layout(self) -> Layout:
@@ -180,13 +189,6 @@ class Gridworld(TabularFamily[GridworldTask]):
     def neighbour_radius(self) -> float:
         """Just above the distance 1/side of two cells that share an edge (design, section 5.4)."""
         return {11: 0.1, 13: 0.08}[self.layout.side]
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = super().problems()
-        if self.attempts < 1:
-            found.append(f"attempts is {self.attempts}; sampling a grid takes at least 1")
-        return found
 
     def sample_task(self, key: PRNGKeyArray) -> GridworldTask:
         """Draw the first candidate grid that is accepted, of at most `attempts`.

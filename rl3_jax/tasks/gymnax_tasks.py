@@ -3,16 +3,18 @@
 import dataclasses
 import functools
 import math
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import struct
 from gymnax.environments import spaces
 from gymnax.environments.environment import Environment, EnvState
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds, bin_of
+from rl3_jax.constraints import Count
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
 from rl3_jax.tasks.gymnax_spaces import (
     action_problems,
@@ -87,8 +89,8 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     task_fields: ClassVar[tuple[str, ...]] = ()
     """Names of the fields of the environment's state that are the task."""
 
-    steps: int = 0
-    action_bins: tuple[int, ...] = ()
+    steps: Annotated[int, Ge(0), "0 for the environment's own"] = 0
+    action_bins: tuple[Count, ...] = ()
 
     def make_environment(self) -> Environment:
         """Return the environment."""
@@ -119,15 +121,8 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         with jax.ensure_compile_time_eval():
             return self.make_environment()
 
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = super().problems()
-        if self.steps < 0:
-            found.append(f"steps is {self.steps}; it must be 0 (the environment's own) or above")
-        if any(number < 1 for number in self.action_bins):
-            found.append(f"action_bins is {self.action_bins}; each dimension needs at least 1 bin")
-        if found:
-            return found  # the rest needs the environment
+    def conflicts(self) -> list[str]:
+        """Return a message for each thing that no field alone can tell to be wrong."""
         return observation_problems(self.family, self.observation_space()) + action_problems(
             self.family, self.action_space(), self.action_bins
         )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rl3_jax.constraints import Count
 from rl3_jax.tasks.base import Action, TabularFamily, TabularState, Task
 
 CONCENTRATION = {"default": 1.0, "ood": 0.25}
@@ -50,9 +51,9 @@ class RandomMdp(TabularFamily[MdpTask]):
     family: ClassVar[str] = "mdp"
     variations: ClassVar[tuple[str, ...]] = ("default", "ood")
 
-    states: int = 10
-    actions: int = 5
-    steps: int = 10
+    states: Count = 10
+    actions: Count = 5
+    steps: Count = 10
 
     @property
     def num_states(self) -> int:
@@ -68,14 +69,6 @@ class RandomMdp(TabularFamily[MdpTask]):
     def episode_length(self) -> int:
         """Steps after which an episode is truncated."""
         return self.steps
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = super().problems()
-        for field in ("states", "actions", "steps"):
-            if getattr(self, field) < 1:
-                found.append(f"{field} is {getattr(self, field)}; a random MDP needs at least 1")
-        return found
 
     def sample_task(self, key: PRNGKeyArray) -> MdpTask:
         """Draw transition probabilities and mean rewards. The key is consumed."""

@@ -1,10 +1,10 @@
 """The task families by name."""
 
 import dataclasses
-import typing
 from typing import Any
 
-from rl3_jax.errors import ConfigError, unknown_choice, wrong_scalar
+from rl3_jax.constraints import problems
+from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.tasks.bandit import Bandit
 from rl3_jax.tasks.base import TaskFamily
 from rl3_jax.tasks.four_rooms import FourRoomsTasks
@@ -39,27 +39,15 @@ def make_family(name: str, **options: Any) -> TaskFamily:
     if name not in FAMILIES:
         raise ConfigError(unknown_choice("family", name, list(FAMILIES)))
     cls = FAMILIES[name]
-    kinds, fields = typing.get_type_hints(cls), [field.name for field in dataclasses.fields(cls)]
-    found, valid = [], {}
-    for option, value in options.items():
-        if option not in fields:
-            found.append(unknown_choice(f"field of family {name}", option, fields))
-        elif message := _wrong_type(kinds[option], value):
-            found.append(f"{option} is {value!r}; {message}")
-        else:
-            valid[option] = tuple(value) if isinstance(value, list) else value
+    fields = [field.name for field in dataclasses.fields(cls)]
+    unknown = [option for option in options if option not in fields]
+    found = [unknown_choice(f"field of family {name}", option, fields) for option in unknown]
+    valid: dict[str, Any] = {
+        option: tuple(value) if isinstance(value, list) and isinstance(getattr(cls, option), tuple) else value
+        for option, value in options.items()
+        if option in fields
+    }
     family = cls(**valid)
-    found += family.problems()
-    if found:
+    if found := found + problems(family):
         raise ConfigError(found)
     return family
-
-
-def _wrong_type(kind: Any, value: Any) -> str:
-    """Return what is wrong with the type of a field's value, or nothing."""
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, (list, tuple)):
-            return "it must be a list"
-        element = typing.get_args(kind)[0]
-        return next((f"in it, {message}" for x in value if (message := _wrong_type(element, x))), "")
-    return wrong_scalar(kind, value) if kind in (bool, int, float, str) else ""

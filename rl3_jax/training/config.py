@@ -1,9 +1,12 @@
 """The one configuration of a run, composed of the parts' own."""
 
 import dataclasses
+from typing import Annotated
 
 import jax
+from annotated_types import Ge, Lt
 
+from rl3_jax.constraints import Count, problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import Abstraction, Identity, Learner, ModelBased
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems
@@ -22,20 +25,9 @@ class EvaluationConfig:
       seed: of the held-out tasks; no training stream uses them, whatever its seed.
     """
 
-    every: int = 50
-    num_tasks: int = 500
-    seed: int = 0
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        found = []
-        if self.every < 0:
-            found.append(f"evaluation.every is {self.every}; it must be 0 (never) or above")
-        if self.num_tasks < 2:
-            found.append(f"evaluation.num_tasks is {self.num_tasks}; a standard error needs at least 2")
-        if not 0 <= self.seed < 2**31:  # it is an argument of compiled programs, a 32-bit integer
-            found.append(f"evaluation.seed is {self.seed}; it must be between 0 and 2^31 − 1")
-        return found
+    every: Annotated[int, Ge(0), "0 for never"] = 50
+    num_tasks: Annotated[int, Ge(2), "for a standard error"] = 500
+    seed: Annotated[int, Ge(0), Lt(2**31), "a 32-bit integer"] = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,16 +49,16 @@ class TrainConfig:
     """
 
     task: TaskFamily = RandomMdp()
-    horizon: int = 100
+    horizon: Count = 100
     features: Features = Features()
     learner: Learner = ModelBased()
     abstraction: Abstraction = Identity()
     policy: PolicyConfig = PolicyConfig()
     ppo: PPOConfig = PPOConfig()
-    iterations: int = 1000
-    seed: int = 0
+    iterations: Count = 1000
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
     evaluation: EvaluationConfig = EvaluationConfig()
-    checkpoint_every: int = 100
+    checkpoint_every: Count = 100
 
     @property
     def env(self) -> TrialEnv:
@@ -92,42 +84,20 @@ class TrainConfig:
         """Environment steps in an iteration, B·H."""
         return self.ppo.trials * self.horizon
 
-    def problems(self) -> list[str]:
-        """Return a message for each problem of this configuration."""
-        found = []
-        parts = (
-            self.task,
-            self.features,
-            self.learner,
-            self.abstraction,
-            self.policy,
-            self.ppo,
-            self.evaluation,
-        )
-        for part in parts:
-            found += part.problems()
-        if self.horizon < 1:
-            found.append(f"horizon is {self.horizon}; a trial has at least 1 step")
-        if self.iterations < 1:
-            found.append(f"iterations is {self.iterations}; a run has at least 1")
-        if not 0 <= self.seed < 2**32:
-            found.append(f"seed is {self.seed}; it must be between 0 and 2^32 − 1")
-        if self.checkpoint_every < 1:
-            found.append(f"checkpoint_every is {self.checkpoint_every}; it must be at least 1")
-        if not found:
-            found += self.policy.horizon_problems(self.horizon) + self.ppo.segment_problems(self.horizon)
-            if self.ppo.segmented(self.horizon) and not self.policy.core.constant_carry:
-                found.append(
-                    f"ppo.segment_length is {self.ppo.segment_length}, but the memory of"
-                    f" {self.policy.core.core} grows with the trial; set it to 0, or choose another policy"
-                )
-            if self.ppo.novelty_bonus and not self.task.integer_states:
-                found.append(
-                    f"ppo.novelty_bonus is {self.ppo.novelty_bonus}, but the states of {self.task.family} are"
-                    " vectors, each of them new; set it to 0"
-                )
-            found += self.env.problems() + action_problems(self.env.action_space())
-        return found
+    def conflicts(self) -> list[str]:
+        """Return a message for each way in which the parts do not fit each other."""
+        found = self.policy.horizon_problems(self.horizon) + self.ppo.segment_problems(self.horizon)
+        if self.ppo.segmented(self.horizon) and not self.policy.core.constant_carry:
+            found.append(
+                f"ppo.segment_length is {self.ppo.segment_length}, but the memory of"
+                f" {self.policy.core.core} grows with the trial; set it to 0, or choose another policy"
+            )
+        if self.ppo.novelty_bonus and not self.task.integer_states:
+            found.append(
+                f"ppo.novelty_bonus is {self.ppo.novelty_bonus}, but the states of {self.task.family} are"
+                " vectors, each of them new; set it to 0"
+            )
+        return found + self.env.conflicts() + action_problems(self.env.action_space())
 
     def validate(self) -> None:
         """Check the whole configuration.
@@ -135,5 +105,5 @@ class TrainConfig:
         Raises:
           ConfigError: listing every problem found.
         """
-        if found := self.problems():
+        if found := problems(self):
             raise ConfigError(found)

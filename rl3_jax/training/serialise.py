@@ -4,6 +4,7 @@ import dataclasses
 import typing
 from typing import Any, Literal
 
+from rl3_jax import constraints
 from rl3_jax.errors import ConfigError, unknown_choice, wrong_scalar
 from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner
 from rl3_jax.policies import CORES, Core
@@ -52,7 +53,7 @@ def from_dict(data: Any, *, ignore: tuple[str, ...] = (), source: str = "") -> T
     if isinstance(data, dict):
         data = {key: value for key, value in data.items() if key not in ignore}
     config = _read(TrainConfig, data, "", TrainConfig(), problems)
-    problems += config.problems()
+    problems += constraints.problems(config)
     if problems:
         raise ConfigError([f"{source}: {problem}" if source else problem for problem in problems])
     return config

@@ -126,9 +126,9 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             return ObjectRL(self.learner, self.abstraction, self.space, table)
         return NoObjectRL(table)
 
-    def problems(self) -> list[str]:
+    def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
-        found = self.object_rl.problems()
+        found = self.object_rl.conflicts()
         if not self.layout:
             found.append("features leaves the meta-policy nothing to see; switch at least one part on")
         return found + self.features.family_problems(self.family)

@@ -116,6 +116,6 @@ def make(
         learner=family_learner(learner, task_family),
         abstraction=method_abstraction(method, task_family),
     )
-    if found := env.problems():
+    if found := env.conflicts():
         raise ConfigError(found)
     return env, env.pool(jax.random.key(0), POOL_SIZE)

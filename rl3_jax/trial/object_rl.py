@@ -60,7 +60,7 @@ class ObjectRL:
             grid=self.concrete_table.grid if isinstance(abstraction, Identity) else None,
         )
 
-    def problems(self) -> list[str]:
+    def conflicts(self) -> list[str]:
         """Return a message for each reason why learner and abstraction do not fit such states."""
         return self.abstraction.space_problems(self.space) or self.learner.table_problems(self.table)
 
@@ -115,7 +115,7 @@ class NoObjectRL:
 
     table: TableSpec
 
-    def problems(self) -> list[str]:
+    def conflicts(self) -> list[str]:
         """Return no message: nothing has to fit."""
         return []
 

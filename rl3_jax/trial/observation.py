@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int
 
-from rl3_jax.errors import unknown_choices
+from rl3_jax.constraints import Positive
 from rl3_jax.object_rl import ActionValues
 from rl3_jax.tasks import TaskFamily
 
@@ -48,9 +48,9 @@ class Features:
     value: bool = True
     counts: bool = True
     standard_errors: bool = False
-    value_scale: float = 10.0
-    count_scale: float = 10.0
-    reward_scale: float = 1.0
+    value_scale: Positive = 10.0
+    count_scale: Positive = 10.0
+    reward_scale: Positive = 1.0
     squash: Literal["none", "symlog"] = "none"
     position: Literal["coordinates", "one-hot", "both"] = "coordinates"
 
@@ -58,14 +58,6 @@ class Features:
     def uses_object_rl(self) -> bool:
         """Whether any part comes from object-level RL."""
         return self.advantages or self.value or self.counts or self.standard_errors
-
-    def problems(self) -> list[str]:
-        """Return a message for each field that is wrong."""
-        return unknown_choices(self, "features") + [
-            f"features.{field} is {getattr(self, field)}; a divisor must be above 0"
-            for field in SCALES
-            if getattr(self, field) <= 0.0
-        ]
 
     def family_problems(self, family: TaskFamily) -> list[str]:
         """Return a message if the states of a family do not lie on a grid and the position asks for one."""

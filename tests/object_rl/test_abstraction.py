@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ABSTRACTIONS, Abstraction, Clusters, Identity, StateSpace, Tiling
 from tests.reference.clusters import Clusters as SlowClusters
 
@@ -113,14 +114,15 @@ def test_what_does_not_fit_is_said(abstraction, space, problem):
 
 def test_what_fits_is_not_complained_about():
     for abstraction in (Identity(), Clusters(), Tiling((2, 2))):
-        assert abstraction.problems() == abstraction.space_problems(GRID) == []
+        assert problems(abstraction) == abstraction.space_problems(GRID) == []
     assert Tiling((2, 2, 2)).space_problems(VECTORS) == []
 
 
 def test_bad_fields_are_listed():
-    problems = Clusters(cluster_size=0, radius=-1.0).problems() + Tiling((3, 0)).problems()
-    assert [problem.split()[0] for problem in problems] == [
+    found = problems(Clusters(cluster_size=0, radius=-1.0), "abstraction")
+    found += problems(Tiling((3, 0)), "abstraction")
+    assert [problem.split()[0] for problem in found] == [
         "abstraction.cluster_size",
         "abstraction.radius",
-        "abstraction.bins",
+        "abstraction.bins[1]",
     ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import DynaQ, QLearning, TableSpec
 from tests.object_rl.experience import ACTIONS, STEPS, few_successors, learn, learn_slowly, random_stream
 from tests.object_rl.known_mdp import MDP, learnt_q
@@ -88,11 +89,10 @@ def test_full_lists_are_counted():
 
 
 def test_bad_fields_are_all_listed():
-    problems = DynaQ(discount=-0.1, model_updates=0, seed=-1).problems()
-    assert [problem.split()[0] for problem in problems] == [
-        "learner.discount",
-        "learner.model_updates",
-        "learner.seed",
+    assert problems(DynaQ(discount=-0.1, model_updates=0, seed=-1), "learner") == [
+        "learner.discount is -0.1; it must be between 0 and 1",
+        "learner.model_updates is 0; it must be at least 1 (learner q-learning makes none)",
+        "learner.seed is -1; it must be at least 0",
     ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
 from tests.object_rl.experience import ACTIONS, STATES, learn, learn_slowly, random_stream, streams
 from tests.object_rl.known_mdp import MDP, learnt_q
@@ -153,8 +154,8 @@ def test_finds_the_optimum_of_a_known_mdp():
 
 
 def test_bad_fields_are_all_listed():
-    problems = ModelBased(smoothing=0.0, discount=1.5, tolerance=-1.0, max_sweeps=-1).problems()
-    assert [problem.split()[0] for problem in problems] == [
+    wrong = ModelBased(smoothing=-1.0, discount=1.5, tolerance=-1.0, max_sweeps=-1)
+    assert [problem.split()[0] for problem in problems(wrong, "learner")] == [
         "learner.smoothing",
         "learner.discount",
         "learner.tolerance",
@@ -163,11 +164,11 @@ def test_bad_fields_are_all_listed():
 
 
 def test_without_smoothing_untried_pairs_must_stay():
-    assert ModelBased(smoothing=0.0, untried="stay").problems() == []
-    (problem,) = ModelBased(smoothing=0.0).problems()
+    assert problems(ModelBased(smoothing=0.0, untried="stay")) == []
+    (problem,) = problems(ModelBased(smoothing=0.0))
     assert "a smoothing above 0, such as 0.01, or learner.untried stay" in problem
     for untried in ("uniform", "stay"):
-        assert len(ModelBased(smoothing=-0.1, untried=untried).problems()) == 1
+        assert len(problems(ModelBased(smoothing=-0.1, untried=untried))) == 1
 
 
 def test_what_was_not_tried_is_worth_no_more_than_staying():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import QLearning, TableSpec
 from tests.object_rl.experience import ACTIONS, STATES, learn, learn_slowly, random_stream, streams
 from tests.object_rl.known_mdp import MDP, learnt_q
@@ -59,8 +60,8 @@ def test_converges_to_the_optimum_of_a_known_mdp(learner, tolerance):
 
 
 def test_bad_fields_are_all_listed():
-    problems = QLearning(discount=-0.1, step_size=2.0, step_exponent=-1.0).problems()
-    assert [problem.split()[0] for problem in problems] == [
+    found = problems(QLearning(discount=-0.1, step_size=2.0, step_exponent=-1.0), "learner")
+    assert [problem.split()[0] for problem in found] == [
         "learner.discount",
         "learner.step_size",
         "learner.step_exponent",

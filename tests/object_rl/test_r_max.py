@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rl3_jax.constraints import problems
 from rl3_jax.grid import Grid
 from rl3_jax.object_rl import RMax, TableSpec, Transition
 from rl3_jax.object_rl.r_max import blocked_after_no_move, danger_risk
@@ -180,7 +181,7 @@ def test_cells_beside_warnings_alone_are_shunned():
     [("discount", 1.0), ("discount", -0.1), ("max_sweeps", 0), ("bound", "x")],
 )
 def test_wrong_fields_are_named(field, value):
-    (problem,) = dataclasses.replace(RMax(), **{field: value}).problems()
+    (problem,) = problems(dataclasses.replace(RMax(), **{field: value}), "learner")
     assert f"learner.{field}" in problem
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, Gru
 from tests.conformance.cores import opinionated
 from tests.reference import recurrent
@@ -128,7 +129,7 @@ def test_flax_weights_fit():
 
 
 def test_names_a_wrong_block():
-    assert Gru(block=0).problems() == []
-    assert Gru(block=-1).problems() == [
-        "policy.core.block is -1; a block has at least 1 task, and 0 is the default"
+    assert problems(Gru(block=0)) == []
+    assert problems(Gru(block=-1), "policy.core") == [
+        "policy.core.block is -1; it must be at least 0 (0 for the default)"
     ]

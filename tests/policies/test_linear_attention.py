@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, LinearAttention
 from rl3_jax.policies.linear_attention import Past, chunked_attention, features, read
 from tests.conformance.cores import opinionated
@@ -138,8 +139,8 @@ def test_fresh_outputs_depend_on_the_input():
 
 
 def test_what_is_wrong_is_said():
-    assert LinearAttention().problems() == []
-    found = LinearAttention(layers=0, heads=-1, feed_forward=0, chunk=0).problems()
+    assert problems(LinearAttention()) == []
+    found = problems(LinearAttention(layers=0, heads=-1, feed_forward=0, chunk=0), "policy.core")
     assert [message.split(" is ")[0].split(".")[-1] for message in found] == [
         "layers",
         "heads",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, MinGru
 from rl3_jax.policies.products import project_steps
 from rl3_jax.policies.recurrence import gated_average
@@ -161,8 +162,9 @@ def test_gates_start_with_memories_of_all_lengths():
 
 
 def test_names_what_is_wrong():
-    assert MinGru().problems() == []
-    assert MinGru(layers=0, scan="tree").problems() == [  # pyright: ignore[reportArgumentType]
-        "unknown policy.core.scan 'tree'; choose from: associative, auto, sequential",
+    assert problems(MinGru()) == []
+    wrong = MinGru(layers=0, scan="tree")  # pyright: ignore[reportArgumentType]
+    assert problems(wrong, "policy.core") == [
         "policy.core.layers is 0; it must be at least 1",
+        "unknown policy.core.scan 'tree'; choose from: associative, auto, sequential",
     ]

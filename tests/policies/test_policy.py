@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import CORES, Categorical, MinGru, Policy, PolicyConfig, SquashedGaussian, make_core
 from tests.conformance.cores import opinionated, outputs_of, values_of
@@ -129,7 +130,7 @@ def test_a_product_read_out_equals_its_twin(core):
 
 def test_values_that_are_no_choice_are_reported():
     wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16", activation="gelu", read_out="sum")  # pyright: ignore[reportArgumentType]
-    scan, activation, read_out, compute = wrong.problems()
+    scan, activation, read_out, compute = problems(wrong, "policy")
     assert scan.startswith("unknown policy.core.scan 'parallel'; choose from: associative, auto, sequential")
     assert activation == "unknown policy.activation 'gelu'; choose from: relu, tanh"
     assert read_out == "unknown policy.read_out 'sum'; choose from: core, product"
@@ -137,8 +138,8 @@ def test_values_that_are_no_choice_are_reported():
 
 
 def test_bad_fields_and_names_are_reported():
-    problems = PolicyConfig(width=0, input_layers=(64, 0)).problems()
-    assert [problem.split()[0] for problem in problems] == ["policy.width", "policy.input_layers"]
+    found = problems(PolicyConfig(width=0, input_layers=(64, 0)), "policy")
+    assert [problem.split()[0] for problem in found] == ["policy.width", "policy.input_layers[1]"]
     with pytest.raises(ConfigError) as error:
         make_core("lstm")
     assert all(name in str(error.value) for name in ("'lstm'", *CORES))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, Transformer
 from rl3_jax.policies.transformer import QUERY_BLOCK, causal_attention
 from tests.conformance.cores import opinionated
@@ -161,8 +162,8 @@ def test_fresh_outputs_depend_on_the_input():
 
 
 def test_what_is_wrong_is_said():
-    assert Transformer().problems() == []
-    found = Transformer(layers=0, heads=-1, feed_forward=0, cache_parts=0).problems()
+    assert problems(Transformer()) == []
+    found = problems(Transformer(layers=0, heads=-1, feed_forward=0, cache_parts=0), "policy.core")
     assert [message.split(" is ")[0].split(".")[-1] for message in found] == [
         "layers",
         "heads",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rl3_jax import ppo
+from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
 from tests.conformance.cores import outputs_of, values_of
 from tests.conformance.trees import assert_close
@@ -119,10 +120,9 @@ def test_the_first_gradient_is_the_plain_policy_gradient(core, family):
 
 
 def test_the_config_lists_all_that_is_wrong():
-    assert CONFIG.problems() == []
-    assert (
-        "does not divide ppo.trials 8; divisors are 1, 2, 4, 8" in configure(minibatch_trials=3).problems()[0]
-    )
+    assert problems(CONFIG) == []
+    (indivisible,) = problems(configure(minibatch_trials=3), "ppo")
+    assert "does not divide ppo.trials 8; divisors are 1, 2, 4, 8" in indivisible
     wrong = {
         "epochs": 0,
         "discount": 1.1,
@@ -131,7 +131,9 @@ def test_the_config_lists_all_that_is_wrong():
         "learning_rate": 0.0,
         "critic_l2": -1.0,
     }
-    problems = configure(**wrong).problems()
-    assert sorted(problem.split()[0] for problem in problems) == sorted(f"ppo.{field}" for field in wrong)
-    assert configure(segment_carries="store").problems()[0].startswith("unknown ppo.segment_carries 'store'")
-    assert len(configure(learning_rate=float("nan"), kl_limit=float("nan")).problems()) == 2
+    found = problems(configure(**wrong), "ppo")
+    assert sorted(problem.split()[0] for problem in found) == sorted(f"ppo.{field}" for field in wrong)
+    assert problems(configure(segment_carries="store"), "ppo")[0].startswith(
+        "unknown ppo.segment_carries 'store'"
+    )
+    assert len(problems(configure(learning_rate=float("nan"), kl_limit=float("nan")))) == 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rl3_jax import ppo
+from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
 from tests.conformance.cores import opinionated, outputs_of
 from tests.conformance.trees import assert_close, differs
@@ -174,4 +175,4 @@ def test_bad_segments_are_reported():
     assert configure(segment_length=5).segment_problems(10) == []
     assert configure(segment_length=50).segment_problems(10) == []  # the trial is shorter: it stays whole
     assert "divisors are 1, 2, 5, 10" in configure(segment_length=3).segment_problems(10)[0]
-    assert configure(segment_length=-1).problems()[0].startswith("ppo.segment_length is -1")
+    assert problems(configure(segment_length=-1)) == ["segment_length is -1; it must be at least 0"]

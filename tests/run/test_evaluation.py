@@ -11,6 +11,7 @@ import scipy.stats
 
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
 from rl3_jax.cli import main
+from rl3_jax.constraints import problems
 from rl3_jax.run import baseline_cache
 from rl3_jax.run.compare import compare_problems
 from rl3_jax.run.evaluation import add_baselines, env_problems
@@ -115,10 +116,12 @@ def test_all_mistakes_are_listed(run):
 
 def test_the_parts_of_the_asked_trial_must_fit_each_other(run, monkeypatch):
     unfit = TrialEnv(make_family("point-robot"))
-    assert env_problems(unfit) == unfit.problems() != []
+    assert env_problems(unfit) == unfit.conflicts() != []
     wrong = dataclasses.replace(unfit.family, variation="x")
-    assert env_problems(dataclasses.replace(unfit, family=wrong)) == wrong.problems()
-    monkeypatch.setattr(TrialEnv, "problems", lambda env: ["no fit"] if env.family.variation == "ood" else [])
+    assert env_problems(dataclasses.replace(unfit, family=wrong)) == problems(wrong)
+    monkeypatch.setattr(
+        TrialEnv, "conflicts", lambda env: ["no fit"] if env.family.variation == "ood" else []
+    )
     with pytest.raises(ConfigError, match="no fit"):
         run.evaluate(variation="ood")
     assert Watch(run.path, variation="ood").problems() == ["no fit"]

@@ -221,7 +221,7 @@ BAD_INPUT = [
         "missing --seed -1 --out x.png --fps 0",
         ["not a run folder", "seed is -1", "ends in .gif", "fps is 0;"],
     ),
-    ("RUN --variation odd", ["unknown variation of bandit 'odd'", "default, ood"]),
+    ("RUN --variation odd", ["unknown variation 'odd'", "default, ood"]),
     ("RUN --out x.png", ["out is x.png", "ends in .gif"]),
     ("RUN --out file/x.gif", ["cannot write file/x.gif", "file is a file"]),
     ("RUN --out folder.gif", ["cannot write folder.gif: it is a folder"]),

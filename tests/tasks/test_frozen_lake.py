@@ -7,6 +7,7 @@ import pytest
 from gymnax.environments.misc import frozen_lake
 from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
 
+from rl3_jax.constraints import problems
 from rl3_jax.tasks import FrozenLakes
 from rl3_jax.tasks.frozen_lake import HOLE_PROBABILITY, path_length
 from tests.reference.navigation import shortest_path
@@ -113,7 +114,7 @@ def test_statistics_of_candidates_count_the_rejected_and_describe_the_others():
 
 
 def test_a_lake_too_small_is_a_problem():
-    (problem,) = FrozenLakes(side=1).problems()
+    (problem,) = problems(FrozenLakes(side=1))
     assert "side is 1" in problem
     assert FrozenLakes(side=8).num_states == 64
     assert FrozenLakes(side=8).episode_length == 200

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rl3_jax.bins import bin_of
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import Tiling
 from rl3_jax.tasks import GymnaxTasks
 from rl3_jax.trial import METHODS, TrialEnv, family_abstraction
@@ -208,22 +209,22 @@ def test_every_bin_of_an_action_is_met_equally():
     [
         (Pendulums(action_bins=(3, 3)), "action_bins has 2 numbers, but an action of pendulums has 1 dim"),
         (Pendulums(action_bins=()), "action_bins has 0 numbers"),
-        (Pendulums(action_bins=(0,)), "each dimension needs at least 1 bin"),
+        (Pendulums(action_bins=(0,)), "action_bins[0] is 0; it must be at least 1"),
         (Counters(action_bins=(3,)), "counters has integer actions"),
         (NoBounds(), "bins need finite ones"),
         (Pendulums(steps=-1), "steps is -1"),
-        (Pendulums(variation="ood"), "unknown variation of pendulums 'ood'; choose from: default"),
+        (Pendulums(variation="ood"), "unknown variation 'ood'; choose from: default"),
     ],
     ids=lambda value: "" if isinstance(value, GymnaxTasks) else value,
 )
 def test_each_mistake_has_one_message(family, message):
-    (problem,) = family.problems()
+    (problem,) = problems(family)
     assert message in problem
 
 
 @pytest.mark.parametrize("family", [Pendulums(), Counters(), Reachers()], ids=lambda f: f.family)
 def test_a_right_family_has_no_problem(family):
-    assert family.problems() == []
+    assert problems(family) == []
 
 
 @pytest.mark.parametrize(
@@ -235,12 +236,12 @@ def test_a_right_family_has_no_problem(family):
     ids=lambda value: "" if isinstance(value, GymnaxTasks) else value,
 )
 def test_vectors_without_an_abstraction_have_one_message(family, message):
-    (problem,) = TrialEnv(family, abstraction=family_abstraction(family)).problems()
+    (problem,) = TrialEnv(family, abstraction=family_abstraction(family)).conflicts()
     assert message in problem
 
 
 def test_tiles_of_vectors_without_bounds_have_one_message():
-    (problem,) = TrialEnv(Reachers(), abstraction=Tiling((2,) * 8)).problems()
+    (problem,) = TrialEnv(Reachers(), abstraction=Tiling((2,) * 8)).conflicts()
     assert "tiles need finite bounds" in problem
 
 

@@ -5,9 +5,10 @@ import jax
 import numpy as np
 import pytest
 
+from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian
+from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian, action_problems
 from rl3_jax.presets import PRESETS
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import EvaluationConfig, TrainConfig, task_set_hash
@@ -80,33 +81,35 @@ def test_the_largest_seeds_work(seed, evaluation_seed):
 
 @pytest.mark.parametrize(("seed", "evaluation_seed"), [(-1, -1), (2**32, 2**31)])
 def test_other_seeds_are_refused(seed, evaluation_seed):
-    problems = configure(seed=seed, evaluation=EvaluationConfig(seed=evaluation_seed)).problems()
-    assert [problem.split()[0] for problem in problems] == ["evaluation.seed", "seed"]
+    found = problems(configure(seed=seed, evaluation=EvaluationConfig(seed=evaluation_seed)))
+    assert [problem.split()[0] for problem in found] == ["seed", "evaluation.seed"]
 
 
 def test_the_policy_draws_what_the_family_takes():
     assert configure().network.distribution == Categorical(2)
     box = configure(task=Aim())
-    assert box.problems() == []
+    assert problems(box) == []
     expected = SquashedGaussian((-1.0, 0.0), (1.0, 0.4))
     np.testing.assert_allclose(box.network.distribution.high, expected.high, rtol=1e-6)
     # It is the same one in the midst of a compilation, where arrays have no values.
     found = []
     jax.jit(lambda: found.append(box.network))()
     assert found == [box.network]
-    (problem,) = configure(task=Aim(high=math.inf)).problems()
+    (problem,) = problems(configure(task=Aim(high=math.inf)))
+    assert problem == "task.high is inf; it must be a finite number"
+    (problem,) = action_problems(Aim(high=math.inf).action_space())
     assert "bounds [-1.0, 0.0] and [inf" in problem
 
 
 def test_a_novelty_bonus_needs_states_that_can_be_met_again():
     config = PRESETS["point-robot-h100-quick"]
     config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, novelty_bonus=1.0))
-    assert config.problems() == [
+    assert problems(config) == [
         "ppo.novelty_bonus is 1.0, but the states of point-robot are vectors, each of them new; set it to 0"
     ]
     wrong = dataclasses.replace(config.ppo, novelty_bonus=-1.0, novelty_share=0.0, learning_rate_hold=1.5)
-    assert wrong.problems() == [
+    assert problems(wrong, "ppo") == [
         "ppo.learning_rate_hold is 1.5; it must be between 0 and 1",
+        "ppo.novelty_bonus is -1.0; it must be at least 0",
         "ppo.novelty_share is 0.0; it must be above 0",
-        "ppo.novelty_bonus is -1.0; it must be 0 or above",
     ]

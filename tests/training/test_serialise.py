@@ -79,7 +79,7 @@ def test_a_configuration_made_in_python_is_checked_for_types():
     config = dataclasses.replace(PRESETS["mdp-h100"], horizon="long", iterations=0)
     assert config_problems(config) == [
         "horizon is 'long'; it must be a number",
-        "iterations is 0; a run has at least 1",
+        "iterations is 0; it must be at least 1",
     ]
     assert config_problems(PRESETS["mdp-h100"]) == []
 

@@ -149,8 +149,8 @@ def test_scales_of_the_families():
     assert method_features("rl3", MDP).value_scale == 10.0
     assert method_features("rl3", BANDIT).value_scale == 1.0
     assert Features(value_scale=0.0, count_scale=-1.0).problems() == [
-        "features.value_scale is 0.0; a divisor must be above 0",
-        "features.count_scale is -1.0; a divisor must be above 0",
+        "features.value_scale is 0.0; it must be above 0",
+        "features.count_scale is -1.0; it must be above 0",
     ]
 
 

@@ -1,0 +1,119 @@
+"""What a field of a configuration may hold, declared beside it and checked here.
+
+trials: Count = 328
+discount: Annotated[float, Ge(0), Lt(1)] = 0.95
+every: Annotated[int, Ge(0), "0 for never"] = 50
+"""
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from rl3_jax.errors import unknown_choice, wrong_scalar
+
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Among:
+    """One of the strings in an attribute of the configuration's class.
+
+    Attributes:
+      attribute: its name.
+    """
+
+    attribute: str
+
+
+_CHECKS = {
+    Ge: lambda value, bound: value >= bound.ge,
+    Gt: lambda value, bound: value > bound.gt,
+    Le: lambda value, bound: value <= bound.le,
+    Lt: lambda value, bound: value < bound.lt,
+}
+
+
+def problems(config: Any, name: str = "") -> list[str]:
+    """Return a message for each value of a configuration that its field may not hold.
+
+    Dataclasses inside are checked too. Where all fields of one are right and it has a method `conflicts`,
+    the messages of that follow: what spans fields.
+
+    Args:
+      config: a dataclass.
+      name: of the field that holds it, to be named in each message.
+    """
+    found, prefix = [], f"{name}." if name else ""
+    hints = _hints(type(config))
+    for field in dataclasses.fields(config):
+        value, named = getattr(config, field.name), prefix + field.name
+        hint = _with_choices(config, hints[field.name])
+        found += _field_problems(hint, value, named)
+    return found or getattr(config, "conflicts", list)()
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the annotation of each field; where a subclass annotates one again, its constraints stay."""
+    hints = {}
+    for base in reversed(cls.__mro__):
+        for field, hint in typing.get_type_hints(base, include_extras=True).items():
+            if field not in hints or _constrained(hint):
+                hints[field] = hint
+    return hints
+
+
+def _constrained(hint: Any) -> bool:
+    """Tell whether an annotation, or a part of it, has constraints."""
+    return typing.get_origin(hint) is Annotated or any(map(_constrained, typing.get_args(hint)))
+
+
+def _with_choices(config: Any, hint: Any) -> Any:
+    """Return an annotation, or the `Literal` that its `Among` stands for."""
+    for constraint in getattr(hint, "__metadata__", ()):
+        if isinstance(constraint, Among):
+            return Literal[getattr(config, constraint.attribute)]
+    return hint
+
+
+def _field_problems(hint: Any, value: Any, name: str) -> Iterator[str]:
+    """Yield a message for each thing about a value that its annotation rules out."""
+    if dataclasses.is_dataclass(value):
+        yield from problems(value, name)
+        return
+    kind, *constraints = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
+    if typing.get_origin(kind) is Literal:
+        if message := wrong_scalar(str, value):
+            yield f"{name} is {value!r}; {message}"
+        elif value not in typing.get_args(kind):
+            yield unknown_choice(name, value, typing.get_args(kind))
+    elif typing.get_origin(kind) is tuple:
+        if not isinstance(value, tuple):
+            yield f"{name} is {value!r}; it must be a list"
+            return
+        for index, element in enumerate(value):
+            yield from _field_problems(typing.get_args(kind)[0], element, f"{name}[{index}]")
+    elif message := wrong_scalar(kind, value) or _out_of_bounds(constraints, value):
+        yield f"{name} is {value!r}; {message}"
+
+
+def _out_of_bounds(constraints: list[Any], value: Any) -> str:
+    """Return what a number must be, if it breaks one of the constraints; strings among them are notes."""
+    bounds = {type(bound): bound for bound in constraints if type(bound) in _CHECKS}
+    if all(_CHECKS[kind](value, bound) for kind, bound in bounds.items()):
+        return ""
+    if Ge in bounds and Le in bounds:
+        words = f"between {bounds[Ge].ge} and {bounds[Le].le}"
+    else:
+        names = {Ge: "at least {0.ge}", Gt: "above {0.gt}", Le: "at most {0.le}", Lt: "below {0.lt}"}
+        words = " and ".join(names[kind].format(bound) for kind, bound in bounds.items())
+    notes = [f" ({note})" for note in constraints if isinstance(note, str)]
+    return f"it must be {words}{''.join(notes)}"
