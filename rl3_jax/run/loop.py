@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,11 +24,20 @@ from rl3_jax.run.signals import Interrupted, StopSignals
 from rl3_jax.training import Agent, EvaluationConfig, TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
 
+OnMetrics = Callable[[Row], object]
+
 CHUNK_SECONDS = 1.0
 """How long a chunk should take: between chunks progress is shown and signals are answered."""
 
 
-def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool, fits: bool = False) -> None:
+def train_to_target(
+    folder: RunFolder,
+    record: RunRecord,
+    *,
+    visible: bool,
+    on_metrics: OnMetrics | None = None,
+    fits: bool = False,
+) -> None:
     """Go on with a run from its newest checkpoint, or from the start, to its target.
 
     Call it under the folder's lock.
@@ -36,6 +46,7 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool, fits
       folder: of the run.
       record: what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
+      on_metrics: called with each new line of `metrics.jsonl`; if it returns true, training stops there.
       fits: whether `plan` has found that the run fits into memory, which is then not asked again.
 
     Raises:
@@ -75,7 +86,7 @@ def train_to_target(folder: RunFolder, record: RunRecord, *, visible: bool, fits
         loggers = [
             stack.enter_context(contextlib.closing(logger)) for logger in make_loggers(folder, record, done)
         ]
-        loop = Loop(folder, record, checkpoints, progress, loggers, fits)
+        loop = Loop(folder, record, checkpoints, progress, loggers, on_metrics, fits)
         loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0, stop)
 
 
@@ -89,8 +100,10 @@ class Loop:
       checkpoints: of the run.
       progress: what the user sees.
       loggers: beside `metrics.jsonl`.
+      on_metrics: called with each line; if it returns true, training stops.
       fits: whether the run is known to fit into memory.
       warned: whether the user has been told of transitions that object-level RL could not keep.
+      told_to_stop: whether `on_metrics` has returned true.
     """
 
     folder: RunFolder
@@ -98,8 +111,10 @@ class Loop:
     checkpoints: Checkpoints
     progress: TrainProgress
     loggers: list[Logger]
+    on_metrics: OnMetrics | None
     fits: bool
     warned: bool = False
+    told_to_stop: bool = False
 
     def run(self, state: TrainState, wall_seconds: float, stop: StopSignals) -> None:
         """Train to the target.
@@ -121,7 +136,7 @@ class Loop:
             needed = program_bytes(program, arguments=False) or 0
             refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
         seconds_each = float("inf")
-        while done < target and stop.signum is None:
+        while done < target and stop.signum is None and not self.told_to_stop:
             count = chunk_length(config, done, target, seconds_each)
             chunk_started = time.perf_counter()
             state, history = program(state, np.int32(count))
@@ -133,11 +148,13 @@ class Loop:
             history["steps_per_second"] = np.full(count, round(config.steps_per_iteration / seconds_each, 1))
             self._log(state, done, history)
             done += count
-            if done % config.checkpoint_every == 0 or done == target or stop.signum is not None:
+            if done % config.checkpoint_every == 0 or done == target:
                 self._save(state)
                 saved = done
-        if done < target:
-            self._leave(state, stop, saved)
+        if done != saved:
+            self._save(state)
+        if stop.signum is not None and done < target:
+            raise self._interrupted(stop.signum, done)
 
     def _log(self, state: TrainState, done: int, history: dict[str, np.ndarray]) -> None:
         """Write the lines of a chunk that began after `done` iterations, if all of it is finite."""
@@ -158,9 +175,11 @@ class Loop:
             rows[-1] |= held_out_figures(config, state)
         rows = [metrics.make_row(config, row) for row in rows]
         metrics.append(self.folder.metrics, rows)
-        for logger in self.loggers:
-            for row in rows:
+        for row in rows:
+            for logger in self.loggers:
                 logger.log(row)
+            if self.on_metrics is not None and self.on_metrics(row):
+                self.told_to_stop = True
         if problem:
             raise NonFiniteError(f"training stopped: {problem}; {self.checkpoints.describe_latest()}")
         if history["dropped_transitions"].any() and not self.warned:
@@ -173,15 +192,11 @@ class Loop:
         self.checkpoints.save(state)
         save_agent(self.folder.agent, self.record.config, state.learnt.params["actor"], int(state.iteration))
 
-    def _leave(self, state: TrainState, stop: StopSignals, saved: int) -> None:
-        """Raise `Interrupted`, with everything saved that there is."""
-        done = int(state.iteration)
-        if done != saved:
-            self._save(state)
-        assert stop.signum is not None
+    def _interrupted(self, signum: int, done: int) -> Interrupted:
+        """Return what to raise after a signal, with everything saved that there is."""
         where = f"after iteration {done} of {self.record.target_iterations}; everything is saved"
-        raise Interrupted(
-            stop.signum,
+        return Interrupted(
+            signum,
             f"stopped {where if done else 'before the first iteration'}."
             f" Go on with: rl3 resume {self.folder.path}",
         )

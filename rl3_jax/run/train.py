@@ -17,7 +17,7 @@ from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.loggers import logger_problems
-from rl3_jax.run.loop import train_to_target
+from rl3_jax.run.loop import OnMetrics, train_to_target
 from rl3_jax.run.plan import plan
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.serialise import config_problems
@@ -70,6 +70,7 @@ def train(
     overwrite: bool = False,
     log: str | None = None,
     progress: bool = True,
+    on_metrics: OnMetrics | None = None,
 ) -> Run:
     """Start a run and train it to its end.
 
@@ -80,6 +81,8 @@ def train(
       overwrite: replace a run that is already there.
       log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
       progress: show it.
+      on_metrics: called with each new line of `metrics.jsonl`, a dict, after the chunk of iterations that it
+        came from; if it returns true, the run is saved and training stops there.
 
     Raises:
       ConfigError: listing every problem of the configuration, the folder and the logger, and nothing is
@@ -94,7 +97,7 @@ def train(
     if replaces:
         plan(config, probe=False, progress=progress)  # a run that cannot start must not cost the one here
     with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
-        train_to_target(folder, folder.read(), visible=progress, fits=replaces)
+        train_to_target(folder, folder.read(), visible=progress, on_metrics=on_metrics, fits=replaces)
     run = Run(path)
     if out is None:
         weakref.finalize(run, shutil.rmtree, path, ignore_errors=True)
@@ -112,7 +115,13 @@ def train_problems(
 
 
 @compile_cache()
-def resume(path: str | Path, iterations: int | None = None, *, progress: bool = True) -> Run:
+def resume(
+    path: str | Path,
+    iterations: int | None = None,
+    *,
+    progress: bool = True,
+    on_metrics: OnMetrics | None = None,
+) -> Run:
     """Go on with a run from its newest checkpoint; a run that is complete is left as it is.
 
     Args:
@@ -120,6 +129,7 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
       iterations: in all, noted as the run's target; more than first configured extends the run, with
         the schedules at their end. Without it, training goes on to the target of the last call.
       progress: show it.
+      on_metrics: as in `train`.
 
     Raises:
       ConfigError: if this is no run folder, its checkpoint is of another configuration, its logger is
@@ -137,7 +147,7 @@ def resume(path: str | Path, iterations: int | None = None, *, progress: bool = 
         record = folder.read()
         if iterations is not None:
             record = dataclasses.replace(record, target_iterations=iterations)
-        train_to_target(folder, record, visible=progress)
+        train_to_target(folder, record, visible=progress, on_metrics=on_metrics)
     return Run(folder.path)
 
 

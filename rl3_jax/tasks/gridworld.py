@@ -13,15 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
-from rl3_jax.tasks.base import (
-    UNLIMITED,
-    Action,
-    ConcreteState,
-    Step,
-    TabularFamily,
-    TabularState,
-    Task,
-)
+from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_layout import (
     DANGER,
     FREE,

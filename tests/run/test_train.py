@@ -70,6 +70,24 @@ def test_a_run_can_be_extended_with_schedules_at_their_end(finished, tmp_path):
         resume(run.path, 14, progress=False)
 
 
+def test_a_callback_sees_each_line_and_may_stop_the_run(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "chunk_length", lambda config, done, target, seconds: min(5, target - done))
+    seen = []
+
+    def stop_after_three(row):
+        seen.append(row)
+        return row["iteration"] == 3
+
+    run = train(tiny.CONFIG, tmp_path / "run", progress=False, on_metrics=stop_after_three)
+    assert [row["iteration"] for row in seen] == [1, 2, 3, 4, 5]  # the chunk was done
+    assert seen == run.metrics
+    assert run.load_agent().iteration == 5
+    seen.clear()
+    run = resume(run.path, progress=False, on_metrics=seen.append)
+    assert [row["iteration"] for row in seen] == list(range(6, 13))
+    tiny.assert_same_outcome(finished, run)
+
+
 def test_training_without_a_folder_leaves_none():
     run = train(tiny.CONFIG, progress=False)
     path = run.path
