@@ -129,7 +129,7 @@ def configure(options: Options, name: str, seed: int) -> TrainConfig:
 def result(options: Options, name: str, seed: int) -> dict[str, Any]:
     """Return what a variant earns on held-out tasks, after training what is missing of it."""
     path = place(options, name, seed)
-    kept = (options.results / path).with_suffix(".json")
+    kept = options.results / path.parent / f"{path.name}.json"
     if kept.exists():
         return json.loads(kept.read_text())
     print(path, file=sys.stderr, flush=True)

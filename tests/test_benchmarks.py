@@ -317,7 +317,7 @@ def test_recipes_trains_what_is_missing_and_shows_all(tmp_path, monkeypatch, cap
     monkeypatch.setattr(
         recipes,
         "VARIANTS",
-        {"recipe": tiny | {"ppo": sizes | {"epochs": 1}}, "2 epochs": tiny | {"ppo": sizes | {"epochs": 2}}},
+        {"recipe": tiny | {"ppo": sizes}, "clip 0.1": tiny | {"ppo": sizes | {"clip": 0.1}}},
     )
     figure, where = tmp_path / "figure.png", Path("gridworld-11x11-quick") / "rl2" / "0.000144M"
     line = ["recipes.py", "--method", "rl2", "--steps", "0.000144", "--num-tasks", "4", "--figure", figure]
@@ -338,10 +338,12 @@ def test_recipes_trains_what_is_missing_and_shows_all(tmp_path, monkeypatch, cap
     # A run with a result is not trained again, wherever the runs are: its folder is not needed any more.
     shutil.rmtree(runs)
     both = table()
-    assert [row[0] for row in both] == ["recipe", "2 epochs"]
-    assert sorted(path.name for path in runs.iterdir()) == ["2-epochs-0", "2-epochs-1", "recipe-1"]
+    assert [row[0] for row in both] == ["recipe", "clip 0.1"]
+    assert sorted(path.name for path in runs.iterdir()) == ["clip-0.1-0", "clip-0.1-1", "recipe-1"]
+    kept = ["clip-0.1-0.json", "clip-0.1-1.json", "recipe-0.json", "recipe-1.json"]
+    assert sorted(path.name for path in results.iterdir()) == kept
     assert both[0][3].split(", ")[0] == alone[3]
     assert figure.stat().st_size > 10_000
     monkeypatch.setattr(sys, "argv", ["recipes.py", "--variants", "nonsense"])
-    with pytest.raises(SystemExit, match="unknown variants nonsense; choose from: recipe, 2 epochs"):
+    with pytest.raises(SystemExit, match="unknown variants nonsense; choose from: recipe, clip 0\\.1"):
         recipes.main()
