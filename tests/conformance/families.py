@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
+from rl3_jax.constraints import problems
 from rl3_jax.run.metrics import FIELDS
 from rl3_jax.tasks import FAMILIES, UNLIMITED, Step, make_family
 from tests.conformance.trees import assert_close, assert_finite, at, differs, signature
@@ -21,7 +22,7 @@ ENDLESS = 40
 
 def check_family(family):
     """Check one variation of a family, as an environment of its own and under gymnax's `step`."""
-    assert family.problems() == []
+    assert problems(family) == []
     assert family == make_family(family.family, variation=family.variation)
     assert hash(family) == hash(make_family(family.family, variation=family.variation))
     assert family.name == f"{family.family}-{family.variation}"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ActionValues, Transition
 from tests.conformance.trees import assert_close, assert_finite, at, differs, signature
 
@@ -14,7 +15,7 @@ NUM_TASKS, NUM_STEPS = 3, 60
 
 def check_learner(learner, spec):
     """Check one learner on tasks of one size."""
-    assert learner.problems() == []
+    assert problems(learner) == []
     assert learner.table_problems(spec) == []
     assert hash(learner) == hash(type(learner)())
     fresh = learner.init(spec)

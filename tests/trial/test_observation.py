@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnax.environments import spaces
 
+from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ModelBased, QLearning
 from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
 from rl3_jax.trial import METHODS, Features, TrialEnv, method_features
@@ -96,11 +97,11 @@ def test_a_squashed_trial_on_a_grid_equals_a_replay(position):
 
 def test_a_position_on_a_grid_needs_a_grid():
     env = dataclasses.replace(make_env("mdp"), features=Features(position="both"))
-    assert env.problems() == [
+    assert env.conflicts() == [
         "features.position is both, but the states of mdp do not lie on a grid; use coordinates"
     ]
     wrong = Features(position="row", squash="log")  # pyright: ignore[reportArgumentType]
-    assert [problem.split(";")[0] for problem in wrong.problems()] == [
+    assert [problem.split(";")[0] for problem in problems(wrong, "features")] == [
         "unknown features.squash 'log'",
         "unknown features.position 'row'",
     ]
@@ -130,7 +131,7 @@ def test_object_rl_runs_only_where_a_part_needs_it():
     for part in ("advantages", "value", "counts"):
         features = dataclasses.replace(METHODS["rl2"], **{part: True})
         env = dataclasses.replace(make_env("mdp"), features=features)
-        assert env.reset_env(jax.random.key(0), env.default_params)[1].learner is not None
+        assert env.reset_env(jax.random.key(0), env.default_params)[1].object_rl.learner is not None
 
 
 def test_scales_divide():
@@ -148,7 +149,7 @@ def test_scales_divide():
 def test_scales_of_the_families():
     assert method_features("rl3", MDP).value_scale == 10.0
     assert method_features("rl3", BANDIT).value_scale == 1.0
-    assert Features(value_scale=0.0, count_scale=-1.0).problems() == [
+    assert problems(Features(value_scale=0.0, count_scale=-1.0), "features") == [
         "features.value_scale is 0.0; it must be above 0",
         "features.count_scale is -1.0; it must be above 0",
     ]
