@@ -1,5 +1,6 @@
 """This project as a contestant of `peers.py`, with any of its cores."""
 
+import dataclasses
 import math
 
 import jax
@@ -29,7 +30,6 @@ def configure(setting: Setting, core: str) -> TrainConfig:
             discount=setting.discount,
             gae_lambda=setting.gae_lambda,
             clip=setting.clip,
-            kl_limit=math.inf,
             kl_estimate="minibatches",
             learning_rate=setting.learning_rate,
             learning_rate_final=setting.learning_rate,
@@ -42,7 +42,8 @@ def configure(setting: Setting, core: str) -> TrainConfig:
         seed=setting.seed,
     )
     config.validate()
-    return config
+    # No KL stop: the peers have none. It is put in last, as infinity is no valid limit.
+    return dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, kl_limit=math.inf))
 
 
 class Own:

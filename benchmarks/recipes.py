@@ -3,10 +3,10 @@
     taskset -c 0 python benchmarks/recipes.py --figure docs/variants.png
     python benchmarks/recipes.py --variants recipe adam --seeds 0 1 2    # some of them
 
-Each variant is trained once a seed, in the run folder `OUT/METHOD/STEPSM/VARIANT-SEED`, and evaluated on the
-same held-out tasks, which are others than those of reported results. What it earned goes to a file of its own
-under RESULTS, which is what the table and the figure are made from: a run that has one is not trained again,
-and a run that was stopped goes on where it was, so the command may be given again at any time.
+Each variant is trained once a seed, in the run folder `OUT/PRESET/METHOD/STEPSM/VARIANT-SEED`, and evaluated
+on the same held-out tasks, which are others than those of reported results. What it earned goes to a file of
+its own under RESULTS, which is what the table and the figure are made from: a run that has one is not trained
+again, and a run that was stopped goes on where it was, so the command may be given again at any time.
 """
 
 import dataclasses
@@ -130,8 +130,9 @@ def result(options: Options, name: str, seed: int) -> dict[str, Any]:
     """Return what a variant earns on held-out tasks, after training what is missing of it."""
     path = place(options, name, seed)
     kept = options.results / path.parent / f"{path.name}.json"
-    if kept.exists():
-        return json.loads(kept.read_text())
+    asked = {"num_tasks": options.num_tasks, "tasks_seed": TASKS_SEED}
+    if kept.exists() and asked.items() <= (earned := json.loads(kept.read_text())).items():
+        return earned
     print(path, file=sys.stderr, flush=True)
     folder = options.out / path
     if (folder / "config.json").exists():
@@ -145,7 +146,6 @@ def result(options: Options, name: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "return": agent["mean_return"],
         "error": agent["standard_error"],
-        "num_tasks": options.num_tasks,
         "seconds": run.metrics[-1]["wall_seconds"],
         "curve": [
             [line["steps"], line["evaluation_return"], line["evaluation_found"]]
@@ -153,6 +153,7 @@ def result(options: Options, name: str, seed: int) -> dict[str, Any]:
             if "evaluation_return" in line
         ],
     } | {key: agent["summary"][key]["mean"] for key in SUMMARY}
+    earned |= asked
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(earned, indent=1) + "\n")
     return earned

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from rl3_jax.training import EvaluationConfig, TrainConfig, evaluate
     from rl3_jax.trial import METHODS, Features, TrialEnv, make
 
-__version__ = importlib.metadata.version("rl3-jax")
-
 _HOMES = {
     "errors": "ConfigError NonFiniteError",
     "object_rl": "LEARNERS make_learner",
@@ -41,8 +39,8 @@ _HOMES = {
     "training": "EvaluationConfig TrainConfig evaluate",
     "trial": "METHODS Features TrialEnv make",
 }
-"""The public names of each part. One is imported once it is asked for: `import rl3_jax` itself starts nothing
-of JAX: what has to come before that, such as `jax.distributed.initialize`, still can."""
+"""The public names of each part. A name is imported when it is first used: `import rl3_jax` alone loads
+nothing of JAX, so that `jax.distributed.initialize` can still come first."""
 
 __all__ = [
     "CORES",
@@ -79,7 +77,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name."""
+    """Return a public name, a part of the package or its version, imported now."""
+    if name == "__version__":
+        return importlib.metadata.version("rl3-jax")
+    if name in _HOMES:
+        return importlib.import_module(f"rl3_jax.{name}")
     for part, names in _HOMES.items():
         if name in names.split():
             return getattr(importlib.import_module(f"rl3_jax.{part}"), name)
@@ -87,5 +89,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, and those that are there already."""
-    return sorted({*globals(), *__all__})
+    """Return the public names, the parts, and what is there already."""
+    return sorted({*globals(), *__all__, *_HOMES, "__version__"})

@@ -1,12 +1,15 @@
 """What a field of a configuration may hold, declared beside it and checked here.
 
-trials: Count = 328
-discount: Annotated[float, Ge(0), Lt(1)] = 0.95
-every: Annotated[int, Ge(0), "0 for never"] = 50
+For example:
+
+    trials: Count = 328
+    discount: Annotated[float, Ge(0), Lt(1)] = 0.95
+    every: Annotated[int, Ge(0), "0 for never"] = 50
 """
 
 import dataclasses
 import functools
+import inspect
 import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -33,6 +36,7 @@ class Among:
     attribute: str
 
 
+_SCALARS = (bool, int, float, str)
 _CHECKS = {
     Ge: lambda value, bound: value >= bound.ge,
     Gt: lambda value, bound: value > bound.gt,
@@ -48,12 +52,12 @@ def problems(config: Any, name: str = "") -> list[str]:
     the messages of that follow: what spans fields.
 
     Args:
-      config: a dataclass.
+      config: a dataclass; of anything else nothing is known but its `conflicts`.
       name: of the field that holds it, to be named in each message.
     """
     found, prefix = [], f"{name}." if name else ""
     hints = _hints(type(config))
-    for field in dataclasses.fields(config):
+    for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
         value, named = getattr(config, field.name), prefix + field.name
         hint = _with_choices(config, hints[field.name])
         found += _field_problems(hint, value, named)
@@ -66,7 +70,7 @@ def _hints(cls: type) -> dict[str, Any]:
     hints = {}
     for base in reversed(cls.__mro__):
         for field, hint in typing.get_type_hints(base, include_extras=True).items():
-            if field not in hints or _constrained(hint):
+            if _constrained(hint) or not _constrained(hints.get(field)):
                 hints[field] = hint
     return hints
 
@@ -86,21 +90,24 @@ def _with_choices(config: Any, hint: Any) -> Any:
 
 def _field_problems(hint: Any, value: Any, name: str) -> Iterator[str]:
     """Yield a message for each thing about a value that its annotation rules out."""
-    if dataclasses.is_dataclass(value):
-        yield from problems(value, name)
+    if inspect.isclass(hint) and hint not in (*_SCALARS, Any):
+        if isinstance(value, hint) and not isinstance(value, type):
+            yield from problems(value, name)
+        else:
+            yield f"{name} is {value!r}; it must be a {hint.__name__}"
         return
     kind, *constraints = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     if typing.get_origin(kind) is Literal:
-        if message := wrong_scalar(str, value):
-            yield f"{name} is {value!r}; {message}"
-        elif value not in typing.get_args(kind):
-            yield unknown_choice(name, value, typing.get_args(kind))
+        if value not in typing.get_args(kind):
+            yield unknown_choice(name, str(value), [str(choice) for choice in typing.get_args(kind)])
     elif typing.get_origin(kind) is tuple:
         if not isinstance(value, tuple):
-            yield f"{name} is {value!r}; it must be a list"
+            yield f"{name} is {value!r}; it must be a {'tuple' if isinstance(value, list) else 'list'}"
             return
+        kinds = typing.get_args(kind)
         for index, element in enumerate(value):
-            yield from _field_problems(typing.get_args(kind)[0], element, f"{name}[{index}]")
+            element_kind = kinds[0] if kinds[-1] is Ellipsis else kinds[index]
+            yield from _field_problems(element_kind, element, f"{name}[{index}]")
     elif message := wrong_scalar(kind, value) or _out_of_bounds(constraints, value):
         yield f"{name} is {value!r}; {message}"
 

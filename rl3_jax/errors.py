@@ -26,7 +26,7 @@ def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
     return f"unknown {what} {value!r}; choose from: {', '.join(sorted(choices))}"
 
 
-def wrong_scalar(kind: type, value: Any) -> str:
+def wrong_scalar(kind: Any, value: Any) -> str:
     """Return what is wrong with a bool, int, float or string, or nothing; of other kinds nothing is known."""
     if kind not in (bool, int, float, str):
         return ""

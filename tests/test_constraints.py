@@ -1,7 +1,7 @@
 """Constraints that are declared beside a configuration's fields."""
 
 import dataclasses
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from annotated_types import Ge, Le, Lt
@@ -15,6 +15,7 @@ class Part:
 
     share: Fraction = 0.5
     sizes: tuple[Count, ...] = ()
+    pair: tuple[Count, str] = (1, "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Whole:
     choice: Literal["a", "b"] = "a"
     kind: Annotated[str, Among("kinds")] = "c"
     part: Part = Part()
+    size: Literal[4, 8] = 4
+    anything: Any = None
 
     def conflicts(self):
         """Return a message if there is more of one than of the other."""
@@ -59,12 +62,18 @@ class Whole:
         ("part", Part(share=1.1), "part.share is 1.1; it must be between 0 and 1"),
         ("part", Part(sizes=(4, 0)), "part.sizes[1] is 0; it must be at least 1"),
         ("part", Part(sizes=3), "part.sizes is 3; it must be a list"),
+        ("part", Part(sizes=[3]), "part.sizes is [3]; it must be a tuple"),
+        ("part", Part(pair=(1, 0.5)), "part.pair[1] is 0.5; it must be a string"),
+        ("part", "half", "part is 'half'; it must be a Part"),
+        ("part", Part, f"part is {Part!r}; it must be a Part"),
+        ("size", 3, "unknown size '3'; choose from: 4, 8"),
+        ("anything", Part(share=1.1), ""),
         ("count", 4, "count is above most"),
     ],
 )
 def test_each_mistake_is_named_with_its_mend(field, value, message):
     assert problems(Whole()) == []
-    assert problems(dataclasses.replace(Whole(), **{field: value})) == [message]
+    assert problems(dataclasses.replace(Whole(), **{field: value})) == [message] * bool(message)
 
 
 def test_all_mistakes_are_listed_and_conflicts_once_the_fields_are_right():
@@ -82,6 +91,7 @@ def test_a_subclass_that_annotates_a_field_again_keeps_its_constraints():
         count: int = 2
         kind: str = "e"
         part: Part = Part(sizes=(1,))
+        word: int = 0  # had no constraint
 
     assert problems(Mine()) == []
     assert problems(Mine(count=0, kind="c")) == [

@@ -49,6 +49,7 @@ def test_the_public_names():
         assert getattr(rl3_jax, name) is not None
     with pytest.raises(AttributeError, match="module 'rl3_jax' has no attribute 'trian'"):
         rl3_jax.trian  # noqa: B018
+    assert rl3_jax.training.TrainConfig is rl3_jax.TrainConfig
     assert rl3_jax.__version__ == importlib.metadata.version("rl3-jax")
 
 

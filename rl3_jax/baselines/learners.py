@@ -47,6 +47,7 @@ class LearnerAlone(Baseline):
 
     def init(self, env: TrialEnv, task: Task) -> Any:
         """Return the state of the learner. The task is not looked at."""
+        assert env.object_rl.table.num_states, "states that are vectors need object-level RL in the trial"
         return self.learner.init(env.object_rl.table)
 
     def act(

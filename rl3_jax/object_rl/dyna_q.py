@@ -52,7 +52,7 @@ class DynaQ(QTable):
 
     learner: ClassVar[str] = "dyna-q"
 
-    model_updates: Annotated[int, Ge(1), "learner q-learning makes none"] = 10
+    model_updates: Annotated[int, Ge(1), "for none, use learner q-learning"] = 10
     seed: Natural = 0
 
     def table_problems(self, spec: TableSpec) -> list[str]:

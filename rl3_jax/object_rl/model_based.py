@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 from jaxtyping import Array, Int
 
-from rl3_jax.constraints import Fraction, NonNegative
+from rl3_jax.constraints import Fraction, Natural, NonNegative
 from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.model_planners import AwaitedTables, ClosedForm, Lists, ModelPlanner, Tables
 from rl3_jax.object_rl.planner import SweepRule, Untried
@@ -45,7 +45,7 @@ class ModelBased:
     discount: Fraction = 0.95
     tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
     max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
-    warm_start_length: int = 100
+    warm_start_length: Natural = 100
     planner: Planner = "auto"
 
     def conflicts(self) -> list[str]:
@@ -67,20 +67,20 @@ class ModelBased:
         mend = "" if spec.num_successors else ", or learner q-learning"
         return size_problems(self, spec, mend)
 
-    def planner_of(self, spec: TableSpec) -> Planner:
+    def planner_name(self, spec: TableSpec) -> Planner:
         """Return the planner that `auto` stands for."""
         if self.planner != "auto":
             return self.planner
         return "visited" if spec.num_successors else "dense"
 
-    def planner_for(self, spec: TableSpec) -> ModelPlanner:
+    def make_planner(self, spec: TableSpec) -> ModelPlanner:
         """Return the model and the planning for such a table."""
         rule = SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
         formulas = Formulas(self.discount, self.smoothing, self.untried)
         warm = spec.episode_length >= self.warm_start_length
         if spec.one_shot:
             return ClosedForm(spec, rule, formulas, warm)
-        planner = self.planner_of(spec)
+        planner = self.planner_name(spec)
         if planner != "dense":
             return Lists(spec, rule, formulas, warm, compact=planner == "visited")
         awaited = rule.tolerance == 0.0 and not warm and not spec.standard_errors
@@ -88,16 +88,16 @@ class ModelBased:
 
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
-        return self.planner_for(spec).init()
+        return self.make_planner(spec).init()
 
     def update(self, spec: TableSpec, state: Any, transition: Transition) -> Any:
         """Count the transition, then plan."""
-        return self.planner_for(spec).update(state, transition)
+        return self.make_planner(spec).update(state, transition)
 
     def values(self, spec: TableSpec, state: Any, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
-        return self.planner_for(spec).values(state, s)
+        return self.make_planner(spec).values(state, s)
 
     def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""
-        return self.planner_for(spec).dropped(state)
+        return self.make_planner(spec).dropped(state)

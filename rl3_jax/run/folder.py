@@ -129,7 +129,7 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep other processes from training in this folder; the system releases it if this one dies.
 
-        Windows has no such locks: there nothing is kept.
+        Windows has no such locks; there the folder is not protected.
 
         Raises:
           ConfigError: if another process trains here.

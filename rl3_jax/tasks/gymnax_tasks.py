@@ -122,7 +122,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
             return self.make_environment()
 
     def conflicts(self) -> list[str]:
-        """Return a message for each thing that no field alone can tell to be wrong."""
+        """Return a message for each way in which bins and spaces do not fit."""
         return observation_problems(self.family, self.observation_space()) + action_problems(
             self.family, self.action_space(), self.action_bins
         )

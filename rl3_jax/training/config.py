@@ -27,7 +27,7 @@ class EvaluationConfig:
 
     every: Annotated[int, Ge(0), "0 for never"] = 50
     num_tasks: Annotated[int, Ge(2), "for a standard error"] = 500
-    seed: Annotated[int, Ge(0), Lt(2**31), "a 32-bit integer"] = 0
+    seed: Annotated[int, Ge(0), Lt(2**31), "a 32-bit integer in compiled programs"] = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,7 +80,7 @@ class ObjectRL:
         memory = self.abstraction.record(state.abstraction, step.state.index, action)
         memory = self._enter(memory, step.next_state)
         s, next_s = (self._locate(memory, at) for at in (step.state, step.next_state))
-        transition = between(s, next_s, action, step)
+        transition = as_transition(s, next_s, action, step)
         learner = self.learner.update(self.table, state.learner, transition)
         return ObjectRLState(memory, learner), transition
 
@@ -130,7 +130,7 @@ class NoObjectRL:
     def observe(self, state: Any, action: Int[Array, ""], step: Step) -> tuple[Any, Transition]:
         """Return the empty state, and the step between concrete states."""
         s, next_s = (self.locate(state, at) for at in (step.state, step.next_state))
-        return state, between(s, next_s, action, step)
+        return state, as_transition(s, next_s, action, step)
 
     def locate(self, state: Any, at: ConcreteState) -> Int[Array, ""]:
         """Return the index of a concrete state; 0 where states are vectors."""
@@ -146,7 +146,9 @@ class NoObjectRL:
         return jnp.int32(0)
 
 
-def between(s: Int[Array, ""], next_s: Int[Array, ""], action: Int[Array, ""], step: Step) -> Transition:
+def as_transition(
+    s: Int[Array, ""], next_s: Int[Array, ""], action: Int[Array, ""], step: Step
+) -> Transition:
     """Return a step as a transition between table states."""
     return Transition(
         s=s,

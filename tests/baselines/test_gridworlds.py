@@ -163,11 +163,14 @@ def test_the_learner_alone_meets_the_states_of_the_trials_table(method):
             _, state, _, _, info = env.step_env(key_step, state, move, env.default_params)
             _, twin, _, _, _ = expects.step_env(key_step, twin, move, expects.default_params)
             memory = behaviour.learn(env, memory, info["transition"])
-            return (state, twin, memory), (q[greedy] == q.max(), memory.q.sum() == twin.learner.q.sum())
+            return (state, twin, memory), (
+                q[greedy] == q.max(),
+                memory.q.sum() == twin.object_rl.learner.q.sum(),
+            )
 
         start = (env.start(key, task)[1], expects.start(key, task)[1], behaviour.init(env, task))
         (_, twin, memory), checks = jax.lax.scan(step, start, jax.random.split(key, env.horizon))
-        return twin.learner, memory, checks
+        return twin.object_rl.learner, memory, checks
 
     learned, memory, (is_best, agrees) = walk(jax.random.key(1))
     assert is_best.all()

@@ -91,7 +91,7 @@ def test_full_lists_are_counted():
 def test_bad_fields_are_all_listed():
     assert problems(DynaQ(discount=-0.1, model_updates=0, seed=-1), "learner") == [
         "learner.discount is -0.1; it must be between 0 and 1",
-        "learner.model_updates is 0; it must be at least 1 (learner q-learning makes none)",
+        "learner.model_updates is 0; it must be at least 1 (for none, use learner q-learning)",
         "learner.seed is -1; it must be at least 0",
     ]
 

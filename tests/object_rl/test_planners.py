@@ -139,5 +139,5 @@ def test_lists_need_the_number_of_successors():
     for planner in ("sparse", "visited"):
         assert ModelBased(planner=planner).table_problems(spec)[0].startswith("learner.planner is " + planner)
     assert ModelBased().table_problems(spec) == ModelBased(planner="dense").table_problems(spec) == []
-    assert ModelBased().planner_of(spec) == "dense"
-    assert ModelBased().planner_of(spec_of(10)) == "visited"
+    assert ModelBased().planner_name(spec) == "dense"
+    assert ModelBased().planner_name(spec_of(10)) == "visited"

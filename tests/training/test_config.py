@@ -97,6 +97,8 @@ def test_the_policy_draws_what_the_family_takes():
     assert found == [box.network]
     (problem,) = problems(configure(task=Aim(high=math.inf)))
     assert problem == "task.high is inf; it must be a finite number"
+    (problem,) = problems(configure(task=Aim(high=-2.0)))
+    assert "bounds [-1.0, 0.0] and [-2.0, " in problem
     (problem,) = action_problems(Aim(high=math.inf).action_space())
     assert "bounds [-1.0, 0.0] and [inf" in problem
 
