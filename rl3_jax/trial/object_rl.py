@@ -66,27 +66,28 @@ class ObjectRL:
 
     def init(self, at: ConcreteState) -> ObjectRLState:
         """Return what is known at the start of a trial, in its first state."""
-        memory = self.abstraction.init(self.space)
-        return ObjectRLState(self._enter(memory, at), self.learner.init(self.table))
+        state = ObjectRLState(self.abstraction.init(self.space), self.learner.init(self.table))
+        return self.begin(state, at)
 
     def begin(self, state: ObjectRLState, at: ConcreteState) -> ObjectRLState:
-        """Return what is known once an episode starts in a concrete state."""
-        return ObjectRLState(self._enter(state.abstraction, at), state.learner)
+        """Return what is known once a concrete state is entered: an episode's first, or a step's next."""
+        memory = self.abstraction.enter(self.space, state.abstraction, at.index, at.coordinates)
+        return ObjectRLState(memory, state.learner)
 
     def observe(
         self, state: ObjectRLState, action: Int[Array, ""], step: Step
     ) -> tuple[ObjectRLState, Transition]:
         """Return what is known after a step, and the step as the learner saw it: between table states."""
         memory = self.abstraction.record(state.abstraction, step.state.index, action)
-        memory = self._enter(memory, step.next_state)
-        s, next_s = (self._locate(memory, at) for at in (step.state, step.next_state))
+        state = self.begin(ObjectRLState(memory, state.learner), step.next_state)
+        s, next_s = (self.locate(state, at) for at in (step.state, step.next_state))
         transition = as_transition(s, next_s, action, step)
         learner = self.learner.update(self.table, state.learner, transition)
-        return ObjectRLState(memory, learner), transition
+        return ObjectRLState(state.abstraction, learner), transition
 
     def locate(self, state: ObjectRLState, at: ConcreteState) -> Int[Array, ""]:
         """Return the table state of a concrete state that has been met."""
-        return self._locate(state.abstraction, at)
+        return self.abstraction.locate(self.space, state.abstraction, at.index, at.coordinates)
 
     def values(self, state: ObjectRLState, at: ConcreteState) -> ActionValues:
         """Return the current action values and visit counts of a concrete state that has been met."""
@@ -97,12 +98,6 @@ class ObjectRL:
     def dropped(self, state: ObjectRLState) -> Int[Array, ""]:
         """Return how many transitions of this trial the learner could not keep in its model."""
         return self.learner.dropped(self.table, state.learner)
-
-    def _enter(self, memory: Any, at: ConcreteState) -> Any:
-        return self.abstraction.enter(self.space, memory, at.index, at.coordinates)
-
-    def _locate(self, memory: Any, at: ConcreteState) -> Int[Array, ""]:
-        return self.abstraction.locate(self.space, memory, at.index, at.coordinates)
 
 
 @dataclasses.dataclass(frozen=True)
