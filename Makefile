@@ -6,13 +6,15 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV ?= .venv-$(VERSION)
 BIN := $(VENV)/bin
 RL3 := $(BIN)/rl3
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 DEMO ?= runs/demo
 
-.PHONY: help install demo test lint types unit clean baselines page tuning
+.PHONY: help install demo test test-all lint types unit unit-all clean baselines page tuning
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
-	@echo "make test     install, lint, check types, run all tests (about 25 minutes)"
+	@echo "make test     install, lint, check types, run the tests (about 12 minutes, 6 the next time)"
+	@echo "make test-all   the same with the slow tests and the notebooks (about an hour)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about 20 minutes)"
 	@echo "make page       make that page again, from the result files in results/baselines"
 	@echo "make tuning   try hyperparameters of the baselines in those settings (about an hour)"
@@ -85,6 +87,8 @@ $(TUNING)/gridworld.json: | $(VENV)/.installed
 
 test: lint types unit
 
+test-all: lint types unit-all
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -93,7 +97,10 @@ types: $(VENV)/.installed-dev
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --nbmake tests notebooks
+	$(PYTEST) -m 'not slow' tests
+
+unit-all: $(VENV)/.installed-dev
+	$(PYTEST) --nbmake tests notebooks
 
 clean:
 	rm -rf .venv-* .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -11,7 +11,7 @@ from peers_setting import Setting
 from rl3_jax import PolicyConfig, PPOConfig, TrainConfig
 from rl3_jax.run.environment import versions
 from rl3_jax.tasks import Bandit
-from rl3_jax.training import CHUNK_CAPACITY, init, train_chunk
+from rl3_jax.training import CHUNK_CAPACITY, hyper_of, init, train_steps
 from rl3_jax.trial import method_features
 
 
@@ -55,14 +55,15 @@ class Own:
         self.device = f"{jax.devices()[0].platform}: {jax.devices()[0].device_kind}"
         config = configure(setting, core)
         self.state = init(config, jax.random.key(config.seed))
-        self.compiled = train_chunk.lower(config, self.state, jnp.int32(1)).compile()
+        self.hyper = hyper_of(config)
+        self.compiled = train_steps.lower(config, self.hyper, self.state, jnp.int32(1)).compile()
         self.history: list[float] = []
 
     def run(self, iterations: int) -> None:
         """Train."""
         while iterations > 0:
             chunk = min(iterations, CHUNK_CAPACITY)
-            self.state, metrics = self.compiled(self.state, jnp.int32(chunk))
+            self.state, metrics = self.compiled(self.hyper, self.state, jnp.int32(chunk))
             self.history += metrics["mean_return"][:chunk].tolist()
             iterations -= chunk
 

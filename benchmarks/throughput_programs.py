@@ -11,7 +11,7 @@ from common import seconds
 
 from rl3_jax import TrainConfig, ppo
 from rl3_jax.object_rl import ActionValues, TableSpec, Transition
-from rl3_jax.training import init, train_chunk
+from rl3_jax.training import hyper_of, init, train_steps
 
 
 class Program:
@@ -41,11 +41,12 @@ class Training(Program):
     def __init__(self, config: TrainConfig):
         """Compile."""
         self.state = init(config, jax.random.key(config.seed))
-        self.compile(train_chunk, config, self.state, jnp.int32(1))
+        self.hyper = hyper_of(config)
+        self.compile(train_steps, config, self.hyper, self.state, jnp.int32(1))
 
     def run(self, iterations: int) -> Any:
         """Train."""
-        self.state, metrics = self.compiled(self.state, jnp.int32(iterations))
+        self.state, metrics = self.compiled(self.hyper, self.state, jnp.int32(iterations))
         return metrics
 
 

@@ -24,7 +24,19 @@ if TYPE_CHECKING:
         train,
     )
     from rl3_jax.tasks import FAMILIES, make_family
-    from rl3_jax.training import EvaluationConfig, TrainConfig, evaluate
+    from rl3_jax.training import (
+        EvaluationConfig,
+        Hyper,
+        TrainConfig,
+        TrainState,
+        agent_of,
+        evaluate,
+        hyper_of,
+        init,
+        register,
+        train_iteration,
+        train_steps,
+    )
     from rl3_jax.trial import METHODS, Features, TrialEnv, make
 
 _HOMES = {
@@ -36,7 +48,8 @@ _HOMES = {
     "run": "Interrupted LoadedAgent Run compare compile_cache evaluate_baselines evaluate_run load_agent plan"
     " resume train",
     "tasks": "FAMILIES make_family",
-    "training": "EvaluationConfig TrainConfig evaluate",
+    "training": "EvaluationConfig Hyper TrainConfig TrainState agent_of evaluate hyper_of init"
+    " register train_iteration train_steps",
     "trial": "METHODS Features TrialEnv make",
 }
 """The public names of each part. A name is imported when it is first used: `import rl3_jax` alone loads
@@ -51,6 +64,7 @@ __all__ = [
     "ConfigError",
     "EvaluationConfig",
     "Features",
+    "Hyper",
     "Interrupted",
     "LoadedAgent",
     "NonFiniteError",
@@ -58,12 +72,16 @@ __all__ = [
     "PolicyConfig",
     "Run",
     "TrainConfig",
+    "TrainState",
     "TrialEnv",
+    "agent_of",
     "compare",
     "compile_cache",
     "evaluate",
     "evaluate_baselines",
     "evaluate_run",
+    "hyper_of",
+    "init",
     "load_agent",
     "make",
     "make_config",
@@ -71,8 +89,11 @@ __all__ = [
     "make_family",
     "make_learner",
     "plan",
+    "register",
     "resume",
     "train",
+    "train_iteration",
+    "train_steps",
 ]
 
 

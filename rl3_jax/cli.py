@@ -18,6 +18,7 @@ from rich.console import Console
 from tyro.conf import subcommand
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
+from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, NonFiniteError, unknown_choice
 from rl3_jax.presets import PRESETS, choose, method_name, name_problems
 from rl3_jax.run.commands import COMMANDS, Command, Plan, Train
@@ -108,6 +109,7 @@ def parse(arguments: list[str]) -> Command:
       SystemExit: after printing help (0), or tyro's message if that is all that is wrong (2).
     """
     arguments = arguments or ["--help"]
+    _load_plugins(arguments)
     name = arguments[0]
     if name not in COMMANDS and not name.startswith("-"):
         raise ConfigError(unknown_choice("command", name, list(COMMANDS)))
@@ -136,6 +138,19 @@ def parse(arguments: list[str]) -> Command:
     if result is None or mistyped:
         raise SystemExit(2)
     return result[0]
+
+
+def _load_plugins(arguments: list[str]) -> None:
+    """Import the plugins that are installed, and those named by `--plugin`, also from this folder.
+
+    Which names and arguments there are depends on them.
+    """
+    plugins.load_installed()
+    typed = dict(option for option in _split(arguments[1:])[1] if len(option) == 2)
+    if "--plugin" in typed:
+        sys.path.insert(0, "")
+        for module in typed["--plugin"].split(","):
+            plugins.load(module)
 
 
 def _read(

@@ -85,22 +85,9 @@ def _quick(
     scaled by the steps that remain, few epochs at a high learning rate, values and counts that enter near
     their own size, and a fixed number of planning sweeps, which plans nearly the same in less time.
 
-    Mean return on held-out tasks, and seconds of training on one core of a 2.6 GHz Xeon:
-    - `mdp-h100-quick`, RL³ markov: 156.5 ± 0.6 in 21 s (5.1 M steps). With the scales of the paper presets,
-      10 and 10, it was 147.5 after 7 M steps; with 3 and 3, 153.5; with 1 and 1, 156.4 (λ 0.95 in all three,
-      learning rate 3e-3). λ of 0.3, 0.7, 0.95 at scales of 10: 148.9, 150.9, 147.5.
-    - the same with `--policy gru --iterations 250`: 155.2 ± 0.6 in 47 s; as RL², 115.5 ± 0.7 in 46 s (3.2 M
-      steps). Learning rates of 1.5e-3, 3e-3, 6e-3, 12e-3: RL³ 152.5, 154.1, 155.2, 154.7; RL² 112.8, 114.5,
-      115.5, 111.9.
-    - `bandit-h100-quick`: RL³ 77.87 ± 0.12 in 39 s and RL² 77.95 ± 0.12 in 40 s (9.0 M steps, 20 000 tasks),
-      with mingru. RL² with 500 iterations of two layers: 77.88 in 52 s; with a learning rate of 6e-3 77.94,
-      with an entropy bonus of 0.05 77.92. With gru, 400 iterations and `kl_estimate` batch RL³ reached 77.6
-      and RL² 77.7, in 70 s each; with a count_scale of 10, RL³ lost 0.5.
-
-    Actor and critic are two networks. With a shared trunk, a critic_coefficient of 1e-4 and more iterations
-    in the same time: gru on random MDPs RL³ 154.5 in 38 s (two networks 154.9 in 43 s) and RL² 116.3 in 37 s
-    (116.3 in 42 s), markov RL³ 156.1 in 28 s (156.5 in 22 s), RL² gru on bandits 73.3 in 53 s (77.7). With
-    coefficients of 1e-3, 1e-2 and 0.5, RL³ gru after 250 iterations: 152.6, 148.1, 122.8 (1e-4: 154.0).
+    Actor and critic are two networks: with a shared trunk, training of about the same time earns no more on
+    random MDPs, and less on bandits. What quick presets reach, in how many seconds, and what other values
+    of their settings do, is in `docs/measurements.md`.
     """
     features = dataclasses.replace(
         method_features(DEFAULT_METHOD, task), value_scale=value_scale, count_scale=count_scale
@@ -140,9 +127,7 @@ def _fixed_sweeps(learner: Any, number: int = 0) -> Any:
 def _quick_mdp() -> TrainConfig:
     """Return a preset for random MDPs, tuned like `_quick`.
 
-    Three sweeps do: with 1, 2, 3, 4, 5 and 10 a step, RL³ markov reached 156.8, 156.7, 157.4, 157.2, 157.0,
-    156.7 (seed 0) and 157.3, 157.1, 156.9, 156.9, 156.8, 156.2 (seed 1; 4000 tasks, ± 0.4). Three train 1.10
-    times as fast as ten.
+    Three planning sweeps a step serve as well as ten, in less time (docs/measurements.md).
     """
     quick = _quick(
         RandomMdp(), "markov", iterations=400, learning_rate=6e-3, value_scale=1.0, count_scale=1.0
@@ -158,10 +143,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     behind two input layers, with a product read-out, shared by actor and critic; muon; and a novelty bonus,
     with which the search for the goal is learnt in fewer steps.
 
-    Mean return on 2000 held-out tasks of `gridworld-11x11-quick` after 48 M steps: RL³ 489 ± 16 and 486 ± 16
-    (seeds 0 and 1), the goal found in 0.82 and 0.80 of the trials; RL² 337 ± 15 and 354 ± 16, 0.75 and 0.72;
-    random −564, clairvoyant 1434. Training took 1357 s (RL³, seed 0) on one core, other programs beside it.
-    With 307 M steps RL³ earns 580 ± 16, found 0.86 (one seed). `-13x13-quick` was not trained to its end yet.
+    What it reaches is in `docs/measurements.md`. `-13x13-quick` was not trained to its end yet.
     """
     quick = _quick(
         Gridworld(variation=variation),
@@ -203,10 +185,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 def _long(quick: TrainConfig) -> TrainConfig:
     """Return the preset with R-max, which knows the rules of all gridworlds beforehand.
 
-    Mean return on 2000 held-out tasks, one seed each:
-    - `gridworld-11x11-long`: RL³ 920 ± 13, found 0.99, after 154 M steps in 2557 s; R-max alone 909 ± 14.
-    - `gridworld-13x13-long`: RL³ 1391 ± 17, found 1.00, after as many steps in 3031 s; RL² 655 ± 22,
-      0.83, in 1812 s; R-max alone 1359 ± 17.
+    RL³ then earns a little more than R-max alone (docs/measurements.md).
     """
     return dataclasses.replace(quick, learner=RMax())
 
@@ -214,12 +193,8 @@ def _long(quick: TrainConfig) -> TrainConfig:
 def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
 
-    It has the two networks of `_quick`; a shared trunk was not tried.
-
-    Mean return on 500 held-out tasks after 100 iterations, RL³ and RL², beside random and clairvoyant:
-    - `point-robot-h100-quick`: −28.3 ± 0.2 and −28.1 ± 0.2; −101.7 and −19.4.
-    - `frozen-lake-h100-quick`: 2.33 ± 0.07 and 2.44 ± 0.07; 0.62 and 3.36.
-    - `four-rooms-h250-quick`: 0.83 ± 0.08 and 0.67 ± 0.07, which is no more than random's 0.92; 21.0.
+    It has the two networks of `_quick`; a shared trunk was not tried. In four rooms its return is no more
+    than that of random actions (docs/measurements.md).
     """
     scale = task.value_scale
     quick = _quick(task, "gru", iterations=100, learning_rate=3e-3, value_scale=scale, count_scale=10.0)

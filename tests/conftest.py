@@ -6,14 +6,20 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import jax
-import jaxtyping
-import pytest
-from hypothesis import settings
+# All processes of the tests share compiled programs, kept for the next time. JAX reads this when imported.
+COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import tests.typecheck  # noqa: F401  jaxtyping's hook finds the checker among the loaded modules
+import jax  # noqa: E402
+import jaxtyping  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
-# Compiled programs are kept for the time of the tests only, by their processes too.
+import tests.typecheck  # noqa: E402, F401  jaxtyping's hook finds the checker among the loaded modules
+
+# What else the package caches is kept for the time of the tests only.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="rl3-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
@@ -29,6 +35,13 @@ settings.load_profile("rl3")
 MAPS = Path("/proc/self/maps")
 MANY_MAPS = 20_000
 """Each compiled program takes several mappings of memory, of which Linux allows a process 65 530."""
+
+
+def pytest_configure(config):
+    """Compile fast where no test is left that computes for long."""
+    if config.option.markexpr == "not slow":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=0".strip()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -65,7 +65,7 @@ class Chain(TabularFamily[Task]):
     def step_env(self, key, state, action, params):
         last = state.time == self.steps - 1
         reward = last if self.last_pays else action
-        return self._arrive(state, state.s + 1, jnp.float32(reward), params)
+        return self.arrive(state, state.s + 1, jnp.float32(reward), params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,4 +100,4 @@ class Aim(TabularFamily[Task]):
         return Task(max_steps_in_episode=3)
 
     def step_env(self, key, state, action, params):
-        return self._arrive(state, state.s, -((action - jnp.array(self.target)) ** 2).sum(), params)
+        return self.arrive(state, state.s, -((action - jnp.array(self.target)) ** 2).sum(), params)

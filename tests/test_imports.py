@@ -11,6 +11,7 @@ ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
     "constraints": ("errors",),
+    "plugins": ("errors",),
     "bins": (),
     "grid": (),
     "tasks": ("constraints", "bins", "grid"),
@@ -19,7 +20,7 @@ DIRECT = {
     "baselines": ("trial",),
     "policies": ("constraints",),
     "ppo": ("trial", "policies"),
-    "training": ("ppo", "baselines"),
+    "training": ("ppo", "baselines", "plugins"),
     "presets": ("training",),
     "run": ("presets", "report"),
     "report": ("errors",),

@@ -50,14 +50,7 @@ class EpsilonGreedy(BanditBaseline):
 
     Sources: Sutton and Barto 2018, section 2.2; the estimate, which starts at the prior's mean so that an
     arm is left only once it pays less than half the time, and the order of equal arms are those that give
-    the returns of Duan et al. 2016 (arXiv 1611.02779, table 1). Greedy (ε = 0), 20 000
-    tasks (8000 at H=500):
-
-        k, H                                      5, 100   10, 100   5, 500   10, 500
-        published (1000 tasks)                      74.8      77.1    380.6     395.0
-        posterior mean                              75.0      77.8    382.8     400.1
-        mean reward, each arm once first            76.0      81.6    390.9     434.5
-        mean reward, 0 for an arm never pulled      50.0      49.8    251.0     249.1
+    the returns of Duan et al. 2016 (arXiv 1611.02779, table 1); mean rewards do not (docs/measurements.md).
 
     Attributes:
       epsilon: ε; tuned per setting, see `tuned.py`. With 0 this is the greedy baseline.
@@ -90,8 +83,7 @@ class Ucb1(BanditBaseline):
 
     Source: Auer, Cesa-Bianchi and Fischer 2002, figure 1, without a prior; their c = √2 has a regret bound
     for every bandit and explores far too much in trials this short. The prior is how we reach the tuned
-    UCB1 of Duan et al. 2016 (arXiv 1611.02779, table 1): 78.0 at k=5, H=100, where the best c gives 78.4
-    with it (20 000 tuning tasks) and 77.5 without (400 000, c = 0.28).
+    UCB1 of Duan et al. 2016 (arXiv 1611.02779, table 1); without it no c does (docs/measurements.md).
 
     Attributes:
       exploration: c; tuned per setting, see `tuned.py`; the default is for k=5, H=100.

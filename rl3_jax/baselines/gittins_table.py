@@ -22,8 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 NUM_COSTS = 1024
-"""Size of the grid of λ. Indices are then within 1e-4 of the exact ones up to H=200; at H=500 the largest of
-400 errors, at states drawn at random, was 2.1e-4, their root mean square 5e-5."""
+"""Size of the grid of λ. Indices are then within a few 1e-4 of the exact ones (docs/measurements.md)."""
 
 
 def gittins_indices(horizon: int) -> Float[Array, " N"]:

@@ -54,7 +54,7 @@ GRIDS: dict[str, dict[str, Grid]] = {
 MOST_DRAWS = 50_000
 """Numbers drawn in the first 100 steps of a trial, at most, by optimistic Thompson sampling.
 
-A Beta draw takes 0.1 to 0.2 µs on one core; 4000 tasks then take half a minute or a little more.
+It bounds the time that an evaluation takes (docs/measurements.md).
 """
 
 

@@ -24,18 +24,10 @@ class LearnerAlone(Baseline):
     equal values. It learns between the table states of the trial: its abstraction's if object-level RL runs
     there, else the concrete states, which must then be integers.
 
-    Mean return of ε on 500 tuning tasks (Q-learning: 2000), standard errors 12–14, 1.0–1.2, 0.7–1.1 and 4;
-    gridworlds 11x11 at H=250, for the model with two warm sweeps, MDPs and bandits at H=100:
-
-        ε                       0       0.02    0.05    0.1     0.2     0.3
-        gridworld              −446.4  −441.0  −443.5  −446.9  −464.3  −497.8
-        mdp                     133.0   133.0   133.6   134.4   133.4   130.9
-        bandit                   63.9    66.9    69.4    70.6    70.3    68.4
-        gridworld, Q-learning  −474.5  −483.0  −484.6  −489.3  −503.7  −510.7
-
-    In gridworlds every value does badly for the same reason: pairs never tried look better than any that
-    was, so that 250 steps pass in trying them, dangers included. Q-learning that thinks as badly of them as
-    of standing still for ever, with the initial value −20, loses less by doing less (−416, step size 0.5).
+    Some ε helps on bandits, and hardly on MDPs and gridworlds (docs/measurements.md). In gridworlds every ε
+    does badly for the same reason: pairs never tried look better than any that was, so that the trial passes
+    in trying them, dangers included. Q-learning that thinks as badly of them as of standing still for ever,
+    with the initial value −20, loses less by doing less.
 
     Attributes:
       epsilon: ε, the probability of a uniformly drawn action.

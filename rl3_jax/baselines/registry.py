@@ -146,8 +146,8 @@ def make_baselines(
 
     Args:
       family: the task family; hyperparameters tuned for its sizes are taken where there are some.
-      horizon: trial length H. Gittins indices are computed for it, a matter of seconds (H=100) or half
-        a minute (H=500).
+      horizon: trial length H. Gittins indices are computed for it, which takes longer the larger it is
+        (docs/measurements.md).
       names: make these only, of `baseline_names`; all of them, if not given.
       prior_reward: as in `baseline_names`.
     """

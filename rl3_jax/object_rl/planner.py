@@ -14,7 +14,7 @@ _UNROLLED = 4  # fixed sweeps up to so many are written out
 _FEW_BACKUPS = 3
 """Up to so many backups are products of tables as they are; more pay for moving the tasks to the last axis.
 
-On a CPU, at S=10, A=5 and 128 tasks, that takes 0.25 µs a task, and then a backup 0.03 instead of 0.10.
+On a CPU moving them costs what a few backups gain by it (docs/measurements.md).
 """
 
 
@@ -148,8 +148,8 @@ def back_up(
 def _tasks_last(kernel: Callable[..., Array]) -> Callable[..., Array]:
     """Return for one task what a kernel does for B at once, whose arrays have the tasks as last axis.
 
-    Under `vmap` the tasks become that axis, so that each multiply-add runs over contiguous tasks: 2.5 times
-    faster on a CPU than a batched matrix product at S=10, 128 tasks.
+    Under `vmap` the tasks become that axis, so that each multiply-add runs over contiguous tasks: on a
+    CPU that is faster than a batched matrix product (docs/measurements.md).
     """
 
     @jax.custom_batching.custom_vmap

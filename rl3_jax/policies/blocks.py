@@ -24,7 +24,7 @@ class Block(nn.Module):
     Normalised before each part, not after (Xiong et al. 2020, arXiv 2002.04745): such blocks train without
     a warm-up of the learning rate, which PPO's schedules lack. How steps are mixed is the core's own.
     Keys have no bias: in a softmax it would change nothing. The square of a relu (So et al. 2021, arXiv
-    2109.08668) costs what a relu does, and has no kink; a gelu's tanh took a tenth more of a layer's time.
+    2109.08668) costs what a relu does, and has no kink; a gelu's tanh costs more (docs/measurements.md).
     """
 
     spec: CoreSpec
@@ -58,19 +58,15 @@ class Block(nn.Module):
 
 
 def _flat(inputs: Float[Array, "*steps W"]) -> Float[Array, "... W"]:
-    """Return all steps of all tasks as one axis: on a CPU products of matrices alone are fast.
-
-    At 32 tasks × 512 steps, value and gradient of the feed-forward part took 3.3 µs a step so, 4.6 before.
-    """
+    """Return all steps of all tasks as one axis: on a CPU products of matrices alone are fast."""
     return inputs.reshape(-1, inputs.shape[-1]) if inputs.ndim > 2 else inputs
 
 
 def over_tasks(function: Callable, tasks: Tasks, *arrays: Any) -> Any:
     """Return a function of one task for B tasks. For the gradient only its inputs are kept.
 
-    On a CPU one task at a time stays in cache. At d = 64 and B = 32, value and gradient of softmax
-    attention took 6.6 µs a step of 512 so, 11.6 without recomputing and 24.7 on all tasks at once; linear
-    attention 2.0, 4.2 and 4.1.
+    On a CPU one task at a time stays in cache: that is faster than all tasks at once, and recomputing is
+    faster than keeping more (docs/measurements.md).
     """
     each = jax.checkpoint(function)
     if tasks == "each" or (tasks == "auto" and jax.default_backend() == "cpu"):

@@ -42,7 +42,7 @@ class Kept(NamedTuple):
 
 
 def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Return 1/(1 + e^−x) by way of tanh, which takes two thirds of the time on a CPU."""
+    """Return 1/(1 + e^−x) by way of tanh, which is faster on a CPU (docs/measurements.md)."""
     return 0.5 * jnp.tanh(0.5 * x) + 0.5
 
 
@@ -109,8 +109,8 @@ def _backward(
     gates, first, inputs, outputs, kept = residuals
     d_last, d_outputs = cotangents
     before = jnp.concatenate([first[None], outputs[:-1]])
-    # Without the barriers XLA folds a transposition into its product, which is then slower on a CPU: a
-    # product in the loop by 30 %, one over all steps by 2.
+    # Without the barriers XLA folds a transposition into its product, which is then slower on a CPU
+    # (docs/measurements.md).
     back = jax.lax.optimization_barrier((gates.hidden_reset.T, gates.hidden_update.T, gates.hidden_new.T))
 
     def step(d_after, at):

@@ -30,9 +30,9 @@ class LinearAttention:
       layers: residual blocks.
       heads: attention heads of each; they divide the width.
       feed_forward: hidden units of each block's feed-forward part.
-      chunk: longest chunk of a whole trial, steps. On a CPU 32 and 64 are the fastest at all horizons.
+      chunk: longest chunk of a whole trial, steps. 32 is among the fastest on a CPU (docs/measurements.md).
       remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
-        about a sixth more time.
+        more time (docs/measurements.md).
       tasks: which tasks attention over whole trials takes at once.
     """
 

@@ -56,9 +56,8 @@ def project_steps(
       weight: the matrix.
       compute: the type of operands.
       apart: transpose the inputs apart from the product that is the weight's gradient. XLA would fold the
-        one into the other, which then takes twice the time on a CPU. It pays for narrow layers: whole
-        training is 1.17 times as fast with a markov core of 64 units, and 0.86 times with a transformer,
-        which has 256 in its feed-forward part.
+        one into the other, which is then slower on a CPU. It pays for narrow layers, not for those
+        of a transformer's feed-forward part (docs/measurements.md).
     """
     del apart
     return multiply(inputs, weight, compute)

@@ -16,7 +16,7 @@ from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, 
 from rl3_jax.policies.products import Compute, contract
 
 QUERY_BLOCK = 64
-"""Queries of a whole trial that meet their keys at once. At 512 steps on a CPU 64 and 128 are the fastest."""
+"""Queries of a whole trial that meet their keys at once; fast on a CPU (docs/measurements.md)."""
 POSITION_SCALE = 0.02
 """Standard deviation of fresh positions, small beside the inputs: what is seen counts first."""
 
@@ -37,7 +37,7 @@ class Transformer:
       feed_forward: hidden units of each block's feed-forward part.
       cache_parts: equal parts of the cache of keys and values.
       remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
-        about a sixth more time.
+        more time (docs/measurements.md).
       tasks: which tasks attention over whole trials takes at once.
     """
 

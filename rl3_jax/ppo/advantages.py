@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rl3_jax.ppo.config import Number
+
 
 def gae(
-    rewards: Float[Array, " H"], values: Float[Array, " H"], discount: float, gae_lambda: float
+    rewards: Float[Array, " H"], values: Float[Array, " H"], discount: Number, gae_lambda: Number
 ) -> Float[Array, " H"]:
     """Return A_t = δ_t + γλ A_{t+1} with δ_t = r_t + γ V_{t+1} − V_t and A_H = V_H = 0.
 

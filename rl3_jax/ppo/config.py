@@ -8,6 +8,11 @@ from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count, Fraction, Natural, NonNegative, Positive
 
+Number = float | Float[Array, ""]
+
+SMALLEST = 1e-30
+"""Keeps a division by 0 out of a branch that `where` does not take."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PPOConfig:
@@ -118,7 +123,9 @@ class PPOConfig:
         ]
 
 
-def linear(initial: float, final: float, progress: Float[Array, ""], hold: float = 0.0) -> Float[Array, ""]:
+def linear(
+    initial: Number, final: Number, progress: Float[Array, ""], hold: Number = 0.0
+) -> Float[Array, ""]:
     """Return initial + (final − initial)·max(0, p − hold)/(1 − hold), p = min(progress, 1): hold, then decay.
 
     Args:
@@ -127,7 +134,6 @@ def linear(initial: float, final: float, progress: Float[Array, ""], hold: float
       progress: [] iteration / total iterations, as first configured.
       hold: share of the run before the decay starts; with 1 the value is the initial one to the end.
     """
-    if hold >= 1.0:
-        return jnp.where(progress < 1.0, initial, final)
-    fraction = jnp.maximum(jnp.minimum(progress, 1.0) - hold, 0.0) / (1.0 - hold)
+    decay = jnp.maximum(progress - hold, 0.0) / jnp.maximum(1.0 - hold, SMALLEST)
+    fraction = jnp.where(progress >= 1.0, 1.0, decay)
     return initial + (final - initial) * fraction

@@ -1,6 +1,5 @@
 """The losses of actor and critic over a minibatch of whole trials, or of segments of trials."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,14 +10,12 @@ from flax import struct
 from jaxtyping import Array, Float, PyTree
 
 from rl3_jax.policies import Params, Policy
-from rl3_jax.ppo.config import PPOConfig
+from rl3_jax.ppo.config import SMALLEST, PPOConfig
 from rl3_jax.ppo.rollout import Trajectory
 from rl3_jax.ppo.segments import Unroll, through_segments
 
 STD_EPSILON = 1e-8
 """Keeps advantages that are all equal from a division by 0; of no effect on others."""
-
-_SMALLEST_DISCOUNT = 1e-30
 
 Metrics = dict[str, Float[Array, ""]]
 
@@ -100,11 +97,10 @@ def value_scale(config: PPOConfig, horizon: int) -> Float[Array, " H"]:
     if config.critic_scale == "none":
         return jnp.ones(horizon)
     remaining = horizon - jnp.arange(horizon, dtype=jnp.float32)
-    if config.discount == 1.0:
-        return remaining
-    # expm1 keeps the digits that 1 − γ^n would lose where γ is near 1. The logarithm of 0 is undefined.
-    log_discount = math.log(max(config.discount, _SMALLEST_DISCOUNT))
-    return -jnp.expm1(remaining * log_discount) / (1.0 - config.discount)
+    # expm1 and log1p keep the digits that 1 − γ^n would lose where γ is near 1.
+    gap = 1.0 - jnp.asarray(config.discount, jnp.float32)
+    discounted = -jnp.expm1(remaining * jnp.log1p(-gap)) / jnp.maximum(gap, SMALLEST)
+    return jnp.where(gap == 0.0, remaining, discounted)
 
 
 def mean_kl(config: PPOConfig, policy: Policy, actor_params: PyTree, batch: Batch) -> Float[Array, ""]:

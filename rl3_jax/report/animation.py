@@ -1,7 +1,7 @@
 """Animations of one trial: panels side by side, one frame a step, as a GIF.
 
 What stays is drawn once; each frame copies that picture and draws only what moves. Drawing everything anew
-takes ten times as long.
+takes far longer (docs/measurements.md).
 """
 
 import dataclasses

@@ -6,8 +6,8 @@ arXiv 2108.13264). With one seed they cover the choice of tasks alone: they are 
 the algorithm.
 
 Means and their differences have Student's intervals, whose degrees of freedom know how few the seeds are. On
-simulated returns they hold the truth in 91 to 96 of 100 cases with three seeds or more, in 86 to 96 with two;
-percentile bootstraps, here of the trimmed mean, in 84 to 95 with three.
+simulated returns they hold the truth nearly as often as they should, less often with two seeds than with
+more; percentile bootstraps, here of the trimmed mean, hold it less often (docs/measurements.md).
 """
 
 import dataclasses

@@ -28,6 +28,12 @@ class Shared:
     compile_cache: Annotated[
         bool, arg(help="keep compiled programs on disk for the next start, in ~/.cache/rl3_jax")
     ] = True
+    plugin: Annotated[
+        str | None,
+        optional(
+            "MODULE", "of yours, imported first: it adds families, cores, learners or presets; A,B for two"
+        ),
+    ] = None
 
 
 RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]

@@ -14,10 +14,10 @@ from jax.experimental.compilation_cache import compilation_cache as jax_cache
 from rl3_jax.run.files import cache_folder
 
 LEAST_SECONDS = 0.1
-"""Programs that compile faster are not kept. Three of those of `rl3 train` compile slower (0.2 to 6 s);
-keeping the others too (0.02 s each) made a second start no faster."""
+"""Programs that compile faster are not kept: a second start is no faster with them (docs/measurements.md)."""
 MOST_BYTES = 1024**3
-"""Beyond this, the programs that were used least recently go. One that trains takes 0.4 MB on a CPU."""
+"""Beyond this, the programs that were used least recently go. It has room for thousands, on a CPU
+(docs/measurements.md)."""
 
 _decided: contextvars.ContextVar[bool] = contextvars.ContextVar("decided", default=False)
 

@@ -1,7 +1,6 @@
 """The optional arguments of the commands by name."""
 
 import dataclasses
-import functools
 from typing import Any
 
 from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS
@@ -16,7 +15,6 @@ REGISTRY_KEYS = [key for key, _ in NAMED.values()]
 """What `to_dict` adds to the fields."""
 
 
-@functools.cache
 def any_flags() -> dict[str, Any]:
     """Return the optional arguments of all commands, for every family, policy, learner and abstraction."""
     base = TrainConfig()

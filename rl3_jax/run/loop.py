@@ -21,7 +21,7 @@ from rl3_jax.run.memory import program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
-from rl3_jax.training import Agent, EvaluationConfig, TrainConfig, TrainState
+from rl3_jax.training import EvaluationConfig, TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
 
 OnMetrics = Callable[[Row], object]
@@ -130,7 +130,7 @@ class Loop:
         config, target = self.record.config, self.record.target_iterations
         started = time.perf_counter() - wall_seconds
         done = saved = int(state.iteration)
-        program = compile_chunk(config, state)
+        program, hyper = compile_chunk(config, state), training.hyper_of(config)
         if not self.fits:
             # Beyond the state, which is held already.
             needed = program_bytes(program, arguments=False) or 0
@@ -139,7 +139,7 @@ class Loop:
         while done < target and stop.signum is None and not self.told_to_stop:
             count = chunk_length(config, done, target, seconds_each)
             chunk_started = time.perf_counter()
-            state, history = program(state, np.int32(count))
+            state, history = program(hyper, state, np.int32(count))
             history = {name: np.asarray(values[:count]) for name, values in history.items()}
             chunk_ended = time.perf_counter()
             seconds_each = (chunk_ended - chunk_started) / count
@@ -217,17 +217,16 @@ def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: floa
 
 
 def compile_chunk(config: TrainConfig, state: TrainState) -> jax.stages.Compiled:
-    """Return the compiled `train_chunk` for states of this form: it takes one, and a number of iterations."""
-    # These fields do not enter the computation; runs that differ in them share one program.
-    same_program = dataclasses.replace(config, seed=0, evaluation=EvaluationConfig(), checkpoint_every=1)
-    return _compile(same_program, jax.tree.structure(state), tuple(map(_abstract, jax.tree.leaves(state))))
+    """Return the compiled `train_steps` for states of this form; it takes `Hyper` and state, and a number."""
+    leaves = tuple(map(_abstract, jax.tree.leaves(state)))
+    return _compile(training.program_of(config), jax.tree.structure(state), leaves)
 
 
 @functools.lru_cache(maxsize=8)
 def _compile(config: TrainConfig, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]):
     """Compile for states of this form; kept for further runs in this process."""
     state = jax.tree.unflatten(structure, leaves)
-    return training.train_chunk.lower(config, state, np.int32(1)).compile()
+    return training.train_steps.lower(config, training.hyper_of(config), state, np.int32(1)).compile()
 
 
 def _abstract(leaf: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
@@ -253,7 +252,7 @@ def evaluation_due(config: EvaluationConfig, done: int) -> bool:
 
 def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float]:
     """Return the means over the held-out tasks: of the return and of the family's summary, by field."""
-    agent = Agent(params=state.learnt.params["actor"], policy=config.network)
+    agent = training.agent_of(config, state)
     hyper = config.evaluation
     trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
     figures = {"evaluation_return": float(trials.rewards.sum(axis=1, dtype=np.float64).mean())}

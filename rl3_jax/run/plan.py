@@ -1,6 +1,8 @@
 """What a run takes: memory, and time from a short probe."""
 
+import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -92,15 +94,16 @@ def _placed(state: Any) -> Any:
 
 def _seconds_each(config: TrainConfig, program: jax.stages.Compiled) -> float:
     """Return how long an iteration takes: one to warm up, then as many as are timed."""
+    train = functools.partial(program, training.hyper_of(config))
     state = training.init(config, jax.random.key(config.seed))
-    state, first = _timed(program, state, 1)
+    state, first = _timed(train, state, 1)
     number = int(np.clip(PROBE_SECONDS / first, 1, training.CHUNK_CAPACITY))
-    _, seconds = _timed(program, state, number)
+    _, seconds = _timed(train, state, number)
     return seconds / number
 
 
-def _timed(program: jax.stages.Compiled, state: Any, number: int) -> tuple[Any, float]:
+def _timed(train: Callable[..., Any], state: Any, number: int) -> tuple[Any, float]:
     """Return the state after some iterations, and how long they took."""
     started = time.perf_counter()
-    state, _ = jax.block_until_ready(program(state, np.int32(number)))
+    state, _ = jax.block_until_ready(train(state, np.int32(number)))
     return state, time.perf_counter() - started

@@ -85,4 +85,4 @@ class Bandit(TabularFamily[BanditTask]):
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: BanditTask):
         """Pull an arm: reward ~ Bernoulli(p(a)). The key is consumed."""
         reward = jax.random.bernoulli(key, params.success_probability[action]).astype(jnp.float32)
-        return self._arrive(state, jnp.int32(END_STATE), reward, params)
+        return self.arrive(state, jnp.int32(END_STATE), reward, params)

@@ -251,7 +251,7 @@ class TabularFamily(TaskFamily[TabularState, TTask]):
         longest = self.episode_length or UNLIMITED - 1
         return spaces.Dict({"time": spaces.Discrete(longest + 1), "s": spaces.Discrete(self.num_states)})
 
-    def _arrive(
+    def arrive(
         self, state: TabularState, next_s: Int[Array, ""], reward: Float[Array, ""], params: TTask
     ) -> tuple[Array, TabularState, Float[Array, ""], Bool[Array, ""], dict[str, Array]]:
         """Return what `step_env` returns for a step that led to `next_s`."""

@@ -86,7 +86,7 @@ class FrozenLakes(GymnaxTasks):
         """A tile and its four neighbours."""
         return 5
 
-    # The spaces are known without a map: drawing one, as other families do, takes 0.4 s at every start.
+    # The spaces are known without a map: drawing one, as other families do, slows every start.
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
         """West, south, east, north."""
         return spaces.Discrete(4)

@@ -282,4 +282,4 @@ class Gridworld(TabularFamily[GridworldTask]):
         ahead = jnp.where(inside, row * side + column, state.s)
         next_s = jnp.where(params.tiles[ahead] == OBSTACLE, state.s, ahead)
         reward = jnp.where(params.accepted, tile_reward(params.tiles[next_s]), jnp.nan)
-        return self._arrive(state, next_s, reward, params)
+        return self.arrive(state, next_s, reward, params)

@@ -66,7 +66,7 @@ def draw_tiles(layout: Layout, key: PRNGKeyArray) -> tuple[Int[Array, " S"], Boo
     The key is consumed.
     """
     num_runs = layout.obstacle_sets + layout.water_sets
-    # One flat draw: XLA compiles random bits of rank 3 six times slower.
+    # One flat draw: XLA compiles random bits of rank 3 far more slowly (docs/measurements.md).
     draws = jax.random.uniform(key, (4 * num_runs + 1 + layout.dangers,))
     runs, goal, dangers = jnp.split(draws, [4 * num_runs, 4 * num_runs + 1])
     runs = runs.reshape(4, num_runs)

@@ -72,7 +72,8 @@ def neighbours(padded: Array) -> Moves:
 def entry_values(grid: Dynamics, value: Float[Array, " S"]) -> Padded:
     """Return r + V(s') of entering each cell s', padded.
 
-    Loops should carry this rather than V: slices of what lies in memory run on a CPU three times as fast.
+    Loops should carry this rather than V: on a CPU slices of what lies in memory are faster
+    (docs/measurements.md).
     """
     return jnp.pad(grid.reward + value, math.isqrt(len(value)))
 

@@ -53,7 +53,7 @@ class Mazes(GymnaxTasks):
 
     @property
     def integer_states(self) -> bool:
-        """Cells have an index, whatever the environment: making one takes 0.3 s."""
+        """Cells have an index, whatever the environment: making one to find out takes time."""
         return True
 
     @property

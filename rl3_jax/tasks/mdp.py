@@ -77,7 +77,7 @@ class RandomMdp(TabularFamily[MdpTask]):
         concentration = CONCENTRATION[self.variation]
         if concentration == 1.0:
             # Dirichlet(1, …, 1) is a normalised exponential, much cheaper than general gamma draws.
-            # Drawn flat: XLA compiles random bits of rank 3 six times slower, and they run at half speed.
+            # Drawn flat: random bits of rank 3 compile and run more slowly (docs/measurements.md).
             weight = jax.random.exponential(key_transition, (math.prod(pairs) * self.states,))
             weight = weight.reshape(*pairs, self.states)
             transition = weight / weight.sum(-1, keepdims=True)
@@ -115,4 +115,4 @@ class RandomMdp(TabularFamily[MdpTask]):
         # The last row sum can round to less than the uniform draw, hence the bound.
         next_s = jnp.minimum(below.sum(dtype=jnp.int32), self.states - 1)
         reward = params.mean_reward[state.s, action] + REWARD_NOISE * jax.random.normal(key_noise)
-        return self._arrive(state, next_s, reward, params)
+        return self.arrive(state, next_s, reward, params)

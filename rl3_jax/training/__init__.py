@@ -2,15 +2,18 @@
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
 from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, evaluate_trials, task_set_hash
+from rl3_jax.training.hyper import Hyper, bind, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
+from rl3_jax.training.serialise import register
 from rl3_jax.training.train import (
     CHUNK_CAPACITY,
     METRICS,
     TrainState,
+    agent_of,
     init,
     metric_names,
-    train_chunk,
     train_iteration,
+    train_steps,
 )
 from rl3_jax.training.tuning import TUNING_SEED, Tuning, tune
 
@@ -20,19 +23,25 @@ __all__ = [
     "TUNING_SEED",
     "Agent",
     "EvaluationConfig",
+    "Hyper",
     "TrainConfig",
     "TrainState",
     "Tuning",
+    "agent_of",
+    "bind",
     "dropped_message",
     "evaluate",
     "evaluate_trials",
+    "hyper_of",
     "init",
     "metric_names",
     "over_tasks",
+    "program_of",
+    "register",
     "result_file",
     "summarise",
     "task_set_hash",
-    "train_chunk",
     "train_iteration",
+    "train_steps",
     "tune",
 ]

@@ -80,7 +80,7 @@ def held_out_trials(
 
 # The type is a static argument of its own since JAX takes two registered dataclasses of different types and
 # like fields for the same pytree, and then may run the program of one for the other: `Random` for `BestArm`.
-# Seen with jax 0.10.2: 347 of 2000 new types met the program of an earlier one.
+# It was seen with jax 0.10.2 (docs/measurements.md).
 @partial(jax.jit, static_argnames=("env", "kind", "num_tasks"))
 def _held_out_trials(
     env: TrialEnv,

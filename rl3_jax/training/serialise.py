@@ -2,9 +2,9 @@
 
 import dataclasses
 import typing
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from rl3_jax import constraints
+from rl3_jax import constraints, plugins
 from rl3_jax.errors import ConfigError, unknown_choice, wrong_scalar
 from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner
 from rl3_jax.policies import CORES, Core
@@ -18,6 +18,37 @@ NAMED: dict[type, tuple[str, dict[str, type]]] = {
     Core: ("core", CORES),
 }
 """Interfaces whose implementations are stored by name: under which key, in which registry."""
+
+Kind = TypeVar("Kind", bound=type[Any])
+
+
+def register(kind: Kind) -> Kind:
+    """Add a task family, learner, abstraction or core of one's own to those known by name; a decorator.
+
+    The class names itself, e.g. `family: ClassVar[str] = "corridor"`. From then on it works like the
+    package's own: in configurations, on the command line, in run folders and in agents.
+
+    Raises:
+      ConfigError: if it is no frozen dataclass that names itself so, its fields have no defaults, or its
+        name is taken.
+    """
+    homes = [(key, classes) for key, classes in NAMED.values() if isinstance(getattr(kind, key, None), str)]
+    if len(homes) != 1:
+        keys = ", ".join(key for key, _ in NAMED.values())
+        raise ConfigError(f"{kind.__qualname__} must name itself by exactly one class attribute of: {keys}")
+    ((key, classes),) = homes
+    name = getattr(kind, key)
+    if "__dataclass_params__" not in vars(kind) or not vars(kind)["__dataclass_params__"].frozen:
+        raise ConfigError(f"{kind.__qualname__} must be a dataclass with frozen=True")
+    fields = dataclasses.fields(kind)
+    if bare := [x.name for x in fields if x.default is x.default_factory is dataclasses.MISSING]:
+        raise ConfigError(f"{kind.__qualname__} needs a default for each field; none has: {', '.join(bare)}")
+    known = classes.get(name)
+    # A module that runs twice, as in a notebook or as __main__, replaces its own class.
+    if known is not None and known.__qualname__ != kind.__qualname__:
+        raise ConfigError(f"{key} {name!r} is {known.__module__}.{known.__qualname__}; choose another name")
+    classes[name] = kind
+    return kind
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -107,7 +138,9 @@ def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[
         problems.append(f"{name} is {value!r}; it must be an object with the key {key!r}, one of: {choices}")
         return default
     fields = {field: content for field, content in value.items() if field != key}
-    if not isinstance(value[key], str) or value[key] not in classes:
+    if value[key] not in tuple(classes):
+        plugins.load_installed()
+    if value[key] not in tuple(classes):
         problems.append(unknown_choice(f"{name}.{key}", str(value[key]), list(classes)))
         return default
     cls = classes[value[key]]

@@ -9,6 +9,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax import ppo
 from rl3_jax.training.config import TrainConfig
+from rl3_jax.training.evaluate import Agent
+from rl3_jax.training.hyper import Hyper, bind
 from rl3_jax.training.streams import Purpose, stream, task_keys
 
 CHUNK_CAPACITY = 64
@@ -63,10 +65,14 @@ def init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)
 
 
-def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
+def agent_of(config: TrainConfig, state: TrainState) -> Agent:
+    """Return the behaviour of the meta-policy that a run has learnt, to evaluate it."""
+    return Agent(params=state.learnt.params["actor"], policy=config.network)
+
+
+def rates(hyper: Hyper, iteration: Int[Array, ""]) -> ppo.Rates:
     """Return the scheduled numbers of an iteration, from iteration / total iterations."""
-    progress = iteration / config.iterations
-    hyper = config.ppo
+    progress = iteration / hyper.iterations
     return ppo.Rates(
         learning_rate=ppo.linear(
             hyper.learning_rate, hyper.learning_rate_final, progress, hyper.learning_rate_hold
@@ -78,39 +84,48 @@ def rates(config: TrainConfig, iteration: Int[Array, ""]) -> ppo.Rates:
     )
 
 
-def train_iteration(config: TrainConfig, state: TrainState) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """Run one iteration; returns the new state and its metrics, named by `metric_names`."""
+def train_iteration(
+    config: TrainConfig, hyper: Hyper, state: TrainState
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """Run one iteration; returns the new state and its metrics, named by `metric_names`.
+
+    Args:
+      config: the run; what `hyper` has is not read from it.
+      hyper: the run's numbers, e.g. `hyper_of(config)`.
+      state: its state.
+    """
+    now = rates(hyper, state.iteration)
+    config = bind(config, hyper)
     keys = task_keys(stream(state.key, Purpose.COLLECT, state.iteration), 0, config.ppo.trials)
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)
-    now = rates(config, state.iteration)
     learnt, metrics = ppo.iterate(config.ppo, config.env, config.network, state.learnt, now, keys, key_update)
     metrics |= {name: getattr(now, name) for name in ("learning_rate", "entropy_bonus", "novelty_bonus")}
     return TrainState(learnt=learnt, iteration=state.iteration + 1, key=state.key), metrics
 
 
 @partial(jax.jit, static_argnames="config", donate_argnames="state")
-def train_chunk(
-    config: TrainConfig, state: TrainState, num_iterations: Int[Array, ""] | int
+def train_steps(
+    config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Int[Array, ""] | int
 ) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
     """Run several iterations in one call.
 
-    The number of iterations is an argument, not a constant of the program: one compilation serves
-    chunks of any length, and the result does not depend on how a run is cut into chunks.
+    The number of iterations is an argument, not a constant of the program: one compilation serves calls of
+    any length, and the result does not depend on how a run is cut into calls.
 
     Args:
-      config: the run.
+      config: the run; what `hyper` has is not read from it.
+      hyper: the run's numbers, e.g. `hyper_of(config)`.
       state: its state; donated, so not to be used again.
       num_iterations: at most C = `CHUNK_CAPACITY`.
 
     Returns:
       The new state, and [C] arrays of metrics, of which the first `num_iterations` entries count.
     """
-
     names = metric_names(config)
 
     def body(index, carry):
         state, history = carry
-        state, metrics = train_iteration(config, state)
+        state, metrics = train_iteration(config, hyper, state)
         history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in names}
         return state, history
 

@@ -4,11 +4,12 @@ import dataclasses
 from typing import Any, cast
 
 import jax
+from jaxtyping import PRNGKeyArray
 
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Learner, Tiling, make_learner
-from rl3_jax.tasks import TaskFamily, make_family
-from rl3_jax.trial.env import TrialEnv, TrialParams
+from rl3_jax.tasks import Action, TaskFamily, make_family
+from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
 from rl3_jax.trial.observation import ENCODINGS, Features
 
 METHODS: dict[str, Features] = {
@@ -79,8 +80,31 @@ def family_learner(name: str, family: TaskFamily) -> Learner:
     return dataclasses.replace(cast(Any, learner), **{k: v for k, v in known.items() if k in fields})
 
 
+@dataclasses.dataclass(frozen=True)
+class FiveValuedTrialEnv(TrialEnv):
+    """A trial for trainers that know gymnax before its version 1.0, whose `step` returns five values."""
+
+    def step(  # pyright: ignore[reportIncompatibleVariableOverride]  gymnax's is wrapped by `jit`
+        self, key: PRNGKeyArray, state: TrialState, action: Action, params: TrialParams | None = None
+    ):
+        """Return observation, state, reward, done and info, with a new trial begun where one ended."""
+        observation, state, reward, terminated, truncated, info = super().step(key, state, action, params)
+        return observation, state, reward, terminated | truncated, info
+
+
+STEP_APIS = {"six": TrialEnv, "five": FiveValuedTrialEnv}
+"""Trials by the number of values that their `step` returns."""
+
+
 def make(
-    family: str, *, method: str = "rl3", horizon: int = 100, learner: str = "model-based", **options: Any
+    family: str,
+    *,
+    method: str = "rl3",
+    horizon: int = 100,
+    learner: str = "model-based",
+    pool_size: int = POOL_SIZE,
+    step_api: str = "six",
+    **options: Any,
 ) -> tuple[TrialEnv, TrialParams]:
     """Return a trial and its params, as `gymnax.make` does for its environments.
 
@@ -92,12 +116,19 @@ def make(
       method: a name of `METHODS`.
       horizon: trial length H, steps.
       learner: name of the object-level learner.
+      pool_size: tasks in the pool, from which each trial draws one.
+      step_api: `six` for gymnax's own `step`, which tells termination from truncation; `five` for trainers
+        that unpack (observation, state, reward, done, info), such as PureJaxRL and rejax.
       **options: fields of the family, e.g. `num_arms=10` or `variation="ood"`.
 
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
     found = [] if horizon >= 1 else [f"horizon is {horizon}; a trial has at least 1 step"]
+    if pool_size < 1:
+        found.append(f"pool_size is {pool_size}; a pool has at least 1 task")
+    if step_api not in STEP_APIS:
+        found.append(unknown_choice("step_api", step_api, list(STEP_APIS)))
     if method not in METHODS:
         found.append(unknown_choice("method", method, list(METHODS)))
     if learner not in LEARNERS:
@@ -109,7 +140,7 @@ def make(
     if found:
         raise ConfigError(found)
     features = method_features(method, task_family)
-    env = TrialEnv(
+    env = STEP_APIS[step_api](
         task_family,
         horizon=horizon,
         features=features,
@@ -118,4 +149,4 @@ def make(
     )
     if found := env.conflicts():
         raise ConfigError(found)
-    return env, env.pool(jax.random.key(0), POOL_SIZE)
+    return env, env.pool(jax.random.key(0), pool_size)

@@ -68,7 +68,7 @@ class Features:
             " use coordinates"
         ]
 
-    def squashed(self, x: Float[Array, "*shape"], scale: float) -> Float[Array, "*shape"]:
+    def squashed(self, x: Float[Array, "*shape"], scale: float | Float[Array, ""]) -> Float[Array, "*shape"]:
         """Return numbers divided by their scale and then squashed."""
         x = x / scale
         return jnp.sign(x) * jnp.log1p(jnp.abs(x)) if self.squash == "symlog" else x

@@ -12,6 +12,7 @@ from rl3_jax.tasks import Gridworld, make_family
 from rl3_jax.tasks.gridworld_planning import dynamics
 from rl3_jax.training.evaluate import evaluate
 from rl3_jax.trial import TrialEnv, method_features, run_trials
+from tests.marks import slow
 from tests.reference import gridworld as twin
 
 # What a faithful port of the reference gives: mean return of a trial and its standard error.
@@ -99,10 +100,7 @@ def test_the_clairvoyant_gets_what_its_plan_promises():
     assert abs(mean - promised) <= 4.0 * error
 
 
-@pytest.mark.parametrize(
-    ("variation", "name"),
-    [pytest.param(*case, marks=pytest.mark.slow if case[0] == "13x13" else ()) for case in KNOWN],
-)
+@pytest.mark.parametrize(("variation", "name"), slow(KNOWN))
 def test_the_mean_return_is_the_known_one(variation, name):
     known, known_error = KNOWN[variation, name]
     env = trial(Gridworld(variation))

@@ -8,6 +8,7 @@ from rl3_jax.baselines import OptimisticThompson, Thompson
 from rl3_jax.baselines.beta_draws import log_gamma_draws, log_odds_draws
 from rl3_jax.baselines.posterior_sampling import log_density
 from tests.baselines.test_bandits import ENV, HISTORIES, remember, start
+from tests.marks import slow
 from tests.reference import bandits as exact
 from tests.reference import baselines as reference
 
@@ -69,7 +70,7 @@ def test_thompson_pulls_an_arm_as_often_as_it_is_likely_to_be_the_best():
     assert_same_frequencies(frequencies(Thompson(), history, num_draws), expected, num_draws)
 
 
-@pytest.mark.parametrize("num_samples", [1, 7])
+@pytest.mark.parametrize("num_samples", slow([1, 7]))
 def test_optimistic_thompson_acts_on_the_likeliest_of_its_draws(num_samples):
     num_draws, history = 10_000, HISTORIES["one arm never pulled"]
     alpha, beta = reference.beta_posterior(*history, ENV.num_actions)

@@ -9,6 +9,7 @@ from rl3_jax.report import literature
 from rl3_jax.tasks import make_family
 from rl3_jax.training.evaluate import evaluate, held_out_tasks
 from rl3_jax.trial import TrialEnv, method_features
+from tests.marks import slow
 
 HORIZON = 100
 
@@ -34,15 +35,15 @@ def mean_and_error(values):
 
 
 KNOWN = [
+    ("bandit", "clairvoyant", 100.0 * 5 / 6, 20_000),
     ("bandit", "random", 50.0, 20_000),
     ("bandit", "thompson", 74.9, 10_000),
-    ("bandit", "clairvoyant", 100.0 * 5 / 6, 20_000),
     ("mdp", "random", 100.0, 20_000),
     ("mdp", "clairvoyant", 218.3, 20_000),
 ]
 
 
-@pytest.mark.parametrize(("family", "name", "known", "num_tasks"), KNOWN)
+@pytest.mark.parametrize(("family", "name", "known", "num_tasks"), slow(KNOWN))
 def test_the_mean_return_is_the_known_one(family, name, known, num_tasks):
     behaviour = make_baselines(make_family(family), HORIZON, [name])[name]
     mean, error = mean_and_error(returns(family, behaviour, num_tasks))
@@ -53,7 +54,7 @@ def test_the_mean_return_is_the_known_one(family, name, known, num_tasks):
 PUBLISHED = {name: value for name, value in literature.MDPS[HORIZON].items() if name != "rl2"}
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", slow(PUBLISHED))
 def test_with_a_prior_of_mean_zero_the_mean_return_is_the_published_one(name):
     prior = {} if name in literature.WITHOUT_PRIOR else {"prior_reward": 0.0}
     (behaviour,) = (
@@ -67,6 +68,7 @@ def test_with_a_prior_of_mean_zero_the_mean_return_is_the_published_one(name):
     assert abs(mean - PUBLISHED[name]) < 3.0 * np.hypot(error, published_error)
 
 
+@pytest.mark.slow
 def test_optimism_about_rewards_pays_where_the_prior_is_too_low():
     plain, ucrl2, beb = (
         returns("mdp", behaviour, 2000) for behaviour in (ModelGreedy(0.0, 0.0), Ucrl2(0.0), Beb(0.0))
@@ -77,6 +79,7 @@ def test_optimism_about_rewards_pays_where_the_prior_is_too_low():
         assert gain > 3.0 * error
 
 
+@pytest.mark.slow
 def test_ucb1_is_tuned():
     # The return is lowered by the optimum of its task, whose mean over tasks is known to be H·k/(k + 1):
     # the same expectation, with less than half the standard error.
@@ -105,6 +108,7 @@ def test_ucb1_is_tuned():
     assert abs(mean - 66.0) < 0.1
 
 
+@pytest.mark.slow
 def test_psrl_lies_between_chance_and_the_clairvoyant():
     num_tasks = 2000
     mdp = make_baselines(make_family("mdp"), HORIZON)
@@ -115,6 +119,7 @@ def test_psrl_lies_between_chance_and_the_clairvoyant():
     assert (clairvoyant - psrl).mean() > 30.0
 
 
+@pytest.mark.slow
 def test_psrl_learns_within_the_trial():
     rewards = evaluate(trial("mdp"), Psrl(), num_tasks=2000)
     first, last = rewards[:, :10].sum(axis=1), rewards[:, -10:].sum(axis=1)
@@ -123,6 +128,7 @@ def test_psrl_learns_within_the_trial():
     assert gain > 3.0
 
 
+@pytest.mark.slow
 def test_no_baseline_beats_the_clairvoyant():
     num_tasks = 2000
     for family in ("bandit", "mdp"):

@@ -141,12 +141,13 @@ def _check_gymnax_step(family, task):
     length = min(family.episode_length or ENDLESS, 6)
     task = dataclasses.replace(task, max_steps_in_episode=length)
     key = jax.random.key(3)
+    step = jax.jit(family.step)
     observation, state = family.reset(key, task)
     for _ in range(2 * length + 1):
         key, key_action, key_step = jax.random.split(key, 3)
         old = state
         action = family.action_space(task).sample(key_action)
-        observation, state, reward, terminated, truncated, info = family.step(key_step, old, action, task)
+        observation, state, reward, terminated, truncated, info = step(key_step, old, action, task)
         assert signature(state) == signature(old)
         assert reward.shape == terminated.shape == truncated.shape == ()
         assert family.observation_space(task).contains(info["final_observation"])

@@ -4,8 +4,13 @@ from rl3_jax.object_rl import LEARNERS, TableSpec, make_learner
 from rl3_jax.policies import CORES, make_core
 from rl3_jax.tasks import FAMILIES, make_family
 from tests.conformance import check_core, check_family, check_learner, check_variations_differ
+from tests.marks import slow
 
-VARIATIONS = [(name, variation) for name, family in FAMILIES.items() for variation in family.variations]
+CASES = [
+    case
+    for name, family in FAMILIES.items()
+    for case in slow([(name, variation) for variation in family.variations])
+]
 TABLES = {
     "short episodes": TableSpec(num_states=4, num_actions=3, episode_length=10),
     "long episodes": TableSpec(num_states=4, num_actions=3, episode_length=100),
@@ -17,7 +22,7 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize(("name", "variation"), VARIATIONS)
+@pytest.mark.parametrize(("name", "variation"), CASES)
 def test_family(name, variation):
     check_family(make_family(name, variation=variation))
 

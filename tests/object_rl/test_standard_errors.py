@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
 from tests.object_rl.experience import ACTIONS, few_successors, learn, learn_slowly, random_stream, streams
 from tests.object_rl.test_model_based import MODELS, make_twin
-from tests.object_rl.test_planners import CASES, setting
+from tests.object_rl.test_planners import PAIRS, setting
 from tests.reference import standard_errors
 
 STATES, SUCCESSORS = 6, 3
@@ -35,8 +35,7 @@ def compiled(case, planner, discovered):
     return jax.jit(partial(learn, learner, spec_of(episode_length, discovered)))
 
 
-@pytest.mark.parametrize("discovered", [False, True], ids=["all states", "discovered states"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "discovered"), PAIRS, ids=str)
 @settings(max_examples=10)
 @given(stream=few_successors(STATES, SUCCESSORS))
 def test_all_planners_equal_the_twin(case, discovered, stream):

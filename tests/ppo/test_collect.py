@@ -12,6 +12,7 @@ from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import METHODS
 from tests.conformance.cores import outputs_of
 from tests.conformance.trees import assert_finite, differs
+from tests.marks import slow
 from tests.ppo.setting import (
     BOX,
     CONFIG,
@@ -36,8 +37,10 @@ def training_distributions(policy, params, observations):
     return policy.distribution.parameters(outputs)
 
 
+FEW = [("markov", "rl3", "box"), ("gru", "rl2", "discrete"), ("mingru", "rl3", "discrete")]
 SETTINGS = list(itertools.product(["markov", "gru"], METHODS, FAMILIES))
 SETTINGS += [(core, "rl3", "discrete") for core in CORES if core not in ("markov", "gru")]
+SETTINGS = slow([*FEW, *(setting for setting in SETTINGS if setting not in FEW)], keep=len(FEW))
 
 
 @pytest.mark.parametrize(("core", "method", "family"), SETTINGS)
@@ -53,7 +56,7 @@ def test_training_and_rollout_log_probabilities_agree(core, method, family):
     assert seen.distributions.std(axis=(0, 1)).min() > 0.01
 
 
-@pytest.mark.parametrize("core", ["gru", "transformer"])
+@pytest.mark.parametrize("core", slow(["gru", "transformer"]))
 def test_bfloat16_goes_through_an_iteration(core):
     """Acting and training agree as far as it allows; what is learnt and kept stays float32."""
     policy = make_policy(core, compute="bfloat16")

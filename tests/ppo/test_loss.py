@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
 from tests.conformance.cores import outputs_of, values_of
 from tests.conformance.trees import assert_close
+from tests.marks import slow
 from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, collected, configure
 from tests.reference import outer
 
@@ -99,8 +102,7 @@ def test_a_box_policy_is_held_to_the_same_loss():
     np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, actor, batch), kl, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(("core", "family"), slow(itertools.product(CORES, FAMILIES), keep=2))
 def test_the_first_gradient_is_the_plain_policy_gradient(core, family):
     policy, params, batch, _ = collected(core, family=FAMILIES[family])
     config = configure(normalise_advantages=False)

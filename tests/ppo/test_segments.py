@@ -13,9 +13,11 @@ from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
 from tests.conformance.cores import opinionated, outputs_of
 from tests.conformance.trees import assert_close, differs
+from tests.marks import slow
 from tests.ppo.setting import HORIZON, TRIALS, configure, make_env, make_policy, rates, update
 
-SETTINGS = [(name, False) for name, core in CORES.items() if core.constant_carry] + [("gru", True)]
+SETTINGS = [("gru", True), *((name, False) for name, core in CORES.items() if core.constant_carry)]
+FEW = slow(SETTINGS)
 LENGTH = 5
 KEYS = jax.random.split(jax.random.key(5), TRIALS)
 KEY = jax.random.key(3)
@@ -43,7 +45,7 @@ def losses(config, policy, params, batch):
     return actor + config.critic_coefficient * ppo.critic_loss(config, policy, params["critic"], batch)
 
 
-@pytest.mark.parametrize(("core", "shared_trunk"), SETTINGS)
+@pytest.mark.parametrize(("core", "shared_trunk"), FEW)
 def test_recomputed_segments_have_the_gradient_of_the_whole_trial(core, shared_trunk):
     whole, policy, state, batch = prepare(core, shared_trunk)
     parts = dataclasses.replace(whole, segment_length=LENGTH)
@@ -56,7 +58,7 @@ def test_recomputed_segments_have_the_gradient_of_the_whole_trial(core, shared_t
     assert max(jnp.abs(leaf).max() for leaf in jax.tree.leaves(expected[1])) > 0.01
 
 
-@pytest.mark.parametrize(("core", "shared_trunk"), SETTINGS)
+@pytest.mark.parametrize(("core", "shared_trunk"), FEW)
 def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk):
     """Before a gradient step the losses are those of whole trials; the sequences are the trials' parts."""
     whole, policy, state, batch = prepare(core, shared_trunk, normalise_advantages=False)
@@ -77,7 +79,7 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
         assert abs(losses(config, policy, state.params, forgetful) - found) > 1e-3
 
 
-@pytest.mark.parametrize("core", [name for name, _ in SETTINGS[:-1] if name != "markov"])
+@pytest.mark.parametrize("core", slow(name for name, shared in SETTINGS if not shared and name != "markov"))
 def test_the_gradient_ends_at_the_start_of_a_stored_segment(core):
     """It is that of backpropagation cut by hand at the middle of each trial, and not that of whole trials."""
     config, policy, state, _ = prepare(
@@ -108,7 +110,7 @@ def loss_of_halves(policy, batch, bonus, between, actor_params):
     return -gain - bonus * policy.distribution.entropy(distributions).mean()
 
 
-@pytest.mark.parametrize("core", ["markov", "gru"])
+@pytest.mark.parametrize("core", slow(["gru", "markov"]))
 def test_a_shared_trunk_takes_values_from_the_rollout(core):
     """They are those that the update computes from the same parameters."""
     _, policy, state, batch = prepare(core, shared_trunk=True)

@@ -7,6 +7,7 @@ import warnings
 
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 from rl3_jax.cli import main
 from rl3_jax.run import loop, resume, train
@@ -22,8 +23,13 @@ def home(tmp_path, monkeypatch):
     for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    jax_cache.reset_cache()
     forget()
-    return tmp_path / "cache" / "rl3_jax" / "compiled"
+    yield tmp_path / "cache" / "rl3_jax" / "compiled"
+    jax.config.update("jax_compilation_cache_dir", before)
+    jax_cache.reset_cache()
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def test_a_resumed_run_is_the_same_with_and_without_kept_programs(home, hits, tm
     assert not home.exists()
     forget()
     train(tiny.CONFIG, tmp_path / "kept", progress=False)
-    assert "jit_train_chunk" in programs(home)
+    assert "jit_train_steps" in programs(home)
     assert not hits
     forget()
     kept = resume(tmp_path / "kept", 14, progress=False)

@@ -7,7 +7,7 @@ import jax
 from rl3_jax.policies import Gru, PolicyConfig
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp
-from rl3_jax.training import TrainConfig, init, train_chunk
+from rl3_jax.training import TrainConfig, hyper_of, init, program_of, train_steps
 
 CONFIG = TrainConfig(
     task=RandomMdp(states=3, actions=2, steps=4),
@@ -35,6 +35,6 @@ def run(chunks, config=CONFIG, seed=0):
     state = init(config, jax.random.key(seed))
     rows = []
     for length in chunks:
-        state, metrics = train_chunk(config, state, length)
+        state, metrics = train_steps(program_of(config), hyper_of(config), state, length)
         rows += [{name: float(values[i]) for name, values in metrics.items()} for i in range(length)]
     return state, rows

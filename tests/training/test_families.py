@@ -13,15 +13,16 @@ from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import PointRobots, make_family
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import family_abstraction, method_features
+from tests.marks import slow
 from tests.training.setting import run
 
-FAMILIES = ("frozen-lake", "four-rooms", "meta-maze", "point-robot", "reacher")
+FAMILIES = ("point-robot", "frozen-lake", "four-rooms", "meta-maze", "reacher")
 
 
 CASES = [("rl3", name) for name in FAMILIES] + [("rl2", "reacher")]
 
 
-@pytest.mark.parametrize(("method", "name"), CASES)
+@pytest.mark.parametrize(("method", "name"), slow(CASES, keep=2))
 def test_a_family_trains(method, name):
     """Episodes of 7 steps: a trial has a whole one, and the start of another."""
     family = dataclasses.replace(make_family(name), steps=7)

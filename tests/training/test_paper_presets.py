@@ -6,7 +6,7 @@ import pytest
 
 from rl3_jax import PRESETS, make_config
 from rl3_jax.policies import Transformer
-from rl3_jax.training import init, train_chunk
+from rl3_jax.training import hyper_of, init, train_steps
 from tests.conformance.trees import differs
 
 PAPER = [name for name in PRESETS if not name.endswith(("-quick", "-long"))]
@@ -21,7 +21,7 @@ def test_a_paper_preset_trains(preset):
     assert isinstance(config.policy.core, Transformer)
     state = init(config, jax.random.key(0))
     start = jax.device_get(state.learnt.params)
-    state, metrics = train_chunk(config, state, ITERATIONS)
+    state, metrics = train_steps(config, hyper_of(config), state, ITERATIONS)
     rows = {name: np.asarray(values[:ITERATIONS]) for name, values in metrics.items()}
     assert all(np.isfinite(column).all() for column in rows.values())
     assert (rows["max_abs_log_ratio"] <= config.network.log_prob_tolerance).all()

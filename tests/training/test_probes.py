@@ -13,6 +13,7 @@ from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import method_features
+from tests.marks import slow
 from tests.probes import Aim, Chain, FirstArmPays, OneArmPays
 from tests.training.setting import run
 
@@ -81,7 +82,9 @@ def test_critic_learns_the_discounted_value(discount, scale):
     np.testing.assert_allclose(batch.trajectory.rewards.sum(1), 1.0)
 
 
-@pytest.mark.parametrize("target", [(0.5, 0.1), (1.0, 0.2)], ids=["inside", "at a bound"])
+@pytest.mark.parametrize(
+    "target", [(0.5, 0.1), pytest.param((1.0, 0.2), marks=pytest.mark.slow)], ids=["inside", "at a bound"]
+)
 def test_actor_finds_the_point_of_a_box(target):
     """Uniform actions get −0.6 a step or less; the optimum is 0."""
     config = configure(Aim(target=target), 8, iterations=50, kl_limit=0.1)
@@ -92,7 +95,7 @@ def test_actor_finds_the_point_of_a_box(target):
 
 
 @pytest.mark.parametrize(
-    ("core", "method"), [(Gru(), "rl2"), (Markov(), "rl3")], ids=["gru, rl2", "markov, rl3"]
+    ("core", "method"), slow([(Gru(), "rl2"), (Markov(), "rl3")]), ids=["gru, rl2", "markov, rl3"]
 )
 def test_meta_policy_explores_then_exploits(core, method):
     """One of two arms pays. The first pull is a guess and tells all: the optimum is H − 1/2."""

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, PolicyConfig, Transformer
-from rl3_jax.training import METRICS, init, metric_names, train_chunk
+from rl3_jax.training import METRICS, hyper_of, init, metric_names, program_of, train_steps
 from rl3_jax.training.train import rates
 from tests.conformance.trees import assert_close, assert_finite, at, differs
+from tests.marks import slow
 from tests.reference import outer
 from tests.training.setting import CONFIG, configure, run
 
@@ -63,7 +64,7 @@ def test_a_schedule_holds_before_it_decays(hold):
     ppo = dataclasses.replace(CONFIG.ppo, learning_rate_hold=hold, entropy_bonus_hold=1.0 - hold)
     config = dataclasses.replace(CONFIG, ppo=ppo, iterations=10)
     for iteration in range(13):
-        found = rates(config, jnp.int32(iteration))
+        found = rates(hyper_of(config), jnp.int32(iteration))
         expected = (
             outer.schedule(ppo.learning_rate, ppo.learning_rate_final, hold, iteration / 10),
             outer.schedule(ppo.entropy_bonus, ppo.entropy_bonus_final, 1.0 - hold, iteration / 10),
@@ -80,7 +81,7 @@ def test_the_seed_decides_all(whole):
 
 def test_the_old_state_is_given_away():
     state = init(CONFIG, jax.random.key(0))
-    train_chunk(CONFIG, state, 1)
+    train_steps(program_of(CONFIG), hyper_of(CONFIG), state, 1)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.learnt.params))
 
 
@@ -93,12 +94,12 @@ SMALL_CORES = [
 ]
 
 
-@pytest.mark.parametrize("core", SMALL_CORES, ids=lambda core: core.core)
+@pytest.mark.parametrize("core", slow(SMALL_CORES), ids=lambda core: core.core)
 def test_seeds_as_an_axis_equal_separate_runs(core):
     config = configure(policy=dataclasses.replace(CONFIG.policy, core=core))
     keys = jax.vmap(jax.random.key)(jnp.arange(2))
     states = jax.vmap(lambda key: init(config, key))(keys)
-    states, metrics = jax.vmap(lambda state: train_chunk(config, state, 2))(states)
+    states, metrics = jax.vmap(lambda state: train_steps(config, hyper_of(config), state, 2))(states)
     for seed in range(2):
         alone, rows = run([2], config, seed=seed)
         assert_close(at(states.learnt.params, seed), alone.learnt.params, rtol=1e-4, atol=1e-4)

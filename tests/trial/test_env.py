@@ -1,3 +1,5 @@
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -140,6 +142,24 @@ def test_make():
     assert jnp.isfinite(env.reset(jax.random.key(0), params)[0]).all()
 
 
+def test_a_step_of_five_values_is_that_of_six():
+    """Trainers that know no truncation get `done` in its place, and may copy the trial."""
+    (six, params), (five, _) = (
+        make("bandit", horizon=2, pool_size=7, step_api=api) for api in ("six", "five")
+    )
+    assert len(params.tasks.success_probability) == 7
+    assert isinstance(five, TrialEnv)
+    assert copy.deepcopy(five) == five != six
+    key = jax.random.key(0)
+    (_, state), (_, same) = six.reset(key, params), five.reset(key, params)
+    for ended in (False, True, False):
+        *seen, terminated, truncated, info = six.step(key, state, 1, params)
+        *found, done, told = jax.vmap(five.step, (None, None, 0, None))(key, same, jnp.array([1, 0]), params)
+        assert not differs((seen, info), at((found, told), 0))
+        assert done.tolist() == [ended, ended] == [bool(terminated | truncated)] * 2
+        state, same = seen[1], at(found[1], 0)
+
+
 def test_a_learner_has_the_numbers_of_its_family():
     assert family_learner("model-based", MDP) == ModelBased()
     assert family_learner("model-based", Gridworld()) == ModelBased(smoothing=0.01, tolerance=0.1)
@@ -165,6 +185,8 @@ def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name
             "unknown learner 'x'; choose from: dyna-q, model-based, q-learning, r-max",
         ),
         ({"family": "mdp", "horizon": 0}, "horizon is 0"),
+        ({"family": "mdp", "pool_size": 0}, "pool_size is 0; a pool has at least 1 task"),
+        ({"family": "mdp", "step_api": "four"}, "unknown step_api 'four'; choose from: five, six"),
     ],
 )
 def test_make_names_what_is_wrong(arguments, message):

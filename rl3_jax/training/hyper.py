@@ -1,0 +1,83 @@
+"""The numbers of a run that its compiled program takes as an argument, so that a sweep compiles once."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from rl3_jax.training.config import EvaluationConfig, TrainConfig
+from rl3_jax.trial.observation import SCALES
+
+
+@struct.dataclass
+class Hyper:
+    """What a run may change without another compilation: [] arrays, or [V] of them in a sweep under `vmap`.
+
+    Each stands for the field of the same name in `TrainConfig`, its `ppo` or its `features`; the rest of
+    these decides shapes and structure, and is static. A novelty bonus may be any number if the configuration
+    has one, and none if it has not.
+    """
+
+    iterations: Float[Array, "*V"]
+    discount: Float[Array, "*V"]
+    gae_lambda: Float[Array, "*V"]
+    clip: Float[Array, "*V"]
+    kl_limit: Float[Array, "*V"]
+    learning_rate: Float[Array, "*V"]
+    learning_rate_final: Float[Array, "*V"]
+    learning_rate_hold: Float[Array, "*V"]
+    entropy_bonus: Float[Array, "*V"]
+    entropy_bonus_final: Float[Array, "*V"]
+    entropy_bonus_hold: Float[Array, "*V"]
+    novelty_bonus: Float[Array, "*V"]
+    novelty_share: Float[Array, "*V"]
+    critic_coefficient: Float[Array, "*V"]
+    critic_l2: Float[Array, "*V"]
+    value_scale: Float[Array, "*V"]
+    count_scale: Float[Array, "*V"]
+    reward_scale: Float[Array, "*V"]
+
+
+NAMES = tuple(field.name for field in dataclasses.fields(Hyper))
+OF_PPO = tuple(name for name in NAMES if name not in ("iterations", *SCALES))
+
+
+def hyper_of(config: TrainConfig) -> Hyper:
+    """Return the numbers of a configuration."""
+    values = vars(config.features) | vars(config.ppo) | {"iterations": config.iterations}
+    return Hyper(**{name: jnp.float32(values[name]) for name in NAMES})
+
+
+def program_of(config: TrainConfig) -> TrainConfig:
+    """Return what a configuration's compiled training depends on: equal for runs that share one program.
+
+    Numbers that are arguments of the program, and fields that do not enter it, are the same in all.
+    """
+    ppo = dataclasses.replace(config.ppo, **dict.fromkeys(OF_PPO, 1.0))
+    if not config.ppo.novelty_bonus:
+        ppo = dataclasses.replace(ppo, novelty_bonus=0.0)
+    return dataclasses.replace(
+        config,
+        ppo=ppo,
+        features=dataclasses.replace(config.features, **dict.fromkeys(SCALES, 1.0)),
+        iterations=1,
+        seed=0,
+        evaluation=EvaluationConfig(),
+        checkpoint_every=1,
+    )
+
+
+def bind(config: TrainConfig, hyper: Hyper) -> TrainConfig:
+    """Return the configuration with these numbers in it, which JAX may be tracing: it has no hash then.
+
+    The novelty bonus stays as configured: whether there is one is structure, and how much is scheduled.
+    """
+    numbers = {name: getattr(hyper, name) for name in NAMES}
+    ppo = {name: numbers[name] for name in OF_PPO if name != "novelty_bonus"}
+    return dataclasses.replace(
+        config,
+        ppo=dataclasses.replace(config.ppo, **ppo),
+        features=dataclasses.replace(config.features, **{name: numbers[name] for name in SCALES}),
+        iterations=numbers["iterations"],
+    )
