@@ -11,7 +11,7 @@ from peers_setting import Setting
 from rl3_jax import PolicyConfig, PPOConfig, TrainConfig
 from rl3_jax.run.environment import versions
 from rl3_jax.tasks import Bandit
-from rl3_jax.training import CHUNK_CAPACITY, hyper_of, init, train_steps
+from rl3_jax.training import CHUNK_CAPACITY, hyper_of, init, lower_steps
 from rl3_jax.trial import method_features
 
 
@@ -56,7 +56,7 @@ class Own:
         config = configure(setting, core)
         self.state = init(config, jax.random.key(config.seed))
         self.hyper = hyper_of(config)
-        self.compiled = train_steps.lower(config, self.hyper, self.state, jnp.int32(1)).compile()
+        self.compiled = lower_steps(config, self.state).compile()
         self.history: list[float] = []
 
     def run(self, iterations: int) -> None:

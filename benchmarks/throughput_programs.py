@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,16 +12,16 @@ from common import seconds
 
 from rl3_jax import TrainConfig, ppo
 from rl3_jax.object_rl import ActionValues, TableSpec, Transition
-from rl3_jax.training import hyper_of, init, train_steps
+from rl3_jax.training import hyper_of, init, lower_steps
 
 
 class Program:
     """A program and how long it took to compile."""
 
-    def compile(self, program: Any, *args: Any) -> None:
+    def compile(self, lower: Callable[[], jax.stages.Lowered]) -> None:
         """Trace and compile, with the seconds of each."""
         start = time.perf_counter()
-        lowered = program.lower(*args)
+        lowered = lower()
         self.trace_seconds = time.perf_counter() - start
         start = time.perf_counter()
         self.compiled = lowered.compile()
@@ -42,7 +43,7 @@ class Training(Program):
         """Compile."""
         self.state = init(config, jax.random.key(config.seed))
         self.hyper = hyper_of(config)
-        self.compile(train_steps, config, self.hyper, self.state, jnp.int32(1))
+        self.compile(lambda: lower_steps(config, self.state))
 
     def run(self, iterations: int) -> Any:
         """Train."""
@@ -58,7 +59,7 @@ class Collecting(Program):
         self.params = init(config, jax.random.key(config.seed)).learnt.params
         self.keys = jax.random.split(jax.random.key(config.seed), config.ppo.trials)
         collect = jax.jit(partial(ppo.collect, config.ppo, config.env, config.network))
-        self.compile(collect, self.params, self.keys)
+        self.compile(lambda: collect.lower(self.params, self.keys))
 
     def run(self, iterations: int) -> Any:
         """Collect."""

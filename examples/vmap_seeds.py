@@ -17,7 +17,7 @@ def main(seeds: int = 4, iterations: int = 60, num_tasks: int = 500) -> None:
     """Train, and print the mean return on held-out tasks with its standard error over seeds.
 
     Args:
-      seeds: how many.
+      seeds: how many, at least 2.
       iterations: of training.
       num_tasks: held-out tasks.
     """

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TrainConfig,
         TrainState,
         agent_of,
+        config_of,
         evaluate,
         hyper_of,
         init,
@@ -48,8 +49,8 @@ _HOMES = {
     "run": "Interrupted LoadedAgent Run compare compile_cache evaluate_baselines evaluate_run load_agent plan"
     " resume train",
     "tasks": "FAMILIES make_family",
-    "training": "EvaluationConfig Hyper TrainConfig TrainState agent_of evaluate hyper_of init"
-    " register train_iteration train_steps",
+    "training": "EvaluationConfig Hyper TrainConfig TrainState agent_of config_of evaluate hyper_of"
+    " init register train_iteration train_steps",
     "trial": "METHODS Features TrialEnv make",
 }
 """The public names of each part. A name is imported when it is first used: `import rl3_jax` alone loads
@@ -77,6 +78,7 @@ __all__ = [
     "agent_of",
     "compare",
     "compile_cache",
+    "config_of",
     "evaluate",
     "evaluate_baselines",
     "evaluate_run",

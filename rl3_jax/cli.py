@@ -146,11 +146,11 @@ def _load_plugins(arguments: list[str]) -> None:
     Which names and arguments there are depends on them.
     """
     plugins.load_installed()
-    typed = dict(option for option in _split(arguments[1:])[1] if len(option) == 2)
-    if "--plugin" in typed:
-        sys.path.insert(0, "")
-        for module in typed["--plugin"].split(","):
-            plugins.load(module)
+    named = [values[0] for flag, *values in _split(arguments[1:])[1] if flag == "--plugin" and values]
+    if named and "" not in sys.path:
+        sys.path.append("")
+    for module in itertools.chain.from_iterable(modules.split(",") for modules in named):
+        plugins.load(module)
 
 
 def _read(
@@ -194,10 +194,9 @@ def _split(arguments: list[str]) -> tuple[list[str], list[Option]]:
     """Return the arguments that stand alone, such as the preset, and the options, in any order typed."""
     words: list[str] = []
     options: list[Option] = []
-    switches = {
-        form for flag, value in any_flags().items() if isinstance(value, bool) for form in _forms([flag])
-    }
-    lists = {flag for flag, value in any_flags().items() if isinstance(value, (list, tuple))}
+    known = any_flags()
+    switches = {form for flag, value in known.items() if isinstance(value, bool) for form in _forms([flag])}
+    lists = {flag for flag, value in known.items() if isinstance(value, (list, tuple))}
     waiting = False  # for a value of the last option
     for text in arguments:
         if text.startswith("--") or text in HELP or (text.startswith("-") and not waiting):

@@ -37,7 +37,7 @@ MACHINE = {"benchmark", "device", "processor_share", "processor", "cores", "vers
 def run(*arguments):
     """Run a benchmark, with programs that compile fast, in an order of magnitude of ten seconds."""
     root = str(FOLDER.parent)
-    environment = os.environ | {"PYTHONPATH": root, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    environment = {"XLA_FLAGS": "--xla_backend_optimization_level=0"} | os.environ | {"PYTHONPATH": root}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=FOLDER,

@@ -30,6 +30,7 @@ NAMES = [
     "agent_of",
     "compare",
     "compile_cache",
+    "config_of",
     "evaluate",
     "evaluate_baselines",
     "evaluate_run",

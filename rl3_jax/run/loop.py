@@ -226,7 +226,7 @@ def compile_chunk(config: TrainConfig, state: TrainState) -> jax.stages.Compiled
 def _compile(config: TrainConfig, structure: Any, leaves: tuple[jax.ShapeDtypeStruct, ...]):
     """Compile for states of this form; kept for further runs in this process."""
     state = jax.tree.unflatten(structure, leaves)
-    return training.train_steps.lower(config, training.hyper_of(config), state, np.int32(1)).compile()
+    return training.lower_steps(config, state).compile()
 
 
 def _abstract(leaf: jax.Array | jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:

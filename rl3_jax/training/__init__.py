@@ -2,7 +2,7 @@
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
 from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, evaluate_trials, task_set_hash
-from rl3_jax.training.hyper import Hyper, bind, hyper_of, program_of
+from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
 from rl3_jax.training.train import (
@@ -11,6 +11,7 @@ from rl3_jax.training.train import (
     TrainState,
     agent_of,
     init,
+    lower_steps,
     metric_names,
     train_iteration,
     train_steps,
@@ -28,12 +29,13 @@ __all__ = [
     "TrainState",
     "Tuning",
     "agent_of",
-    "bind",
+    "config_of",
     "dropped_message",
     "evaluate",
     "evaluate_trials",
     "hyper_of",
     "init",
+    "lower_steps",
     "metric_names",
     "over_tasks",
     "program_of",

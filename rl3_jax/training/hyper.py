@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
@@ -14,9 +15,8 @@ from rl3_jax.trial.observation import SCALES
 class Hyper:
     """What a run may change without another compilation: [] arrays, or [V] of them in a sweep under `vmap`.
 
-    Each stands for the field of the same name in `TrainConfig`, its `ppo` or its `features`; the rest of
-    these decides shapes and structure, and is static. A novelty bonus may be any number if the configuration
-    has one, and none if it has not.
+    Each stands for the field of the same name in `TrainConfig`, its `ppo` or its `features`; all else in
+    these is static. Whether there is a novelty bonus at all is static, too: 0 in the configuration is none.
     """
 
     iterations: Float[Array, "*V"]
@@ -66,6 +66,17 @@ def program_of(config: TrainConfig) -> TrainConfig:
         evaluation=EvaluationConfig(),
         checkpoint_every=1,
     )
+
+
+def config_of(config: TrainConfig, hyper: Hyper) -> TrainConfig:
+    """Return the configuration that has these numbers, each [], as Python's own.
+
+    An agent trained with other scales of the features than its configuration's sees what it was trained on
+    in the `env` of this one.
+    """
+    bound = bind(config, jax.tree.map(float, hyper))
+    ppo = dataclasses.replace(bound.ppo, novelty_bonus=float(hyper.novelty_bonus))
+    return dataclasses.replace(bound, ppo=ppo, iterations=int(hyper.iterations))
 
 
 def bind(config: TrainConfig, hyper: Hyper) -> TrainConfig:

@@ -45,7 +45,13 @@ def register(kind: Kind) -> Kind:
         raise ConfigError(f"{kind.__qualname__} needs a default for each field; none has: {', '.join(bare)}")
     known = classes.get(name)
     # A module that runs twice, as in a notebook or as __main__, replaces its own class.
-    if known is not None and known.__qualname__ != kind.__qualname__:
+    own = known is not None and known.__qualname__ == kind.__qualname__
+    own = (
+        own
+        and kind.__module__ in (known.__module__, "__main__")
+        and not kind.__module__.startswith("rl3_jax.")
+    )
+    if known is not None and not own:
         raise ConfigError(f"{key} {name!r} is {known.__module__}.{known.__qualname__}; choose another name")
     classes[name] = kind
     return kind
@@ -141,7 +147,8 @@ def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[
     if value[key] not in tuple(classes):
         plugins.load_installed()
     if value[key] not in tuple(classes):
-        problems.append(unknown_choice(f"{name}.{key}", str(value[key]), list(classes)))
+        unknown = unknown_choice(f"{name}.{key}", str(value[key]), list(classes))
+        problems.append(f"{unknown}; if it is a plugin's, import that first (--plugin MODULE)")
         return default
     cls = classes[value[key]]
     return _read_fields(cls, fields, name, cls(), problems)

@@ -8,9 +8,10 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax import ppo
+from rl3_jax.errors import ConfigError
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.evaluate import Agent
-from rl3_jax.training.hyper import Hyper, bind
+from rl3_jax.training.hyper import Hyper, bind, hyper_of, program_of
 from rl3_jax.training.streams import Purpose, stream, task_keys
 
 CHUNK_CAPACITY = 64
@@ -53,7 +54,6 @@ class TrainState:
     key: PRNGKeyArray
 
 
-@partial(jax.jit, static_argnames="config")
 def init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     """Return the state of a run before its first iteration.
 
@@ -61,6 +61,12 @@ def init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
       config: the run.
       key: root of all its random streams, e.g. `jax.random.key(config.seed)`; kept in the state.
     """
+    return _init(program_of(config), key)
+
+
+@partial(jax.jit, static_argnames="config")
+def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
+    """Return what `init` does, compiled once for all runs that share a program."""
     learnt = ppo.init(config.ppo, config.network, stream(key, Purpose.INIT))
     return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)
 
@@ -90,7 +96,7 @@ def train_iteration(
     """Run one iteration; returns the new state and its metrics, named by `metric_names`.
 
     Args:
-      config: the run; what `hyper` has is not read from it.
+      config: the run; the numbers that `hyper` has are not read from it.
       hyper: the run's numbers, e.g. `hyper_of(config)`.
       state: its state.
     """
@@ -103,24 +109,43 @@ def train_iteration(
     return TrainState(learnt=learnt, iteration=state.iteration + 1, key=state.key), metrics
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
 def train_steps(
     config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Int[Array, ""] | int
 ) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
     """Run several iterations in one call.
 
-    The number of iterations is an argument, not a constant of the program: one compilation serves calls of
-    any length, and the result does not depend on how a run is cut into calls.
+    The number of iterations is an argument, not a constant of the program, as are the run's numbers: one
+    compilation serves calls of any length and all configurations that differ in what `hyper` has. The result
+    does not depend on how a run is cut into calls.
 
     Args:
-      config: the run; what `hyper` has is not read from it.
+      config: the run; the numbers that `hyper` has are not read from it.
       hyper: the run's numbers, e.g. `hyper_of(config)`.
       state: its state; donated, so not to be used again.
-      num_iterations: at most C = `CHUNK_CAPACITY`.
+      num_iterations: at most C = `CHUNK_CAPACITY`, 64.
 
     Returns:
       The new state, and [C] arrays of metrics, of which the first `num_iterations` entries count.
+
+    Raises:
+      ConfigError: if these are more iterations than C.
     """
+    if isinstance(num_iterations, int) and num_iterations > CHUNK_CAPACITY:
+        raise ConfigError(f"num_iterations is {num_iterations}; one call runs {CHUNK_CAPACITY} at the most")
+    hyper = jax.tree.map(jnp.float32, hyper)
+    return _train_steps(program_of(config), hyper, state, num_iterations)
+
+
+def lower_steps(config: TrainConfig, state: TrainState) -> jax.stages.Lowered:
+    """Return the program of `train_steps` for states of this form; it takes hyper, state and a number."""
+    return _train_steps.lower(program_of(config), hyper_of(config), state, jnp.int32(1))
+
+
+@partial(jax.jit, static_argnames="config", donate_argnames="state")
+def _train_steps(
+    config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Int[Array, ""] | int
+) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
+    """Return what `train_steps` does."""
     names = metric_names(config)
 
     def body(index, carry):

@@ -37,9 +37,9 @@ def training_distributions(policy, params, observations):
     return policy.distribution.parameters(outputs)
 
 
-FEW = [("markov", "rl3", "box"), ("gru", "rl2", "discrete"), ("mingru", "rl3", "discrete")]
+FEW = [("markov", "rl3", "box"), ("gru", "rl2", "discrete")]
+FEW += [(core, "rl3", "discrete") for core in CORES if core not in ("markov", "gru")]
 SETTINGS = list(itertools.product(["markov", "gru"], METHODS, FAMILIES))
-SETTINGS += [(core, "rl3", "discrete") for core in CORES if core not in ("markov", "gru")]
 SETTINGS = slow([*FEW, *(setting for setting in SETTINGS if setting not in FEW)], keep=len(FEW))
 
 

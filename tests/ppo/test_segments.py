@@ -16,8 +16,9 @@ from tests.conformance.trees import assert_close, differs
 from tests.marks import slow
 from tests.ppo.setting import HORIZON, TRIALS, configure, make_env, make_policy, rates, update
 
-SETTINGS = [("gru", True), *((name, False) for name, core in CORES.items() if core.constant_carry)]
-FEW = slow(SETTINGS)
+OTHERS = [name for name, core in CORES.items() if core.constant_carry and name != "gru"]
+SETTINGS = [("gru", True), ("gru", False), *((name, False) for name in OTHERS)]
+FEW = slow(SETTINGS, keep=2)
 LENGTH = 5
 KEYS = jax.random.split(jax.random.key(5), TRIALS)
 KEY = jax.random.key(3)

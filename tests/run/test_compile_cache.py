@@ -70,7 +70,7 @@ def test_a_resumed_run_is_the_same_with_and_without_kept_programs(home, hits, tm
     assert not home.exists()
     forget()
     train(tiny.CONFIG, tmp_path / "kept", progress=False)
-    assert "jit_train_steps" in programs(home)
+    assert "jit__train_steps" in programs(home)
     assert not hits
     forget()
     kept = resume(tmp_path / "kept", 14, progress=False)

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rl3_jax.errors import ConfigError
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.training import Hyper, hyper_of, init, program_of, train_steps
-from rl3_jax.training.hyper import NAMES
+from rl3_jax.training.hyper import NAMES, config_of
+from rl3_jax.training.train import CHUNK_CAPACITY, _train_steps
 from tests.conformance.trees import assert_close, at, differs
 from tests.marks import slow
 from tests.training.setting import CONFIG, configure
@@ -42,8 +44,8 @@ WITH_ALL = configure(
 )
 
 
-train_once = jax.jit(chex.assert_max_traces(train_steps.__wrapped__, n=1), static_argnames="config")
-"""`train_steps` that refuses to be traced, and so compiled, a second time."""
+train_once = jax.jit(chex.assert_max_traces(_train_steps.__wrapped__, n=1), static_argnames="config")
+"""The compiled function of `train_steps`, which here refuses to be traced a second time."""
 
 
 def with_numbers(config, **numbers):
@@ -115,3 +117,30 @@ def test_the_numbers_are_those_of_the_configuration():
     ppo, features = WITH_ALL.ppo, WITH_ALL.features
     expected = {name: getattr(ppo, name, getattr(features, name, WITH_ALL.iterations)) for name in NAMES}
     assert found == {name: float(np.float32(value)) for name, value in expected.items()}
+
+
+def test_the_public_function_shares_programs_too():
+    """Configurations that differ in numbers alone, and numbers of Python's own, compile nothing more."""
+    state = init(WITH_ALL, jax.random.key(0))
+    train_steps(WITH_ALL, hyper_of(WITH_ALL), state, 1)
+    compiled = _train_steps._cache_size()
+    other = with_numbers(WITH_ALL, **(OTHER | {"iterations": 7}))
+    hyper = dataclasses.replace(hyper_of(other), clip=0.3, iterations=11)
+    train_steps(other, hyper, init(other, jax.random.key(1)), 2)
+    assert _train_steps._cache_size() == compiled
+
+
+def test_more_iterations_than_a_call_reports_are_refused():
+    state = init(CONFIG, jax.random.key(0))
+    with pytest.raises(ConfigError, match="num_iterations is 65; one call runs 64 at the most"):
+        train_steps(CONFIG, hyper_of(CONFIG), state, CHUNK_CAPACITY + 1)
+
+
+def test_a_configuration_may_be_had_back_from_its_numbers():
+    other = with_numbers(WITH_ALL, **(OTHER | {"iterations": 7}))
+    back = config_of(WITH_ALL, hyper_of(other))
+    assert hyper_of(back) == hyper_of(other)
+    assert back.iterations == 7
+    assert back.env.features.reward_scale == OTHER["reward_scale"]
+    assert program_of(back) == program_of(other)
+    assert hash(back.env) is not None

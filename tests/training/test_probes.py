@@ -13,7 +13,6 @@ from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import method_features
-from tests.marks import slow
 from tests.probes import Aim, Chain, FirstArmPays, OneArmPays
 from tests.training.setting import run
 
@@ -95,7 +94,7 @@ def test_actor_finds_the_point_of_a_box(target):
 
 
 @pytest.mark.parametrize(
-    ("core", "method"), slow([(Gru(), "rl2"), (Markov(), "rl3")]), ids=["gru, rl2", "markov, rl3"]
+    ("core", "method"), [(Gru(), "rl2"), (Markov(), "rl3")], ids=["gru, rl2", "markov, rl3"]
 )
 def test_meta_policy_explores_then_exploits(core, method):
     """One of two arms pays. The first pull is a guess and tells all: the optimum is H − 1/2."""

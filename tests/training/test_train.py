@@ -86,8 +86,8 @@ def test_the_old_state_is_given_away():
 
 
 SMALL_CORES = [
-    Markov(),
     Gru(),
+    Markov(),
     MinGru(),
     Transformer(layers=1, heads=2, feed_forward=8, cache_parts=2),
     LinearAttention(layers=1, heads=2, feed_forward=8, chunk=5),
