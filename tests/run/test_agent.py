@@ -33,7 +33,7 @@ def test_it_evaluates_as_in_training(finished, tmp_path):
     """Its evaluation at iteration 10 gives what the training run noted there."""
     agent = load_agent(finished.path)
     run_to_10 = training.init(tiny.CONFIG, jax.random.key(tiny.CONFIG.seed))
-    run_to_10, _ = training.train_steps(tiny.CONFIG, training.hyper_of(tiny.CONFIG), run_to_10, np.int32(10))
+    run_to_10, _ = training.train_steps(tiny.CONFIG, training.hyper_of(tiny.CONFIG), run_to_10, 10)
     save_agent(tmp_path / "agent", tiny.CONFIG, run_to_10.learnt.params["actor"], 10)
     loaded = load_agent(tmp_path)
     hyper = tiny.CONFIG.evaluation
