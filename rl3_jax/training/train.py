@@ -72,7 +72,10 @@ def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
 
 
 def agent_of(config: TrainConfig, state: TrainState) -> Agent:
-    """Return the behaviour of the meta-policy that a run has learnt, to evaluate it."""
+    """Return the behaviour of the meta-policy that a run has learnt, to be evaluated in `config.env`.
+
+    After a sweep over the scales of features the env is that of `config_of(config, hyper)`.
+    """
     return Agent(params=state.learnt.params["actor"], policy=config.network)
 
 
