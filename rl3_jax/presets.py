@@ -143,7 +143,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     behind two input layers, with a product read-out, shared by actor and critic; muon; and a novelty bonus,
     with which the search for the goal is learnt in fewer steps.
 
-    What it reaches is in `docs/measurements.md`. `-13x13-quick` was not trained to its end yet.
+    What it reaches is in `docs/measurements.md`.
     """
     quick = _quick(
         Gridworld(variation=variation),
