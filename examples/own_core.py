@@ -44,6 +44,11 @@ class Averages:
         return jnp.zeros(spec.width)
 
 
+def average(keep: Array, before: Array, new: Array) -> Array:
+    """Return what each average is after one more step."""
+    return keep * before + (1.0 - keep) * new
+
+
 class AveragesModule(nn.Module):
     """The averages of a whole sequence, or after one more step."""
 
@@ -61,7 +66,7 @@ class AveragesModule(nn.Module):
         keep = nn.sigmoid(self.rate)
 
         def advance(carry, new):
-            carry = keep * carry + (1.0 - keep) * new
+            carry = average(keep, carry, new)
             return carry, carry
 
         new = nn.tanh(self.into(inputs)).swapaxes(0, 1)
@@ -72,6 +77,5 @@ class AveragesModule(nn.Module):
         self, carry: Float[Array, " W"], inputs: Float[Array, " W"]
     ) -> tuple[Float[Array, " W"], Float[Array, " W"]]:
         """Return the memory after one more step, and its output."""
-        keep = nn.sigmoid(self.rate)
-        carry = keep * carry + (1.0 - keep) * nn.tanh(self.into(inputs))
+        carry = average(nn.sigmoid(self.rate), carry, nn.tanh(self.into(inputs)))
         return carry, inputs + self.out(carry)

@@ -1,6 +1,8 @@
 """Train several seeds side by side, in one program and without touching the disk.
 
-python examples/vmap_seeds.py
+    python examples/vmap_seeds.py
+
+Each seed has a state of its own; the configuration and its numbers are shared.
 """
 
 from functools import partial

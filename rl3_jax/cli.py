@@ -146,8 +146,10 @@ def _load_plugins(arguments: list[str]) -> None:
     Which names and arguments there are depends on them.
     """
     plugins.load_installed()
+    if not any(text.startswith("--plugin") for text in arguments):
+        return
     named = [values[0] for flag, *values in _split(arguments[1:])[1] if flag == "--plugin" and values]
-    if named and "" not in sys.path:
+    if "" not in sys.path:
         sys.path.append("")
     for module in itertools.chain.from_iterable(modules.split(",") for modules in named):
         plugins.load(module)

@@ -54,12 +54,10 @@ def program_of(config: TrainConfig) -> TrainConfig:
 
     Numbers that are arguments of the program, and fields that do not enter it, are the same in all.
     """
-    ppo = dataclasses.replace(config.ppo, **dict.fromkeys(OF_PPO, 1.0))
-    if not config.ppo.novelty_bonus:
-        ppo = dataclasses.replace(ppo, novelty_bonus=0.0)
+    numbers = dict.fromkeys(OF_PPO, 1.0) | {"novelty_bonus": float(config.ppo.novelty_bonus > 0.0)}
     return dataclasses.replace(
         config,
-        ppo=ppo,
+        ppo=dataclasses.replace(config.ppo, **numbers),
         features=dataclasses.replace(config.features, **dict.fromkeys(SCALES, 1.0)),
         iterations=1,
         seed=0,
