@@ -44,17 +44,17 @@ def register(kind: Kind) -> Kind:
     if bare := [x.name for x in fields if x.default is x.default_factory is dataclasses.MISSING]:
         raise ConfigError(f"{kind.__qualname__} needs a default for each field; none has: {', '.join(bare)}")
     known = classes.get(name)
-    # A module that runs twice, as in a notebook or as __main__, replaces its own class.
-    own = known is not None and known.__qualname__ == kind.__qualname__
-    own = (
-        own
-        and kind.__module__ in (known.__module__, "__main__")
-        and not kind.__module__.startswith("rl3_jax.")
-    )
-    if known is not None and not own:
+    if known is not None and not _runs_again(kind, known):
         raise ConfigError(f"{key} {name!r} is {known.__module__}.{known.__qualname__}; choose another name")
     classes[name] = kind
     return kind
+
+
+def _runs_again(kind: type, known: type) -> bool:
+    """Whether a class is one that is known, of a user's module that runs twice, as in a notebook."""
+    modules = (known.__module__, "__main__")
+    same = kind.__qualname__ == known.__qualname__ and kind.__module__ in modules
+    return same and not kind.__module__.startswith("rl3_jax.")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
