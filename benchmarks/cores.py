@@ -148,7 +148,8 @@ def repeat(run: Callable[[], Any], times: int) -> None:
 
 def forward(policy: Policy, params: Any, observations: jax.Array) -> jax.Array:
     """Return the outputs at all steps."""
-    return policy.outputs(params, policy.initial_carries(observations.shape[0]), observations)[1]
+    carries = policy.initial_carries(observations.shape[0])
+    return policy.unroll({"actor": params}, carries, observations)[1][0]
 
 
 def gradient(policy: Policy, params: Any, observations: jax.Array) -> Any:
@@ -160,8 +161,10 @@ def act(policy: Policy, params: Any, observations: jax.Array) -> jax.Array:
     """Return the outputs at all steps, stepping through each trial."""
 
     def trial(observations):
-        carry = policy.initial_carry()
-        return jax.lax.scan(partial(policy.step, params), carry, observations)[1]
+        def step(carry, observation):
+            return policy.step({"actor": params}, carry, observation)[:2]
+
+        return jax.lax.scan(step, policy.initial_carry(), observations)[1]
 
     return jax.vmap(trial)(observations)
 

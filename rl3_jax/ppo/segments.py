@@ -1,4 +1,4 @@
-"""Going through trials in segments, which bounds the memory of an update."""
+"""Going through trials in parts, which bounds the memory of an update."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,8 +6,31 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float, PyTree, Shaped
 
+from rl3_jax.policies import Params, Policy
+from rl3_jax.ppo.config import PPOConfig
+
 Unroll = Callable[[Any, Float[Array, "B T D"]], tuple[Any, PyTree]]
 """Maps memories [B, …] and observations of a part of B trials to memories after it and outputs [B, T, …]."""
+
+
+def unroll_sequences(
+    config: PPOConfig, policy: Policy, unroll: Unroll, carries: Any, observations: Float[Array, "N L D"]
+) -> PyTree:
+    """Return a network's outputs [N, L, …] at each step of each sequence, in segments if so configured.
+
+    Args:
+      config: says whether whole trials are cut.
+      policy: of the network.
+      unroll: goes through a part of N sequences.
+      carries: [N, …] memories at their starts; None for whole trials.
+      observations: what the network sees.
+    """
+    num_sequences, length = observations.shape[:2]
+    if carries is None:
+        carries = policy.initial_carries(num_sequences)
+    if not config.segmented(length):
+        return unroll(carries, observations)[1]
+    return through_segments(unroll, carries, observations, length // config.segment_length)[1]
 
 
 def through_segments(
@@ -34,6 +57,38 @@ def through_segments(
     # Inside a scan the compiler cannot merge the two forward passes; to guard against it would cost time.
     _, (starts, outputs) = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carries, parts)
     return starts, jax.tree.map(lambda x: join(x.swapaxes(0, 1)), outputs)
+
+
+def critic_values(
+    config: PPOConfig, policy: Policy, params: Params, observations: Float[Array, "B H D"]
+) -> tuple[Any, Float[Array, "B H"]]:
+    """Return the outputs of a critic of its own at each step of each trial.
+
+    Also returns its memories [n, B, …] at the start of each of n segments, or None if these are not stored.
+    """
+    num_segments = config.num_stored(observations.shape[1])
+
+    def unroll(carries, observations):
+        return policy.unroll_critic(params, carries, observations)
+
+    def values(observations):
+        carries = policy.initial_carries(observations.shape[0])
+        if num_segments == 1:
+            return None, unroll(carries, observations)[1]
+        starts, outputs = through_segments(unroll, carries, observations, num_segments)
+        return jax.tree.map(lambda x: x.swapaxes(0, 1), starts), outputs
+
+    starts, outputs = by_minibatch(config, values, observations)
+    return jax.tree.map(lambda x: x.swapaxes(0, 1), starts), outputs
+
+
+def by_minibatch(config: PPOConfig, function: Callable[[Any], PyTree], batch: PyTree) -> PyTree:
+    """Return function(batch), taken on one part of the batch after another, each of a minibatch's size.
+
+    So a pass over the whole batch needs no more memory than the update.
+    """
+    parts = jax.tree.map(lambda x: x.reshape(config.num_minibatches, -1, *x.shape[1:]), batch)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(function, parts))
 
 
 def cut(x: Shaped[Array, "B H *rest"], num_segments: int) -> Shaped[Array, "B n L *rest"]:

@@ -1,4 +1,4 @@
-"""One PPO update: epochs of minibatches, with the actor's KL stop inside the compiled loop."""
+"""One PPO update: its losses, and epochs of minibatches with the actor's KL stop inside the compiled loop."""
 
 from functools import partial
 
@@ -10,11 +10,16 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from optax import contrib
 
 from rl3_jax.policies import Params, Policy
+from rl3_jax.ppo.collect import Batch
 from rl3_jax.ppo.config import PPOConfig
-from rl3_jax.ppo.loss import Batch, Metrics, actor_loss, critic_loss, mean_kl, shared_loss
+from rl3_jax.ppo.segments import by_minibatch, unroll_sequences
 
 MUON_SCALE = 0.2
 """Root mean square of the entries of muon's step, about that of Adam's (Liu et al., arXiv 2502.16982)."""
+STD_EPSILON = 1e-8
+"""Keeps advantages that are all equal from a division by 0; of no effect on others."""
+
+Metrics = dict[str, Float[Array, ""]]
 
 
 @struct.dataclass
@@ -66,6 +71,66 @@ def init(config: PPOConfig, policy: Policy, key: PRNGKeyArray) -> PPOState:
     return PPOState(params=params, opt_state=opt_state)
 
 
+def loss(
+    config: PPOConfig, policy: Policy, params: Params, batch: Batch, entropy_bonus: Float[Array, ""]
+) -> tuple[Float[Array, ""], Metrics]:
+    """Return −E[min(ρ A, clip(ρ, 1−ε, 1+ε) A)] − entropy_bonus · E[entropy], ρ = π(a)/π_rollout(a).
+
+    To this comes critic_coefficient · E[(V_t − return_t)²] if the critic shares the actor's trunk.
+
+    Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, `critic_loss` (that
+    mean square) and, where `config.kl_estimate` asks for it, `kl`, the mean KL from the rollout policy.
+    """
+    outputs, values = _unroll(config, policy, params, batch)
+    trajectory, distribution = batch.trajectory, policy.distribution
+    distributions = distribution.parameters(outputs)
+    log_ratio = distribution.log_ratio(distributions, trajectory.distributions, trajectory.actions)
+    ratio = jnp.exp(log_ratio)
+    advantages = batch.advantages
+    if config.normalise_advantages:
+        advantages = (advantages - advantages.mean()) / (advantages.std() + STD_EPSILON)
+    clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
+    surrogate = jnp.minimum(ratio * advantages, clipped * advantages).mean()
+    entropy = distribution.entropy(distributions).mean()
+    total = -surrogate - entropy_bonus * entropy
+    largest = jnp.abs(log_ratio).max()
+    metrics = {"actor_loss": -surrogate, "entropy": entropy, "max_abs_log_ratio": largest}
+    if config.kl_estimate == "minibatches":
+        metrics["kl"] = distribution.kl(trajectory.distributions, distributions).mean()
+    if values is not None:
+        metrics["critic_loss"] = _squared_error(values, batch)
+        total += config.critic_coefficient * metrics["critic_loss"]
+    return total, metrics
+
+
+def critic_loss(config: PPOConfig, policy: Policy, params: Params, batch: Batch) -> Float[Array, ""]:
+    """Return E[(V_t − return_t)²], for a critic of its own."""
+    unroll, observations = partial(policy.unroll_critic, params), batch.trajectory.observations
+    values = unroll_sequences(config, policy, unroll, batch.carries.get("critic"), observations)
+    return _squared_error(values, batch)
+
+
+def mean_kl(config: PPOConfig, policy: Policy, params: Params, batch: Batch) -> Float[Array, ""]:
+    """Return the mean KL from the rollout policy over all steps of all sequences, nats."""
+
+    def kl(batch):
+        found = policy.distribution.parameters(_unroll(config, policy, params, batch)[0])
+        return policy.distribution.kl(batch.trajectory.distributions, found)
+
+    return by_minibatch(config, kl, batch).mean()
+
+
+def _unroll(config: PPOConfig, policy: Policy, params: Params, batch: Batch):
+    """Return the actor's outputs [N, L, O], and the values [N, L] if the critic shares its trunk."""
+    unroll, observations = partial(policy.unroll, params), batch.trajectory.observations
+    return unroll_sequences(config, policy, unroll, batch.carries.get("actor"), observations)
+
+
+def _squared_error(values: Float[Array, "N L"], batch: Batch) -> Float[Array, ""]:
+    """Return E[(V_t − return_t)²], given the critic's outputs."""
+    return ((values * batch.value_scale - batch.returns) ** 2).mean()
+
+
 def update(
     config: PPOConfig, policy: Policy, state: PPOState, batch: Batch, rates: Rates, key: PRNGKeyArray
 ) -> tuple[PPOState, Metrics]:
@@ -89,9 +154,7 @@ def update(
         if config.kl_estimate == "minibatches":
             new_kl = jnp.where(active, metrics["kl"].mean(), kl)
         else:
-            new_kl = jax.lax.cond(
-                active, lambda: mean_kl(config, policy, state.params["actor"], batch), lambda: kl
-            )
+            new_kl = jax.lax.cond(active, lambda: mean_kl(config, policy, state.params, batch), lambda: kl)
         carry = (state, active & (new_kl < config.kl_limit), new_kl)
         return carry, metrics | {"active": jnp.broadcast_to(active, (config.num_minibatches,))}
 
@@ -120,39 +183,23 @@ def _minibatch_step(
 ) -> tuple[PPOState, Metrics]:
     """Take one gradient step of each network that is active on the named sequences."""
     minibatch = jax.tree.map(lambda x: x[sequences], batch)
-    step = partial(
-        _shared_step if policy.config.shared_trunk else _actor_step, config, policy, minibatch, rates
-    )
+    names = ("actor", "critic") if policy.config.shared_trunk else ("actor",)
+
+    def step(state):
+        params = {name: state.params[name] for name in names}
+        objective = partial(loss, config, policy, batch=minibatch, entropy_bonus=rates.entropy_bonus)
+        grads, metrics = jax.grad(objective, has_aux=True)(params)
+        return _descend(config, state, grads, rates), metrics
+
     shapes = jax.eval_shape(step, state)[1]
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     state, metrics = jax.lax.cond(active, step, lambda state: (state, nothing), state)
     if policy.config.shared_trunk:
         return state, metrics
-    error, grad = jax.value_and_grad(lambda params: critic_loss(config, policy, params, minibatch))(
-        state.params["critic"]
-    )
-    grad = jax.tree.map(lambda g: config.critic_coefficient * g, grad)
-    return _descend(config, state, {"critic": grad}, rates), metrics | {"critic_loss": error}
-
-
-def _actor_step(
-    config: PPOConfig, policy: Policy, minibatch: Batch, rates: Rates, state: PPOState
-) -> tuple[PPOState, Metrics]:
-    """Take a gradient step of the actor, and return its metrics."""
-    grad, metrics = jax.grad(
-        lambda params: actor_loss(config, policy, params, minibatch, rates.entropy_bonus), has_aux=True
-    )(state.params["actor"])
-    return _descend(config, state, {"actor": grad}, rates), metrics
-
-
-def _shared_step(
-    config: PPOConfig, policy: Policy, minibatch: Batch, rates: Rates, state: PPOState
-) -> tuple[PPOState, Metrics]:
-    """Take a gradient step of actor and critic, which share a trunk, and return their metrics."""
-    grads, metrics = jax.grad(
-        lambda params: shared_loss(config, policy, params, minibatch, rates.entropy_bonus), has_aux=True
-    )(state.params)
-    return _descend(config, state, grads, rates), metrics
+    params = {"critic": state.params["critic"]}
+    error, grads = jax.value_and_grad(partial(critic_loss, config, policy, batch=minibatch))(params)
+    grads = jax.tree.map(lambda g: config.critic_coefficient * g, grads)
+    return _descend(config, state, grads, rates), metrics | {"critic_loss": error}
 
 
 def _descend(config: PPOConfig, state: PPOState, grads: Params, rates: Rates) -> PPOState:

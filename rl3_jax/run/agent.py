@@ -69,7 +69,7 @@ class LoadedAgent:
 @partial(jax.jit, static_argnames=("policy", "greedy"))
 def _act(policy: Policy, params: PyTree, carry: Any, observation: Array, key: PRNGKeyArray, greedy: bool):
     """Take one step of the policy."""
-    return policy.act(params, carry, observation, key, greedy)
+    return policy.act({"actor": params}, carry, observation, key, greedy)
 
 
 def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteration: int) -> None:

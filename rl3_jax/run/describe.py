@@ -14,7 +14,7 @@ from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, task_set_problems
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.training.evaluate import BATCH
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.train import Purpose, stream, task_keys
 
 
 @compile_cache()

@@ -185,7 +185,7 @@ def evaluation_problems(
         return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
     env = asked_env(agent.env, variation, horizon)
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
-    found += agent.policy.trial_problems(env.horizon)
+    found += agent.policy.config.length_problems(agent.policy.horizon, env.horizon)
     if not found:
         found += observation_problems(agent, env)
     return found + writing_problems(folder.evaluation)

@@ -11,11 +11,10 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from rl3_jax.object_rl import ActionValues, Tiling
 from rl3_jax.policies import Policy
+from rl3_jax.ppo import policy_acting
 from rl3_jax.tasks import ConcreteState, Task
-from rl3_jax.training import Agent
-from rl3_jax.training.evaluate import held_out_tasks
-from rl3_jax.training.streams import Purpose, stream, task_keys
-from rl3_jax.trial import TrialEnv, TrialState
+from rl3_jax.training import Agent, Purpose, held_out_tasks, stream, task_keys
+from rl3_jax.trial import Moment, TrialEnv, TrialState, rollout, trial_keys
 
 LARGEST_TABLE = 2000
 """States of which all values are kept, at each step."""
@@ -69,37 +68,32 @@ def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:
 def _record(
     env: TrialEnv, policy: Policy, greedy: bool, params: PyTree, seed: Int[Array, ""]
 ) -> tuple[Task, dict[str, Any]]:
-    """Return the task and the fields of `Recording`. Keys split as in `run_trials`: it is the same trial."""
-    task = jax.tree.map(lambda x: x[0], held_out_tasks(env, seed, 0, 1))
-    key = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), 0, 1)[0]
-    key_start, key_steps = jax.random.split(key)
-    observation, state = env.start(key_start, task)
+    """Return the task and the fields of `Recording`."""
+    tasks = held_out_tasks(env, seed, 0, 1)
+    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), 0, 1)
+    task = jax.tree.map(lambda x: x[0], tasks)
 
-    def step(carry, time):
-        memory, state, observation = carry
-        key_env, _, key_act = jax.random.split(jax.random.fold_in(key_steps, time), 3)
-        memory, outputs = policy.step(params, memory, observation)
-        action = policy.choose(outputs, key_act, greedy)
-        observation, after, reward, _, info = env.step_env(key_env, state, action, env.default_params)
+    def keep(now: Moment) -> dict[str, Any]:
+        state = now.state
         known = env.action_values(state) if env.features.uses_object_rl else None
         table = _table(env, state)
-        row = {
+        return {
             "inner": state.inner,
-            "index": env.family.concrete(state.inner, task).index,
+            "index": now.step.state.index,
             "observation": env.family.get_obs(state.inner, task),
-            "parameters": policy.distribution.parameters(outputs),
-            "action": action,
-            "reward": reward,
-            "ended": info["transition"].terminated | info["transition"].truncated,
+            "parameters": policy.distribution.parameters(now.chosen[1]),
+            "action": now.action,
+            "reward": now.reward,
+            "ended": now.transition.terminated | now.transition.truncated,
             "table": None if table is None else table.q,
             "visits": None if table is None else table.counts,
             "q": None if known is None else known.q,
             "counts": None if known is None else known.counts,
         }
-        return (memory, after, observation), row
 
-    _, rows = jax.lax.scan(step, (policy.initial_carry(), state, observation), jnp.arange(env.horizon))
-    return task, rows
+    acting = policy_acting(policy, {"actor": params}, greedy)
+    rows = rollout(env, acting, tasks, *trial_keys(keys, env.horizon), keep).kept
+    return task, jax.tree.map(lambda x: x[:, 0], rows)
 
 
 def _table(env: TrialEnv, state: TrialState) -> ActionValues | None:

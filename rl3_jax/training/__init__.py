@@ -1,18 +1,28 @@
 """Compiled training and evaluation, as pure functions of one configuration."""
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
-from rl3_jax.training.evaluate import Agent, dropped_message, evaluate, evaluate_trials, task_set_hash
+from rl3_jax.training.evaluate import (
+    Agent,
+    agent_of,
+    dropped_message,
+    evaluate,
+    evaluate_trials,
+    held_out_tasks,
+    task_set_hash,
+)
 from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
 from rl3_jax.training.train import (
     CHUNK_CAPACITY,
     METRICS,
+    Purpose,
     TrainState,
-    agent_of,
     init,
     lower_steps,
     metric_names,
+    stream,
+    task_keys,
     train_iteration,
     train_steps,
 )
@@ -25,6 +35,7 @@ __all__ = [
     "Agent",
     "EvaluationConfig",
     "Hyper",
+    "Purpose",
     "TrainConfig",
     "TrainState",
     "Tuning",
@@ -33,6 +44,7 @@ __all__ = [
     "dropped_message",
     "evaluate",
     "evaluate_trials",
+    "held_out_tasks",
     "hyper_of",
     "init",
     "lower_steps",
@@ -41,7 +53,9 @@ __all__ = [
     "program_of",
     "register",
     "result_file",
+    "stream",
     "summarise",
+    "task_keys",
     "task_set_hash",
     "train_iteration",
     "train_steps",

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
 from rl3_jax.tasks import Action, Task
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.config import TrainConfig
+from rl3_jax.training.train import Purpose, TrainState, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
 
@@ -42,7 +43,7 @@ class Agent(BehaviourBase):
         Raises:
           ConfigError: if the policy cannot act in trials of this length.
         """
-        if problems := self.policy.trial_problems(env.horizon):
+        if problems := self.policy.config.length_problems(self.policy.horizon, env.horizon):
             raise ConfigError(problems)
         return self.policy.initial_carry()
 
@@ -55,7 +56,15 @@ class Agent(BehaviourBase):
         key: PRNGKeyArray,
     ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
-        return self.policy.act(self.params, memory, observation, key, self.greedy)
+        return self.policy.act({"actor": self.params}, memory, observation, key, self.greedy)
+
+
+def agent_of(config: TrainConfig, state: TrainState) -> Agent:
+    """Return the behaviour of the meta-policy that a run has learnt, to be evaluated in `config.env`.
+
+    After a sweep over the scales of features the env is that of `config_of(config, hyper)`.
+    """
+    return Agent(params=state.learnt.params["actor"], policy=config.network)
 
 
 @partial(jax.jit, static_argnames=("env", "num_tasks"))

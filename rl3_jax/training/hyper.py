@@ -5,10 +5,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
+from rl3_jax import ppo
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
-from rl3_jax.trial.observation import SCALES
+from rl3_jax.trial.features import SCALES
 
 
 @struct.dataclass
@@ -73,8 +74,8 @@ def config_of(config: TrainConfig, hyper: Hyper) -> TrainConfig:
     in the `env` of this one.
     """
     bound = bind(config, jax.tree.map(float, hyper))
-    ppo = dataclasses.replace(bound.ppo, novelty_bonus=float(hyper.novelty_bonus))
-    return dataclasses.replace(bound, ppo=ppo, iterations=int(hyper.iterations))
+    outer = dataclasses.replace(bound.ppo, novelty_bonus=float(hyper.novelty_bonus))
+    return dataclasses.replace(bound, ppo=outer, iterations=int(hyper.iterations))
 
 
 def bind(config: TrainConfig, hyper: Hyper) -> TrainConfig:
@@ -83,10 +84,24 @@ def bind(config: TrainConfig, hyper: Hyper) -> TrainConfig:
     The novelty bonus stays as configured: whether there is one is structure, and how much is scheduled.
     """
     numbers = {name: getattr(hyper, name) for name in NAMES}
-    ppo = {name: numbers[name] for name in OF_PPO if name != "novelty_bonus"}
+    of_ppo = {name: numbers[name] for name in OF_PPO if name != "novelty_bonus"}
     return dataclasses.replace(
         config,
-        ppo=dataclasses.replace(config.ppo, **ppo),
+        ppo=dataclasses.replace(config.ppo, **of_ppo),
         features=dataclasses.replace(config.features, **{name: numbers[name] for name in SCALES}),
         iterations=numbers["iterations"],
+    )
+
+
+def rates(hyper: Hyper, iteration: Int[Array, ""]) -> ppo.Rates:
+    """Return the scheduled numbers of an iteration, from iteration / total iterations."""
+    progress = iteration / hyper.iterations
+    return ppo.Rates(
+        learning_rate=ppo.linear(
+            hyper.learning_rate, hyper.learning_rate_final, progress, hyper.learning_rate_hold
+        ),
+        entropy_bonus=ppo.linear(
+            hyper.entropy_bonus, hyper.entropy_bonus_final, progress, hyper.entropy_bonus_hold
+        ),
+        novelty_bonus=ppo.linear(hyper.novelty_bonus, 0.0, progress / hyper.novelty_share),
     )

@@ -110,25 +110,20 @@ def _activation_bytes(hyper: ppo.PPOConfig, policy: Policy, params: PyTree, batc
     def part(leaf):
         return jax.ShapeDtypeStruct((leaf.shape[0] // hyper.num_minibatches, *leaf.shape[1:]), leaf.dtype)
 
-    def residuals(loss: Any, params: PyTree, batch: ppo.Batch) -> int:
-        def backward(params, batch):
-            return jax.tree.leaves(jax.vjp(lambda params: loss(params, batch), params)[1])
+    def residuals(loss: Any, names: tuple[str, ...]) -> int:
+        chosen = {name: params[name] for name in names}
 
-        return num_bytes(jax.eval_shape(backward, params, batch)) - num_bytes(params)
+        def backward(chosen, batch):
+            return jax.tree.leaves(jax.vjp(lambda params: loss(params, batch), chosen)[1])
 
-    minibatch = jax.tree.map(part, batch)
+        return num_bytes(jax.eval_shape(backward, chosen, jax.tree.map(part, batch))) - num_bytes(chosen)
 
-    def shared(params, batch):
-        return ppo.shared_loss(hyper, policy, params, batch, jax.numpy.float32(0.0))[0]
+    def loss(params, batch):
+        return ppo.loss(hyper, policy, params, batch, jax.numpy.float32(0.0))[0]
 
-    def actor(params, batch):
-        return ppo.actor_loss(hyper, policy, params, batch, jax.numpy.float32(0.0))[0]
-
-    def critic(params, batch):
+    def critic_loss(params, batch):
         return ppo.critic_loss(hyper, policy, params, batch)
 
     if policy.config.shared_trunk:
-        return max(0, residuals(shared, params, minibatch))
-    return max(
-        0, residuals(actor, params["actor"], minibatch), residuals(critic, params["critic"], minibatch)
-    )
+        return max(0, residuals(loss, ("actor", "critic")))
+    return max(0, residuals(loss, ("actor",)), residuals(critic_loss, ("critic",)))

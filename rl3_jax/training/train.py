@@ -1,37 +1,51 @@
-"""Compiled training: many iterations in one call (design, section 8)."""
+"""Compiled training: one iteration, and many in one call (design, section 8).
 
+Random keys are derived from (seed, purpose, iteration, task index) and never carried along. So a resumed run
+draws what an uninterrupted one draws, the sample of tasks does not depend on the number of devices, and
+evaluation shares no key with training even if the two seeds are equal.
+"""
+
+import enum
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax import ppo
 from rl3_jax.errors import ConfigError
 from rl3_jax.training.config import TrainConfig
-from rl3_jax.training.evaluate import Agent
-from rl3_jax.training.hyper import Hyper, bind, hyper_of, program_of
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.hyper import Hyper, bind, hyper_of, program_of, rates
 
 CHUNK_CAPACITY = 64
 """Iterations that one call can run, the length of the metrics it returns."""
 
 METRICS = (
-    "mean_return",
-    "actor_loss",
-    "critic_loss",
-    "entropy",
-    "kl",
-    "actor_epochs",
-    "explained_variance",
-    "learning_rate",
-    "entropy_bonus",
-    "novelty_bonus",
-    "max_abs_log_ratio",
-    "dropped_transitions",
-)
+    "mean_return", "actor_loss", "critic_loss", "entropy", "kl", "actor_epochs", "explained_variance",
+    "learning_rate", "entropy_bonus", "novelty_bonus", "max_abs_log_ratio", "dropped_transitions",
+)  # fmt: skip
 """Names of the metrics of any run's iteration; `max_abs_log_ratio` is that of its first minibatch."""
+
+
+class Purpose(enum.IntEnum):
+    """What a stream of keys is for; the numbers are part of a run's identity."""
+
+    INIT = 0
+    COLLECT = 1
+    UPDATE = 2
+    EVALUATION_TASK = 3
+    EVALUATION_TRIAL = 4
+
+
+def stream(root: PRNGKeyArray, purpose: Purpose, iteration: Int[Array, ""] | int = 0) -> PRNGKeyArray:
+    """Return the key for a purpose in an iteration."""
+    return jax.random.fold_in(jax.random.fold_in(root, purpose), iteration)
+
+
+def task_keys(key: PRNGKeyArray, start: int | Int[Array, ""], num_tasks: int) -> Key[Array, " B"]:
+    """Return [num_tasks] keys for the task indices from `start` on."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, start + jnp.arange(num_tasks))
 
 
 def metric_names(config: TrainConfig) -> tuple[str, ...]:
@@ -71,28 +85,6 @@ def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)
 
 
-def agent_of(config: TrainConfig, state: TrainState) -> Agent:
-    """Return the behaviour of the meta-policy that a run has learnt, to be evaluated in `config.env`.
-
-    After a sweep over the scales of features the env is that of `config_of(config, hyper)`.
-    """
-    return Agent(params=state.learnt.params["actor"], policy=config.network)
-
-
-def rates(hyper: Hyper, iteration: Int[Array, ""]) -> ppo.Rates:
-    """Return the scheduled numbers of an iteration, from iteration / total iterations."""
-    progress = iteration / hyper.iterations
-    return ppo.Rates(
-        learning_rate=ppo.linear(
-            hyper.learning_rate, hyper.learning_rate_final, progress, hyper.learning_rate_hold
-        ),
-        entropy_bonus=ppo.linear(
-            hyper.entropy_bonus, hyper.entropy_bonus_final, progress, hyper.entropy_bonus_hold
-        ),
-        novelty_bonus=ppo.linear(hyper.novelty_bonus, 0.0, progress / hyper.novelty_share),
-    )
-
-
 def train_iteration(
     config: TrainConfig, hyper: Hyper, state: TrainState
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
@@ -107,8 +99,10 @@ def train_iteration(
     config = bind(config, hyper)
     keys = task_keys(stream(state.key, Purpose.COLLECT, state.iteration), 0, config.ppo.trials)
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)
-    learnt, metrics = ppo.iterate(config.ppo, config.env, config.network, state.learnt, now, keys, key_update)
-    metrics |= {name: getattr(now, name) for name in ("learning_rate", "entropy_bonus", "novelty_bonus")}
+    policy, params = config.network, state.learnt.params
+    batch, metrics = ppo.collect(config.ppo, config.env, policy, params, keys, now.novelty_bonus)
+    learnt, learning = ppo.update(config.ppo, policy, state.learnt, batch, now, key_update)
+    metrics |= learning | vars(now)
     return TrainState(learnt=learnt, iteration=state.iteration + 1, key=state.key), metrics
 
 

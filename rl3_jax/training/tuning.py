@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.training.evaluate import BATCH, evaluate, held_out_tasks
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv
 from rl3_jax.trial.behaviour import Behaviour, run_trials
 

@@ -1,7 +1,8 @@
 """The meta-MDP: a task plus object-level RL, seen as one gymnax environment."""
 
-from rl3_jax.trial.behaviour import Behaviour, Trials, run_trials
+from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials, trial_keys
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
+from rl3_jax.trial.features import Features
 from rl3_jax.trial.make import (
     COARSE,
     METHODS,
@@ -13,13 +14,18 @@ from rl3_jax.trial.make import (
     method_features,
     with_method,
 )
-from rl3_jax.trial.observation import Features
+from rl3_jax.trial.rollout import Acting, Moment, Rollout, StepKeys, rollout
 
 __all__ = [
     "COARSE",
     "METHODS",
+    "Acting",
     "Behaviour",
+    "BehaviourBase",
     "Features",
+    "Moment",
+    "Rollout",
+    "StepKeys",
     "TrialEnv",
     "TrialParams",
     "TrialState",
@@ -30,6 +36,8 @@ __all__ = [
     "make",
     "method_abstraction",
     "method_features",
+    "rollout",
     "run_trials",
+    "trial_keys",
     "with_method",
 ]

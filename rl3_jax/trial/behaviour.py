@@ -1,4 +1,4 @@
-"""Running any way of behaving, learnt or classic, through trials: evaluation is made of this."""
+"""Ways of behaving, learnt or classic, and the trials that come of them: evaluation is made of this."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Action, Task
 from rl3_jax.trial.env import TrialEnv, TrialState
+from rl3_jax.trial.rollout import Acting, Moment, StepKeys, rollout
 
 
 @runtime_checkable
@@ -87,6 +88,33 @@ class Trials(NamedTuple):
     summary: dict[str, Float[Array, " B"]]
 
 
+def behaviour_acting(behaviour: Behaviour, env: TrialEnv) -> Acting:
+    """Return how a behaviour acts in this trial."""
+
+    def act(memory, state, observation, key):
+        return *behaviour.act(env, memory, state, observation, key), None
+
+    def begin_episode(memory, state, key):
+        return behaviour.begin_episode(env, memory, state, key)
+
+    plans = type(behaviour).begin_episode is not BehaviourBase.begin_episode
+    return Acting(
+        init=lambda task: behaviour.init(env, task),
+        act=act,
+        begin_episode=begin_episode if plans else None,
+        learn=lambda memory, transition: behaviour.learn(env, memory, transition),
+    )
+
+
+def trial_keys(keys: Key[Array, " B"], horizon: int) -> tuple[Key[Array, " B"], StepKeys]:
+    """Return the keys of first states and steps of B trials that are evaluated; `keys` are consumed."""
+    start, steps = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+    each = jax.vmap(lambda time: jax.vmap(lambda key: jax.random.split(key, 3))(fold(steps, time)))
+    step, begin_episode, act = jnp.moveaxis(each(jnp.arange(horizon)), 2, 0)
+    return start, StepKeys(step, act, begin_episode)
+
+
 def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]) -> Trials:
     """Return one trial for each of B tasks.
 
@@ -99,45 +127,12 @@ def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array
       tasks: [B] stacked tasks.
       keys: [B] one key a trial; consumed.
     """
-    params = env.default_params
-    key_start, key_steps = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    observations, states = jax.vmap(env.start)(key_start, tasks)
-    memories = jax.vmap(lambda task: behaviour.init(env, task))(tasks)
 
-    def plan(states, memories, keys):
-        planned = jax.vmap(lambda *args: behaviour.begin_episode(env, *args))(memories, states, keys)
-        starts = states.inner.time == 0
-        return jax.tree.map(
-            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
-            planned,
-            memories,
-        )
+    def keep(now: Moment):
+        ended = now.transition.terminated | now.transition.truncated
+        return now.reward, ended, now.step if env.family.summary_names else None
 
-    def act_and_learn(memory, state, observation, key_act, key_env):
-        memory, action = behaviour.act(env, memory, state, observation, key_act)
-        observation, state, reward, _, info = env.step_env(key_env, state, action, params)
-        transition = info["transition"]
-        memory = behaviour.learn(env, memory, transition)
-        kept = info["step"] if env.family.summary_names else None
-        outcome = (reward, transition.terminated | transition.truncated, kept)
-        return memory, state, observation, outcome
-
-    def step(carry, time):
-        memories, states, observations = carry
-        fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-        key_env, key_plan, key_act = jnp.moveaxis(
-            jax.vmap(lambda key: jax.random.split(key, 3))(fold(key_steps, time)), 1, 0
-        )
-        # A condition on the whole batch: under vmap each task would plan at each step.
-        memories = jax.lax.cond(
-            (states.inner.time == 0).any(), plan, lambda _, memories, __: memories, states, memories, key_plan
-        )
-        memories, states, observations, outcome = jax.vmap(act_and_learn)(
-            memories, states, observations, key_act, key_env
-        )
-        return (memories, states, observations), outcome
-
-    carry = (memories, states, observations)
-    (_, states, _), (rewards, ends, steps) = jax.lax.scan(step, carry, jnp.arange(env.horizon))
-    summary = jax.vmap(env.summary, (0, 1))(states, steps)
-    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(states), summary)
+    lived = rollout(env, behaviour_acting(behaviour, env), tasks, *trial_keys(keys, env.horizon), keep)
+    rewards, ends, steps = lived.kept
+    summary = jax.vmap(env.summary, (0, 1))(lived.final, steps)
+    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(lived.final), summary)

@@ -20,8 +20,8 @@ from rl3_jax.object_rl import (
 )
 from rl3_jax.tasks import Action, Step, TaskFamily
 from rl3_jax.trial import observation
+from rl3_jax.trial.features import Features
 from rl3_jax.trial.object_rl import NoObjectRL, ObjectRL
-from rl3_jax.trial.observation import Features
 
 
 @struct.dataclass
@@ -84,7 +84,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     @property
     def observation_size(self) -> int:
         """Length D of an observation."""
-        return observation.size(self.layout)
+        return max((part.stop for part in self.layout.values()), default=0)
 
     @property
     def num_actions(self) -> int:
@@ -188,15 +188,16 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
         """Return the observation [D] of the meta-policy."""
-        time, episode_time = jnp.asarray(state.time), jnp.asarray(state.inner.time)
-        seen, cell = self.family.get_obs(state.inner, state.task), self.family.cell(state.inner)
-        parts = observation.state_parts(
-            self.features, self.family, seen, cell, state.previous_action, state.previous_reward, time == 0
+        sight = observation.Sight(
+            state=self.family.get_obs(state.inner, state.task),
+            cell=self.family.cell(state.inner),
+            previous_action=state.previous_action,
+            previous_reward=state.previous_reward,
+            episode_time=jnp.asarray(state.inner.time) / self.episode_length,
+            trial_time=jnp.asarray(state.time) / self.horizon,
+            values=self.action_values(state),
         )
-        parts["episode_time"] = (episode_time / self.episode_length)[None]
-        parts["trial_time"] = (time / self.horizon)[None]
-        parts |= observation.value_parts(self.features, self.action_values(state))
-        return observation.assemble(self.layout, parts)
+        return observation.observe(self.features, self.family, sight)
 
     def action_values(self, state: TrialState) -> ActionValues:
         """Return what object-level RL knows about the current state."""

@@ -81,7 +81,7 @@ class ObjectRL:
         memory = self.abstraction.record(state.abstraction, step.state.index, action)
         state = self.begin(ObjectRLState(memory, state.learner), step.next_state)
         s, next_s = (self.locate(state, at) for at in (step.state, step.next_state))
-        transition = as_transition(s, next_s, action, step)
+        transition = Transition(s, action, step.reward, next_s, step.terminated, step.truncated)
         learner = self.learner.update(self.table, state.learner, transition)
         return ObjectRLState(state.abstraction, learner), transition
 
@@ -125,7 +125,7 @@ class NoObjectRL:
     def observe(self, state: Any, action: Int[Array, ""], step: Step) -> tuple[Any, Transition]:
         """Return the empty state, and the step between concrete states."""
         s, next_s = (self.locate(state, at) for at in (step.state, step.next_state))
-        return state, as_transition(s, next_s, action, step)
+        return state, Transition(s, action, step.reward, next_s, step.terminated, step.truncated)
 
     def locate(self, state: Any, at: ConcreteState) -> Int[Array, ""]:
         """Return the index of a concrete state; 0 where states are vectors."""
@@ -139,17 +139,3 @@ class NoObjectRL:
     def dropped(self, state: Any) -> Int[Array, ""]:
         """Return 0."""
         return jnp.int32(0)
-
-
-def as_transition(
-    s: Int[Array, ""], next_s: Int[Array, ""], action: Int[Array, ""], step: Step
-) -> Transition:
-    """Return a step as a transition between table states."""
-    return Transition(
-        s=s,
-        a=action,
-        r=step.reward,
-        next_s=next_s,
-        terminated=step.terminated,
-        truncated=step.truncated,
-    )

@@ -42,12 +42,14 @@ def check_core(core):
 
 def outputs_of(policy, actor_params, observations):
     """Return the actor's outputs [B, H, N] at each step of whole trials."""
-    return policy.outputs(actor_params, policy.initial_carries(observations.shape[0]), observations)[1]
+    params, carries = {"actor": actor_params}, policy.initial_carries(observations.shape[0])
+    return policy.unroll(params, carries, observations)[1][0]
 
 
 def values_of(policy, critic_params, observations):
     """Return the values [B, H] of a critic of its own at each step of whole trials."""
-    return policy.values(critic_params, policy.initial_carries(observations.shape[0]), observations)[1]
+    params, carries = {"critic": critic_params}, policy.initial_carries(observations.shape[0])
+    return policy.unroll_critic(params, carries, observations)[1]
 
 
 def opinionated(params, scale=0.3):
@@ -71,7 +73,7 @@ def _step_through(policy, params, observations):
 
     def act(observations):
         def step(carry, observation):
-            return policy.step(params, carry, observation)
+            return policy.step({"actor": params}, carry, observation)[:2]
 
         return jax.lax.scan(step, policy.initial_carry(), observations)
 
@@ -133,8 +135,9 @@ def _check_gradient_numerically(policy, params, observations):
 def _check_segments(policy, params, observations, whole):
     """A trial in two parts, the memory handed on, is the whole trial."""
     middle = NUM_STEPS // 3
-    carries, first = policy.outputs(params, policy.initial_carries(NUM_TRIALS), observations[:, :middle])
-    _, second = policy.outputs(params, carries, observations[:, middle:])
+    unroll = partial(policy.unroll, {"actor": params})
+    carries, (first, _) = unroll(policy.initial_carries(NUM_TRIALS), observations[:, :middle])
+    _, (second, _) = unroll(carries, observations[:, middle:])
     np.testing.assert_allclose(jnp.concatenate([first, second], axis=1), whole, rtol=1e-4, atol=1e-5)
 
 
@@ -145,7 +148,7 @@ def _check_bfloat16(policy, params, observations, whole):
     carries, stepped = _step_through(policy, params, observations)
     assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves((trained, stepped, carries)))
     for distribution in DISTRIBUTIONS:
-        _check_log_probs(distribution, trained, stepped, policy.log_prob_tolerance)
+        _check_log_probs(distribution, trained, stepped, policy.config.log_prob_tolerance)
     assert 1e-4 < jnp.abs(trained - whole).max() < 0.2
     fresh = policy.init(jax.random.key(0))
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(fresh))

@@ -41,7 +41,7 @@ def test_actor_and_critic_share_nothing_unless_asked_to(core):
     assert (kernels[0] != kernels[1]).any()
     assert (kernels[0] != kernels[2]).any()
     # Acting needs the actor's parameters only: there is nowhere else to take anything from.
-    outputs = policy.step(one["actor"], policy.initial_carry(), jnp.ones(FEATURES))[1]
+    outputs = policy.step({"actor": one["actor"]}, policy.initial_carry(), jnp.ones(FEATURES))[1]
     assert outputs.shape == (ACTIONS,)
 
 
@@ -52,14 +52,14 @@ def test_a_shared_trunk_is_the_actor_with_one_more_head(core):
     assert jax.tree.map(jnp.shape, params["critic"]) == {"kernel": (WIDTH, 1), "bias": (1,)}
     observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
     carries = policy.initial_carries(2)
-    _, (outputs, values) = policy.outputs_and_values(params, carries, observations)
+    _, (outputs, values) = policy.unroll(params, carries, observations)
     np.testing.assert_allclose(outputs, outputs_of(policy, params["actor"], observations), atol=1e-5)
     assert values.shape == (2, STEPS)
     assert values.std() > 0.05
 
     def act(observations):
         def step(carry, observation):
-            carry, outputs, value = policy.step_with_value(params, carry, observation)
+            carry, outputs, value = policy.step(params, carry, observation)
             return carry, (outputs, value)
 
         return jax.lax.scan(step, policy.initial_carry(), observations)[1]
@@ -72,9 +72,9 @@ def test_a_shared_trunk_is_the_actor_with_one_more_head(core):
 @pytest.mark.parametrize("distribution", [DISCRETE, BOX])
 def test_acting_draws_from_the_outputs(distribution):
     policy = make_policy("gru", distribution)
-    params = opinionated(policy.init(jax.random.key(0)))["actor"]
+    params = opinionated(policy.init(jax.random.key(0)))
     carry, observation, key = policy.initial_carry(), jnp.ones(FEATURES), jax.random.key(2)
-    expected_carry, outputs = policy.step(params, carry, observation)
+    expected_carry, outputs, _ = policy.step(params, carry, observation)
     for greedy, action in ((True, distribution.mode(outputs)), (False, distribution.sample(key, outputs))):
         found_carry, found = policy.act(params, carry, observation, key, greedy)
         np.testing.assert_array_equal(found_carry, expected_carry)

@@ -64,7 +64,7 @@ def test_bfloat16_goes_through_an_iteration(core):
     keys = jax.random.split(jax.random.key(5), TRIALS)
     batch, _ = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(CONFIG, make_env(), policy, state.params, keys)
     learnt, metrics = update(CONFIG, policy, state, batch, rates(0.01), jax.random.key(3))
-    assert metrics["max_abs_log_ratio"] <= policy.log_prob_tolerance
+    assert metrics["max_abs_log_ratio"] <= policy.config.log_prob_tolerance
     assert_finite((batch, learnt, metrics))
     assert all(differs(learnt.params[name], state.params[name]) for name in ("actor", "critic"))
     kept = [
@@ -80,8 +80,9 @@ def test_a_wrong_memory_would_be_noticed():
     """Replaying from a stale or shared memory, as some programs do, misses by far more than the tolerance."""
     policy, params, batch, _ = collected("gru", "rl2")
     seen = batch.trajectory
-    replay = jax.jit(jax.vmap(partial(jax.lax.scan, partial(policy.step, params["actor"]))))
-    fresh = jnp.zeros_like(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(TRIALS)))
+    step = lambda carry, observation: policy.step(params, carry, observation)[:2]  # noqa: E731
+    replay = jax.jit(jax.vmap(partial(jax.lax.scan, step)))
+    fresh = jnp.zeros_like(policy.initial_carries(TRIALS))
     carry, logits = replay(fresh, seen.observations)
     np.testing.assert_allclose(jax.nn.log_softmax(logits), seen.distributions, atol=1e-5)
     stale = jax.nn.log_softmax(replay(carry, seen.observations)[1])
@@ -95,11 +96,7 @@ def test_actions_follow_the_policy():
     """Each action is drawn with the probability that its logits give; in sum, as the batch is small."""
     policy, params, _, _ = collected()
     keys = jax.random.split(jax.random.key(9), 400)
-    rollouts = jax.jit(jax.vmap(ppo.rollout, in_axes=(None, None, None, 0)), static_argnums=(0, 1))(
-        make_env(), policy, params, keys
-    )
-    seen = rollouts.trajectory
-    assert (rollouts.dropped == 0).all()
+    seen = jax.jit(ppo.live, static_argnums=(0, 1))(make_env(), policy, params, keys)[1]
     probability = np.exp(seen.distributions)[..., 1]
     surprise = seen.actions - probability
     error = np.sqrt((probability * (1 - probability)).sum())
@@ -137,7 +134,7 @@ def test_the_environment_gets_the_squashed_action():
 def test_advantages_and_their_metrics_equal_the_twins():
     policy, params, batch, metrics = collected()
     seen = batch.trajectory
-    values = ppo.critic_values(CONFIG, policy, params["critic"], seen.observations)[1]
+    values = ppo.critic_values(CONFIG, policy, params, seen.observations)[1]
     values = np.asarray(values, float)
     expected = [
         outer.gae(r, v, 0.9, 0.8) for r, v in zip(np.asarray(seen.rewards, float), values, strict=True)
@@ -168,8 +165,7 @@ def test_the_novelty_bonus_pays_for_first_visits_and_for_nothing_else():
     np.testing.assert_array_equal(paid.trajectory.rewards, plain.trajectory.rewards)
     assert metrics["mean_return"] == plain_metrics["mean_return"]
 
-    kept = jax.jit(jax.vmap(ppo.rollout, (None, None, None, 0, None, None)), static_argnums=(0, 1, 4, 5))
-    steps = kept(env, policy, params, keys, 1, True).steps
+    steps = jax.jit(ppo.live, static_argnums=(0, 1))(env, policy, params, keys)[2]
     states, next_states = np.asarray(steps.state.index), np.asarray(steps.next_state.index)
     new = np.array([outer.first_visits(*trial) for trial in zip(states, next_states, strict=True)])
     assert 0.1 < new.mean() < 0.9

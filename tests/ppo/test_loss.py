@@ -29,7 +29,7 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     policy, params, batch, _ = collected()
     actor = moved(params["actor"], 0.3)
     config = configure(clip=clip, normalise_advantages=normalise)
-    loss, metrics = ppo.actor_loss(config, policy, actor, batch, jnp.float32(entropy_bonus))
+    loss, metrics = ppo.loss(config, policy, {"actor": actor}, batch, jnp.float32(entropy_bonus))
     seen = batch.trajectory
     logits = np.asarray(outputs_of(policy, actor, seen.observations))
     expected = outer.ppo_loss(
@@ -58,11 +58,11 @@ def test_critic_loss_equals_its_twin(scale, discount):
     config = configure(critic_scale=scale, discount=discount)
     output = np.asarray(values_of(policy, params["critic"], batch.trajectory.observations))
     factor = outer.remaining(HORIZON, discount) if scale == "remaining-steps" else 1.0
-    values = ppo.critic_values(config, policy, params["critic"], batch.trajectory.observations)[1]
+    values = ppo.critic_values(config, policy, params, batch.trajectory.observations)[1]
     batch = batch.replace(value_scale=jnp.broadcast_to(ppo.value_scale(config, HORIZON), values.shape))
-    np.testing.assert_allclose(values, output * factor, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values * batch.value_scale, output * factor, rtol=1e-5, atol=1e-6)
     expected = np.mean((output * factor - np.asarray(batch.returns)) ** 2)
-    np.testing.assert_allclose(ppo.critic_loss(config, policy, params["critic"], batch), expected, rtol=1e-5)
+    np.testing.assert_allclose(ppo.critic_loss(config, policy, params, batch), expected, rtol=1e-5)
 
 
 def test_mean_kl_equals_its_twin():
@@ -71,8 +71,8 @@ def test_mean_kl_equals_its_twin():
     logits = outputs_of(policy, actor, batch.trajectory.observations)
     expected = outer.kl(batch.trajectory.distributions, logits).mean()
     assert expected > 0.01
-    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, actor, batch), expected, rtol=1e-4)
-    assert abs(ppo.mean_kl(CONFIG, policy, params["actor"], batch)) < 1e-6
+    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, {"actor": actor}, batch), expected, rtol=1e-4)
+    assert abs(ppo.mean_kl(CONFIG, policy, params, batch)) < 1e-6
 
 
 def test_a_box_policy_is_held_to_the_same_loss():
@@ -80,7 +80,7 @@ def test_a_box_policy_is_held_to_the_same_loss():
     policy, params, batch, _ = collected(family=BOX)
     actor = moved(params["actor"], 0.1)
     config = configure(normalise_advantages=False)
-    loss, metrics = ppo.actor_loss(config, policy, actor, batch, jnp.float32(0.3))
+    loss, metrics = ppo.loss(config, policy, {"actor": actor}, batch, jnp.float32(0.3))
     seen, bounds = batch.trajectory, list(zip(policy.distribution.low, policy.distribution.high, strict=True))
     outputs = outputs_of(policy, actor, seen.observations)
     actions = np.asarray(policy.distribution.to_env(seen.actions), float)
@@ -102,7 +102,7 @@ def test_a_box_policy_is_held_to_the_same_loss():
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert 0.05 < np.mean(np.abs(ratio - 1) > 0.2) < 0.95  # both branches matter here
     kl = policy.distribution.kl(seen.distributions, distributions).mean()
-    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, actor, batch), kl, rtol=1e-5)
+    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, {"actor": actor}, batch), kl, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("core", "family"), slow(PAIRS, keep=len(FEW)))
@@ -111,7 +111,7 @@ def test_the_first_gradient_is_the_plain_policy_gradient(core, family):
     config = configure(normalise_advantages=False)
 
     def surrogate(actor):
-        return ppo.actor_loss(config, policy, actor, batch, jnp.float32(0.0))[0]
+        return ppo.loss(config, policy, {"actor": actor}, batch, jnp.float32(0.0))[0]
 
     def plain(actor):
         outputs = outputs_of(policy, actor, batch.trajectory.observations)

@@ -40,10 +40,10 @@ def prepare(core, shared_trunk, **hyper):
 def losses(config, policy, params, batch):
     """Return the sum of both losses."""
     bonus = jnp.float32(0.1)
+    loss = ppo.loss(config, policy, params, batch, bonus)[0]
     if policy.config.shared_trunk:
-        return ppo.shared_loss(config, policy, params, batch, bonus)[0]
-    actor = ppo.actor_loss(config, policy, params["actor"], batch, bonus)[0]
-    return actor + config.critic_coefficient * ppo.critic_loss(config, policy, params["critic"], batch)
+        return loss
+    return loss + config.critic_coefficient * ppo.critic_loss(config, policy, params, batch)
 
 
 @pytest.mark.parametrize(("core", "shared_trunk"), FEW)
@@ -68,15 +68,15 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
     num_parts = HORIZON // LENGTH
     assert cut.advantages.shape == (TRIALS * num_parts, LENGTH)
     assert set(cut.carries) == ({"actor"} if shared_trunk else {"actor", "critic"})
-    for part, trial in zip(jax.tree.leaves(cut.replace(carries=None)), jax.tree.leaves(batch), strict=True):
+    for part, trial in zip(jax.tree.leaves(cut.replace(carries={})), jax.tree.leaves(batch), strict=True):
         np.testing.assert_allclose(part.reshape(trial.shape), trial, rtol=1e-4, atol=2e-5)
     # The loss of both, and no change of probabilities: the memories are right at each cut.
     found, expected = (losses(c, policy, state.params, b) for c, b in ((config, cut), (whole, batch)))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     metrics = update(config, policy, state, cut, rates(0.01), KEY)[1]
-    assert metrics["max_abs_log_ratio"] <= policy.log_prob_tolerance
+    assert metrics["max_abs_log_ratio"] <= policy.config.log_prob_tolerance
     if core != "markov":  # without the memories they would not be
-        forgetful = cut.replace(carries=None)
+        forgetful = cut.replace(carries={})
         assert abs(losses(config, policy, state.params, forgetful) - found) > 1e-3
 
 
@@ -86,24 +86,25 @@ def test_the_gradient_ends_at_the_start_of_a_stored_segment(core):
     config, policy, state, _ = prepare(
         core, False, segment_length=LENGTH, segment_carries="stored", normalise_advantages=False
     )
-    params, batch = state.params["actor"], collect(config, policy, state.params)
+    params, batch = {"actor": state.params["actor"]}, collect(config, policy, state.params)
     bonus = jnp.float32(0.1)
-    found = jax.jit(jax.grad(lambda params: ppo.actor_loss(config, policy, params, batch, bonus)[0]))(params)
+    found = jax.jit(jax.grad(lambda params: ppo.loss(config, policy, params, batch, bonus)[0]))(params)
     truncated, full = (
         jax.jit(jax.grad(partial(loss_of_halves, policy, batch, bonus, between)))(params)
         for between in (jax.lax.stop_gradient, lambda carries: carries)
     )
     assert_close(found, truncated, rtol=1e-4, atol=1e-6)
-    pairs = zip(jax.tree.leaves(truncated["core"]), jax.tree.leaves(full["core"]), strict=True)
+    cores = (jax.tree.leaves(gradient["actor"]["core"]) for gradient in (truncated, full))
+    pairs = zip(*cores, strict=True)
     assert max(jnp.abs(x - y).max() for x, y in pairs) > 1e-3
 
 
-def loss_of_halves(policy, batch, bonus, between, actor_params):
+def loss_of_halves(policy, batch, bonus, between, params):
     """The actor's loss of trials in two halves, with `between` applied to the memories handed on."""
     seen = jax.tree.map(lambda x: x.reshape(TRIALS, HORIZON, *x.shape[2:]), batch.trajectory)
     observations = seen.observations
-    carries, first = policy.outputs(actor_params, policy.initial_carries(TRIALS), observations[:, :LENGTH])
-    _, second = policy.outputs(actor_params, between(carries), observations[:, LENGTH:])
+    carries, (first, _) = policy.unroll(params, policy.initial_carries(TRIALS), observations[:, :LENGTH])
+    _, (second, _) = policy.unroll(params, between(carries), observations[:, LENGTH:])
     distributions = policy.distribution.parameters(jnp.concatenate([first, second], axis=1))
     log_ratio = policy.distribution.log_ratio(distributions, seen.distributions, seen.actions)
     # Nothing is clipped: the parameters are still those of the rollout.
@@ -116,7 +117,7 @@ def test_a_shared_trunk_takes_values_from_the_rollout(core):
     """They are those that the update computes from the same parameters."""
     _, policy, state, batch = prepare(core, shared_trunk=True)
     carries = policy.initial_carries(TRIALS)
-    _, (outputs, values) = policy.outputs_and_values(state.params, carries, batch.trajectory.observations)
+    _, (outputs, values) = policy.unroll(state.params, carries, batch.trajectory.observations)
     np.testing.assert_allclose(batch.trajectory.values, values, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(batch.returns - batch.advantages, values, rtol=1e-3, atol=1e-4)
     assert values.std() > 0.05

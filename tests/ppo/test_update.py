@@ -38,12 +38,14 @@ def test_steps_are_the_optimisers_with_the_critics_l2_in_its_gradient(optimiser,
     config = configure(epochs=3, optimiser=optimiser, critic_l2=l2, max_grad_norm=max_norm)
     policy, _, batch, _ = collected()
     learnt, _ = run(config)
-    gradients = {
-        "actor": jax.jit(jax.grad(lambda p: ppo.actor_loss(config, policy, p, batch, jnp.float32(0.0))[0])),
-        "critic": jax.jit(
-            jax.grad(lambda p: config.critic_coefficient * ppo.critic_loss(config, policy, p, batch))
-        ),
-    }
+
+    def actor_loss(params):
+        return ppo.loss(config, policy, {"actor": params}, batch, jnp.float32(0.0))[0]
+
+    def critic_loss(params):
+        return config.critic_coefficient * ppo.critic_loss(config, policy, {"critic": params}, batch)
+
+    gradients = {"actor": jax.jit(jax.grad(actor_loss)), "critic": jax.jit(jax.grad(critic_loss))}
     start = make_state(policy, config).params
     for name, gradient in gradients.items():
         leaves, structure = jax.tree.flatten(start[name])
@@ -102,7 +104,7 @@ def test_a_step_of_zero_changes_nothing():
     assert metrics["kl"] < 1e-6
     assert metrics["max_abs_log_ratio"] <= 1e-5
     np.testing.assert_allclose(
-        metrics["critic_loss"], ppo.critic_loss(config, policy, params["critic"], batch), rtol=1e-4
+        metrics["critic_loss"], ppo.critic_loss(config, policy, params, batch), rtol=1e-4
     )
 
 
@@ -129,11 +131,7 @@ def test_the_reported_log_ratio_is_that_of_the_first_minibatch():
     batch = batch.replace(trajectory=seen.replace(distributions=noisy))
 
     def of_trials(batch):
-        return float(
-            ppo.actor_loss(configure(), policy, params["actor"], batch, jnp.float32(0))[1][
-                "max_abs_log_ratio"
-            ]
-        )
+        return float(ppo.loss(configure(), policy, params, batch, jnp.float32(0))[1]["max_abs_log_ratio"])
 
     whole = run(configure(epochs=3), batch=batch)[1]["max_abs_log_ratio"]
     np.testing.assert_allclose(whole, of_trials(batch), rtol=1e-4)

@@ -13,7 +13,7 @@ from rl3_jax.policies import SquashedGaussian
 from rl3_jax.run.agent import save_agent
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.training.evaluate import held_out_tasks, held_out_trials
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.probes import Aim
 from tests.run import tiny

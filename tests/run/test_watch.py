@@ -21,7 +21,7 @@ from rl3_jax.run.watch import Watch, watch
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.training import Agent, evaluate
 from rl3_jax.training.evaluate import held_out_tasks
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import method_abstraction, method_features
 from tests.run import tiny
 

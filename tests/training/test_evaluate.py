@@ -7,7 +7,7 @@ import pytest
 
 from rl3_jax.training import Agent, evaluate, init, task_set_hash
 from rl3_jax.training.evaluate import held_out_tasks
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.conformance.trees import assert_close
 from tests.training.setting import CONFIG
@@ -49,7 +49,7 @@ def test_another_seed_names_other_tasks(agent, rewards):
 
 
 def test_held_out_tasks_come_from_a_stream_of_their_own():
-    """No training stream shares a key with it, whatever its seed (test_streams)."""
+    """No training stream shares a key with it, whatever its seed (test_keys)."""
     keys = task_keys(stream(jax.random.key(3), Purpose.EVALUATION_TASK), 0, 20)
     expected = jax.vmap(ENV.family.sample_task)(keys)
     assert_close(held_out_tasks(ENV, 3, 0, 20), expected, rtol=1e-6, atol=1e-6)
@@ -59,7 +59,7 @@ def test_greedy_takes_the_likeliest_action(agent):
     greedy = dataclasses.replace(agent, greedy=True)
     _, state = ENV.start(jax.random.key(0), held_out_tasks(ENV, 0, 0, 1))
     observation = jax.random.normal(jax.random.key(1), (ENV.observation_size,))
-    logits = agent.policy.step(agent.params, agent.policy.initial_carry(), observation)[1]
+    logits = agent.policy.step({"actor": agent.params}, agent.policy.initial_carry(), observation)[1]
     keys = jax.random.split(jax.random.key(2), 200)
     actions = {
         behaviour.greedy: jax.vmap(

@@ -1,5 +1,6 @@
 """What a family says of a trial, from what acts in it to where it is noted."""
 
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -78,16 +79,21 @@ def test_rollouts_are_summed_up_however_they_are_cut():
     hyper = ppo.PPOConfig(trials=40, minibatch_trials=40)
     params = ppo.init(hyper, policy, jax.random.key(0)).params
     keys = jax.random.split(jax.random.key(1), 40)
-    run = jax.jit(jax.vmap(ppo.rollout, (None, None, None, 0, None)), static_argnums=(0, 1, 4))
-    whole, cut = (run(env, policy, params, keys, num_segments) for num_segments in (1, 3))
-    assert_tells_the_rewards(whole.summary, whole.trajectory.rewards)
-    assert 0.0 < whole.summary["found"].mean() < 1.0
+
+    @partial(jax.jit, static_argnums=0)
+    def run(num_segments):
+        lived, trajectory, steps = ppo.live(env, policy, params, keys, num_segments)
+        return jax.vmap(env.summary)(lived.final, steps), trajectory.rewards
+
+    (whole, rewards), (cut, _) = run(1), run(3)
+    assert_tells_the_rewards(whole, rewards)
+    assert 0.0 < whole["found"].mean() < 1.0
     for name in GRID.summary_names:
-        np.testing.assert_array_equal(whole.summary[name], cut.summary[name])
+        np.testing.assert_array_equal(whole[name], cut[name])
     # As metrics they are means over the trials in which they are defined.
     metrics = jax.jit(ppo.collect, static_argnums=(0, 1, 2))(hyper, env, policy, params, keys)[1]
     for name in GRID.summary_names:
-        np.testing.assert_allclose(metrics[name], np.nanmean(whole.summary[name]), rtol=1e-5)
+        np.testing.assert_allclose(metrics[name], np.nanmean(whole[name]), rtol=1e-5)
 
 
 def test_steps_are_concrete_where_object_level_rl_sees_clusters():
@@ -106,17 +112,6 @@ def test_states_may_be_vectors():
     assert (trials.summary["reached"] != 0.0).all()
 
 
-def test_without_names_no_step_is_kept():
-    """Neither in an evaluation nor in a rollout, unless it is asked for."""
+def test_without_names_there_is_no_summary():
     env = env_of(RandomMdp(), horizon=5)
-    config = PolicyConfig(core=make_core("markov"), width=8)
-    policy = Policy(config, env.observation_size, action_distribution(env.action_space()), env.horizon)
     assert evaluate_trials(env, Random(), num_tasks=2).summary == {}
-    params = policy.init(jax.random.key(0))
-    for keep_steps in (False, True):
-        kept = jax.eval_shape(
-            lambda key, keep=keep_steps: ppo.rollout(env, policy, params, key, keep_steps=keep),
-            jax.random.key(1),
-        )
-        assert kept.summary == {}
-        assert (kept.steps is not None) == keep_steps

@@ -1,7 +1,7 @@
 import jax
 import numpy as np
 
-from rl3_jax.training.streams import Purpose, stream, task_keys
+from rl3_jax.training.train import Purpose, stream, task_keys
 
 
 def test_no_two_streams_share_a_key():

@@ -1,0 +1,64 @@
+"""What the networks of a meta-policy look like."""
+
+import dataclasses
+from typing import Literal
+
+from rl3_jax.constraints import Count
+from rl3_jax.policies.base import Core, CoreSpec
+from rl3_jax.policies.gru import Gru
+from rl3_jax.policies.products import Compute
+
+BFLOAT16_TOLERANCE = 0.1
+"""`log_prob_tolerance` of products of bfloat16, whose operands have eight bits: a number that two programs
+compute with the last bit of float32 apart may round to neighbours, 1/256 apart."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PolicyConfig:
+    """What the networks look like.
+
+    Attributes:
+      core: the sequence core.
+      width: W, units of the core and of the last input layer.
+      input_layers: units of the input layers before the last one; the reference has (256,).
+      activation: of the input layers.
+      layer_norm: whether the input layers' output is normalised (Ba et al. 2016) before the core reads it.
+      read_out: what the heads read: the core's output (`core`), or with it products of what is remembered
+        and what is seen (`product`).
+      shared_trunk: whether the critic is a head on the actor's input layers and core, instead of a network
+        of its own. It halves the sequence work; the two then share one gradient.
+      compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
+        memories, heads and losses are float32.
+    """
+
+    core: Core = Gru()
+    width: Count = 64
+    input_layers: tuple[Count, ...] = ()
+    activation: Literal["tanh", "relu"] = "tanh"
+    layer_norm: bool = False
+    read_out: Literal["core", "product"] = "core"
+    shared_trunk: bool = False
+    compute: Compute = "float32"
+
+    def horizon_problems(self, horizon: int) -> list[str]:
+        """Return a message for each way in which the core does not fit its sizes or trials of this length."""
+        return self.core.spec_problems(self.spec(horizon))
+
+    def spec(self, horizon: int) -> CoreSpec:
+        """Return the sizes that the core sees."""
+        return CoreSpec(width=self.width, horizon=horizon, compute=self.compute)
+
+    @property
+    def log_prob_tolerance(self) -> float:
+        """Largest accepted |log-probability in training − in rollout| before an update."""
+        float32 = self.core.log_prob_tolerance
+        return float32 if self.compute == "float32" else max(float32, BFLOAT16_TOLERANCE)
+
+    def length_problems(self, trained: int, horizon: int) -> list[str]:
+        """Return a message if a policy trained on trials of one length cannot act in those of another."""
+        if horizon <= trained or self.core.constant_carry:
+            return []
+        return [
+            f"horizon is {horizon}, but this policy's {self.core.core} was trained for trials of {trained}"
+            f" steps and has no room for more; ask for {trained} or fewer"
+        ]

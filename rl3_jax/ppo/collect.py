@@ -1,0 +1,188 @@
+"""Collecting whole trials with the meta-policy, and what the update needs of them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int, Key
+
+from rl3_jax.policies import Params, Policy
+from rl3_jax.ppo.config import SMALLEST, Number, PPOConfig
+from rl3_jax.ppo.novelty import first_visits
+from rl3_jax.ppo.segments import critic_values, cut
+from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
+
+
+@struct.dataclass
+class Trajectory:
+    """Steps of trials as the meta-policy lived them.
+
+    Attributes:
+      observations: [B, H, D] what it saw before each step.
+      actions: [B, H] or [B, H, n] what it did, as its distribution drew it.
+      rewards: [B, H] what it was paid.
+      distributions: [B, H, P] what it drew from, the parameters of each step's distribution.
+      values: [B, H] the critic's outputs before each step, if it shares the actor's trunk; else None.
+    """
+
+    observations: Float[Array, "*steps D"]
+    actions: Int[Array, "*steps"] | Float[Array, "*steps n"]
+    rewards: Float[Array, "*steps"]
+    distributions: Float[Array, "*steps P"]
+    values: Float[Array, "*steps"] | None
+
+
+@struct.dataclass
+class Batch:
+    """N sequences of L steps with what the update needs of them: whole trials, or segments of them.
+
+    Attributes:
+      trajectory: [N, L, …] what happened.
+      advantages: [N, L] advantage estimates.
+      returns: [N, L] targets of the critic, advantage + value.
+      value_scale: [N, L] what the critic's output is multiplied by.
+      carries: [N, …] each network's memory at the start of a sequence, by name; none for whole trials.
+    """
+
+    trajectory: Trajectory
+    advantages: Float[Array, "N L"]
+    returns: Float[Array, "N L"]
+    value_scale: Float[Array, "N L"]
+    carries: dict[str, Any]
+
+
+def policy_acting(policy: Policy, params: Params, greedy: bool = False) -> Acting:
+    """Return how the meta-policy acts; beside it, the action as drawn, the actor's outputs, and the value."""
+
+    def act(carry, _, observation, key):
+        carry, outputs, value = policy.step(params, carry, observation)
+        distribution = policy.distribution
+        drawn = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
+        return carry, distribution.to_env(drawn), (drawn, outputs, value)
+
+    return Acting(init=lambda _: policy.initial_carry(), act=act)
+
+
+def live(
+    env: TrialEnv, policy: Policy, params: Params, keys: Key[Array, " B"], num_segments: int = 1
+) -> tuple[Rollout, Trajectory, Any]:
+    """Return one trial on each of B freshly drawn tasks, with sampled actions.
+
+    Args:
+      env: the trial.
+      policy: the meta-policy.
+      params: its parameters; the critic's are used only if it shares the actor's trunk.
+      keys: one a trial; consumed.
+      num_segments: n, divides H; at the start of each segment the actor's memory is kept.
+
+    Returns:
+      The rollout, and of each step [B, H, …] what the meta-policy lived, and the `Step` of the task.
+    """
+
+    def keep(now: Moment):
+        drawn, outputs, value = now.chosen
+        parameters = policy.distribution.parameters(outputs)
+        return Trajectory(now.observation, drawn, now.reward, parameters, value), now.step
+
+    def split(keys, num):
+        return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
+
+    key_reset, key_steps = split(keys, 2)
+    key_task, key_start = split(key_reset, 2)
+    act, step = jnp.moveaxis(jax.vmap(lambda keys: split(keys, 2))(split(key_steps, env.horizon)), 1, 0)
+    tasks = jax.vmap(env.family.sample_task)(key_task)
+    lived = rollout(
+        env, policy_acting(policy, params), tasks, key_start, StepKeys(step, act), keep, num_segments
+    )
+    return lived, *jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
+
+
+def gae(
+    rewards: Float[Array, " H"], values: Float[Array, " H"], discount: Number, gae_lambda: Number
+) -> Float[Array, " H"]:
+    """Return A_t = δ_t + γλ A_{t+1} with δ_t = r_t + γ V_{t+1} − V_t and A_H = V_H = 0.
+
+    Generalised advantage estimation over one trial (Schulman et al. 2016, equation 16). Step H is terminal:
+    nothing is bootstrapped.
+
+    Args:
+      rewards: r_t.
+      values: V_t, the critic's estimates before each step.
+      discount: γ.
+      gae_lambda: λ.
+    """
+    next_values = jnp.append(values[1:], 0.0)
+    errors = rewards + discount * next_values - values
+
+    def backward(advantage, error):
+        advantage = error + discount * gae_lambda * advantage
+        return advantage, advantage
+
+    return jax.lax.scan(backward, jnp.zeros_like(errors[0]), errors, reverse=True)[1]
+
+
+def value_scale(config: PPOConfig, horizon: int) -> Float[Array, " H"]:
+    """Return what the critic's output is multiplied by at each step t: Σ_{k<H−t} γ^k, or 1."""
+    if config.critic_scale == "none":
+        return jnp.ones(horizon)
+    remaining = horizon - jnp.arange(horizon, dtype=jnp.float32)
+    # expm1 and log1p keep the digits that 1 − γ^n would lose where γ is near 1.
+    gap = 1.0 - jnp.asarray(config.discount, jnp.float32)
+    discounted = -jnp.expm1(remaining * jnp.log1p(-gap)) / jnp.maximum(gap, SMALLEST)
+    return jnp.where(gap == 0.0, remaining, discounted)
+
+
+def collect(
+    config: PPOConfig,
+    env: TrialEnv,
+    policy: Policy,
+    params: Params,
+    keys: Key[Array, " B"],
+    novelty_bonus: Float[Array, ""] | float = 0.0,
+) -> tuple[Batch, dict[str, Float[Array, ""]]]:
+    """Collect one trial for each key, and estimate advantages.
+
+    Args:
+      config: discount, λ, the critic's scale and the segments.
+      env: the trial.
+      policy: the meta-policy.
+      params: its parameters.
+      keys: [B] one key a trial, a multiple of the number of minibatches; consumed.
+      novelty_bonus: [] what is added to the reward of a step that enters a new state, if the
+        configuration has such a bonus.
+
+    Returns:
+      The batch, and the metrics `mean_return` (undiscounted, of a whole trial), `explained_variance`
+      (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's mean number of
+      transitions that object-level RL could not keep in its model), and those by which the family sums up a
+      trial: each the mean over the trials in which it is defined, NaN if there are none.
+    """
+    num_segments = config.num_stored(env.horizon)
+    lived, trajectory, steps = live(env, policy, params, keys, num_segments)
+    carries = {"actor": lived.memories}
+    outputs, rewards = trajectory.values, trajectory.rewards
+    if outputs is None:
+        carries["critic"], outputs = critic_values(config, policy, params, trajectory.observations)
+    scale = jnp.broadcast_to(value_scale(config, env.horizon), rewards.shape)
+    values = outputs * scale
+    if config.novelty_bonus > 0.0:
+        entered = jax.vmap(first_visits, in_axes=(0, 0, None))
+        new = entered(steps.state.index, steps.next_state.index, env.family.num_states)
+        rewards = rewards + novelty_bonus * new
+    estimate = jax.vmap(gae, in_axes=(0, 0, None, None))
+    advantages = estimate(rewards, values, config.discount, config.gae_lambda)
+    returns = advantages + values
+    metrics = {
+        "mean_return": trajectory.rewards.sum(-1).mean(),
+        "explained_variance": 1.0 - jnp.var(advantages) / jnp.var(returns),
+        "dropped_transitions": jax.vmap(env.dropped)(lived.final).mean(),
+    }
+    summary = jax.vmap(env.summary)(lived.final, steps)
+    metrics |= {name: jnp.nanmean(each) for name, each in summary.items()}
+    batch = Batch(trajectory, advantages, returns, scale, {})
+    if num_segments > 1:
+        batch = jax.tree.map(lambda x: cut(x, num_segments), batch)
+        starts = jax.tree.map(lambda x: x.swapaxes(0, 1), carries)
+        batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch.replace(carries=starts))
+    return batch, metrics

@@ -1,0 +1,141 @@
+"""The one loop over the steps of trials: training, evaluation, baselines and recordings all run in it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+
+from rl3_jax.object_rl import Transition
+from rl3_jax.tasks import Action, Step, Task
+from rl3_jax.trial.env import TrialEnv, TrialState
+
+
+class Acting(NamedTuple):
+    """How somebody acts in a trial: functions for one task. A memory is any pytree of arrays.
+
+    Attributes:
+      init: (task) → the memory before the trial.
+      act: (memory, state, observation, key) → the memory, an action, and what else one may want to keep of
+        how it was chosen.
+      begin_episode: (memory, state, key) → the memory at an episode's first step, the place to plan; None if
+        nothing is planned.
+      learn: (memory, transition) → the memory after a step of the task; None if nothing is learnt.
+    """
+
+    init: Callable[[Task], Any]
+    act: Callable[[Any, TrialState, Float[Array, " D"], PRNGKeyArray], tuple[Any, Action, Any]]
+    begin_episode: Callable[[Any, TrialState, PRNGKeyArray], Any] | None = None
+    learn: Callable[[Any, Transition], Any] | None = None
+
+
+class StepKeys(NamedTuple):
+    """Keys of the H steps of B trials, by what they are for; consumed. `begin_episode` if that plans."""
+
+    step: Key[Array, "H B"]
+    act: Key[Array, "H B"]
+    begin_episode: Key[Array, "H B"] | None = None
+
+
+class Moment(NamedTuple):
+    """One step of one trial.
+
+    Attributes:
+      state: of the trial, before the step.
+      observation: [D] what it showed.
+      chosen: what `act` returned beside memory and action.
+      action: that was taken.
+      reward: [] that was paid.
+      step: of the task, between concrete states.
+      transition: the same, as object-level RL saw it.
+    """
+
+    state: TrialState
+    observation: Float[Array, " D"]
+    chosen: Any
+    action: Action
+    reward: Float[Array, ""]
+    step: Step
+    transition: Transition
+
+
+class Rollout(NamedTuple):
+    """B trials.
+
+    Attributes:
+      kept: [H, B, …] what was kept of each step.
+      final: [B, …] the states of the trials' ends.
+      memories: [n, B, …] at the start of each of n segments.
+    """
+
+    kept: Any
+    final: TrialState
+    memories: Any
+
+
+def rollout(
+    env: TrialEnv,
+    acting: Acting,
+    tasks: Task,
+    start_keys: Key[Array, " B"],
+    step_keys: StepKeys,
+    keep: Callable[[Moment], Any],
+    num_segments: int = 1,
+) -> Rollout:
+    """Return one trial on each of B tasks.
+
+    Args:
+      env: the trial.
+      acting: who acts.
+      tasks: [B] stacked tasks.
+      start_keys: of the trials' first states; consumed.
+      step_keys: of their steps; consumed.
+      keep: maps a step of one trial to what is kept of it.
+      num_segments: n, divides H.
+    """
+    observations, states = jax.vmap(env.start)(start_keys, tasks)
+    memories = jax.vmap(acting.init)(tasks)
+
+    def plan(begin_episode, memories, states, keys):
+        starts = states.inner.time == 0
+        planned = jax.vmap(begin_episode)(memories, states, keys)
+        return jax.tree.map(
+            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
+            planned,
+            memories,
+        )
+
+    def one_step(memory, state, observation, key_act, key_step):
+        memory, action, chosen = acting.act(memory, state, observation, key_act)
+        seen, after, reward, _, info = env.step_env(key_step, state, action, env.default_params)
+        if acting.learn is not None:
+            memory = acting.learn(memory, info["transition"])
+        moment = Moment(state, observation, chosen, action, reward, info["step"], info["transition"])
+        return (memory, after, seen), keep(moment)
+
+    def step(carry, keys: StepKeys):
+        memories, states, observations = carry
+        if acting.begin_episode is not None:
+            # A condition on the whole batch: under vmap each task would plan at each step.
+            memories = jax.lax.cond(
+                (states.inner.time == 0).any(),
+                partial(plan, acting.begin_episode),
+                lambda memories, *_: memories,
+                memories,
+                states,
+                keys.begin_episode,
+            )
+        return jax.vmap(one_step)(memories, states, observations, keys.act, keys.step)
+
+    def segment(carry, keys):
+        after, kept = jax.lax.scan(step, carry, keys)
+        return after, (carry[0], kept)
+
+    def in_segments(x):
+        return x.reshape(num_segments, -1, *x.shape[1:])
+
+    carry = (memories, states, observations)
+    (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, jax.tree.map(in_segments, step_keys))
+    return Rollout(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept), final, starts)
