@@ -35,13 +35,6 @@ def here(tmp_path, monkeypatch):
 
 
 BAD_INPUT = [
-    (
-        "trian",
-        [
-            "unknown command 'trian'",
-            "baselines, compare, describe, evaluate, list, plan, report, resume, train",
-        ],
-    ),
     ("train", ["name a preset", *PRESETS]),
     ("train maze-h100", ["unknown preset 'maze-h100'", *PRESETS]),
     ("train mdp-h100 --policy lstm", ["unknown policy 'lstm'", *CORES]),
@@ -49,10 +42,6 @@ BAD_INPUT = [
     ("train mdp-h100 --method rl4", ["unknown method 'rl4'", "rl2, rl3"]),
     ("train mdp-h100 --learner sarsa", ["unknown learner 'sarsa'", "model-based, q-learning"]),
     ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, wandb"]),
-    ("train mdp-h100 --ppo.lr 1", ["unknown argument '--ppo.lr'", "--ppo.learning-rate,"]),
-    ("train mdp-h100 --horizn=1", ["unknown argument '--horizn'", "--horizon,"]),
-    ("train mdp-h100 --task.num-arms 1", ["unknown argument '--task.num-arms'", "--task.states,"]),
-    ("train mdp-h100 stray", ["unexpected argument 'stray'"]),
     ("train mdp-h100 --task.variation odd", ["unknown task.variation 'odd'", "default, ood"]),
     (
         "train gridworld-11x11-quick --method rl3-coarse --task.variation 12x12",
@@ -86,11 +75,9 @@ BAD_INPUT = [
     ),
     ("plan", ["name a preset", *PRESETS]),
     ("plan mdp-h100 --horizon 0 --json file/x.json", ["horizon is 0", "cannot write file/x.json"]),
-    ("plan mdp-h100 --horizn 1 --policy lstm", ["unknown argument '--horizn'", "unknown policy 'lstm'"]),
     ("resume missing", ["missing is not a run folder"]),
     ("resume other", ["other is not a run folder"]),
     ("resume run --iterations 0", ["iterations is 0"]),
-    ("resume run --out x", ["unknown argument '--out'", "--iterations"]),
     ("evaluate other --num-tasks 1", ["other is not a run folder", "num_tasks is 1"]),
     ("evaluate run", ["run holds no agent"]),
     ("baselines maze --horizon 0", ["unknown family 'maze'", "bandit, ", "gridworld, mdp", "horizon is 0"]),
@@ -103,23 +90,11 @@ BAD_INPUT = [
     ("baselines bandit --prior-reward 0", ["no baseline of bandit has a prior mean"]),
     ("baselines bandit --json file/x.json", ["cannot write file/x.json", "file is a file"]),
     ("compare", ["at least one run folder"]),
-    ("train --seed 1 mdp-h100 --horizon=0 stray", ["horizon is 0", "unexpected argument 'stray'"]),
     ("train --overwrite maze", ["unknown preset 'maze'"]),
     ("train --config run/config.json maze", ["unknown preset 'maze'", "either the preset maze or --config"]),
     (
-        "train maze --bogus 3 --task.odd 1 --horizon 0",
-        ["'maze'", "'--bogus'", "'--task.odd'", "horizon is 0"],
-    ),
-    ("train mdp-h100 --method rl4 --bogus -1", ["'rl4'", "unknown argument '--bogus'"]),
-    ("train mdp-h100 --features.no-count", ["unknown argument '--features.no-count'", "--features.counts"]),
-    ("resume missing --iterations 0 --bogus 3", ["missing is not a run", "'--bogus'"]),
-    (
         "baselines mdp --variation odd --num-arms 3 --horizon 0",
         ["unknown variation 'odd'", "unknown field of family mdp 'num_arms'", "horizon is 0"],
-    ),
-    (
-        "compare missing --bogus x --out file/sub",
-        ["missing is not a run", "'--bogus'", "cannot write file/sub"],
     ),
     ("compare other missing", ["other is not a run folder", "missing is not a run folder"]),
 ]
@@ -137,33 +112,32 @@ def test_bad_input_is_named_and_nothing_is_written(here, capsys, line, expected)
     assert tiny.tree(here) == before
 
 
-@pytest.mark.parametrize("line", ["train mdp-h100 --horizon ten", "resume", "evaluate"])
-def test_values_of_the_wrong_type_and_missing_ones_exit_with_2(here, capsys, line):
+UNREADABLE = [
+    ("trian", ["trian", "baselines, tune", "compare, describe, report, watch"]),
+    ("train mdp-h100 --ppo.lr 1", ["--ppo.lr"]),
+    ("train mdp-h100 --horizn=1", ["--horizn", "--horizon INT"]),
+    ("train mdp-h100 --task.num-arms 1", ["--task.num-arms"]),
+    ("train mdp-h100 --features.no-count", ["--features.no-count", "--features.no-counts"]),
+    ("train mdp-h100 stray", ["stray"]),
+    ("train mdp-h100 --horizon ten", ["--horizon", "'ten'"]),
+    ("train mdp-h100 --horizon 0 --seed", ["--seed"]),
+    ("resume", ["DIR"]),
+    ("resume run --out x", ["--out"]),
+    ("evaluate", ["DIR"]),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), UNREADABLE, ids=[line for line, _ in UNREADABLE])
+def test_an_argument_that_cannot_be_read_is_named(here, capsys, line, expected):
+    """The message is tyro's."""
+    before = tiny.tree(here)
     with pytest.raises(SystemExit) as stop:
         main(line.split())
     assert stop.value.code == 2
-    assert capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("train maze --horizon ten", ["'ten'", "'maze'"]),
-        (
-            "train mdp-h100 --seed abc --horizon 0 --iterations ten --bogus",
-            ["'abc'", "'ten'", "is 0", "'--bogus'"],
-        ),
-        ("train mdp-h100 --horizon 0 --seed", ["horizon is 0", "--seed"]),
-        ("evaluate other --horizon x --num-tasks 1", ["'x'", "other is not a run folder", "num_tasks is 1"]),
-        ("resume --iterations 0 --bogus 1", ["DIR", "'--bogus'"]),
-    ],
-)
-def test_other_mistakes_are_listed_beside_a_value_of_the_wrong_type(here, capsys, line, expected):
-    assert main(line.split()) == 2
-    printed = capsys.readouterr().err
+    printed = re.sub(r"[\s│]+", " ", capsys.readouterr().err)
     for text in expected:
         assert text in printed
-    assert printed.count("Value error") == sum(text in expected for text in ("'ten'", "'abc'", "'x'"))
+    assert tiny.tree(here) == before
 
 
 @pytest.mark.parametrize(
@@ -193,6 +167,16 @@ def test_options_may_come_before_the_preset():
     assert command.preset == "mdp-h512"
     assert not command.settings.features.counts
     assert (command.settings.ppo.epochs, command.settings.ppo.trials, command.settings.horizon) == (3, 64, 9)
+
+
+def test_the_value_of_an_option_is_not_taken_for_the_preset():
+    command = parse(["train", "--out", "mdp-h512", "bandit-h100-quick"])
+    assert isinstance(command, Train)
+    assert (command.preset, command.settings.task.family, command.settings.horizon) == (
+        "bandit-h100-quick",
+        "bandit",
+        100,
+    )
 
 
 def test_help_into_a_reader_that_has_gone_is_quiet():

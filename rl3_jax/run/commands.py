@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
-from rl3_jax.presets import PRESETS, method_name
+from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run.arguments import (
     JsonFile,
     NumTasks,
@@ -31,6 +31,7 @@ from rl3_jax.run.evaluation import (
     variations,
 )
 from rl3_jax.run.family_commands import Baselines, Describe, Tune
+from rl3_jax.run.folder import config_file_problems
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import Report
@@ -81,7 +82,21 @@ class Train(Shared):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return train_problems(self.settings, self.folder, overwrite=self.overwrite, log=self.log)
+        return self._naming_problems() + train_problems(
+            self.settings, self.folder, overwrite=self.overwrite, log=self.log
+        )
+
+    def _naming_problems(self) -> list[str]:
+        """Return a message for each name that is not valid, and if there are no or two configurations."""
+        method = None if self.method == method_name(self.settings) else self.method
+        found = name_problems(
+            preset=self.preset or None, method=method, policy=self.policy, learner=self.learner
+        )
+        if not self.preset and self.config is None:
+            found.append(f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}")
+        if self.preset and self.config is not None:
+            found.append(f"give either the preset {self.preset} or --config {self.config}, not both")
+        return found if self.config is None else found + config_file_problems(self.config)
 
     def run(self) -> None:
         """Train."""
@@ -100,7 +115,9 @@ class Plan(Train):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid; where the run would go does not matter."""
-        return train_problems(self.settings, None, overwrite=False, log=self.log) + json_problems(self.json)
+        found = self._naming_problems()
+        found += train_problems(self.settings, None, overwrite=False, log=self.log)
+        return found + json_problems(self.json)
 
     def run(self) -> None:
         """Plan."""

@@ -159,6 +159,15 @@ def read_config_file(path: Path) -> TrainConfig:
     return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=str(path))
 
 
+def config_file_problems(path: str | Path) -> list[str]:
+    """Return a message for each reason why `read_config_file` cannot read a file."""
+    try:
+        read_config_file(Path(path))
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run: its `config.json` has what only `RunFolder.write` puts there."""
     try:
