@@ -74,16 +74,16 @@ TUNING_TASKS = $(if $(filter %-10.json,$(@F)),40000,$(if $(filter bandit-%-100.j
 tuning: $(SETTINGS:%=$(TUNING)/%.json) $(TUNING)/gridworld.json
 
 $(TUNING)/bandit-%.json: | $(VENV)/.installed
-	$(RL3) tune $(OF_BANDIT) --num-tasks $(TUNING_TASKS) --json $@
+	$(BIN)/python benchmarks/tuning.py $(OF_BANDIT) --num-tasks $(TUNING_TASKS) --json $@
 
 $(TUNING)/mdp-%-prior-0.json: | $(VENV)/.installed
-	$(RL3) tune $(OF_MDP) --prior-reward 0 --num-tasks $(TUNING_TASKS) --json $@
+	$(BIN)/python benchmarks/tuning.py $(OF_MDP) --prior-reward 0 --num-tasks $(TUNING_TASKS) --json $@
 
 $(TUNING)/mdp-%.json: | $(VENV)/.installed
-	$(RL3) tune $(OF_MDP) --num-tasks $(TUNING_TASKS) --json $@
+	$(BIN)/python benchmarks/tuning.py $(OF_MDP) --num-tasks $(TUNING_TASKS) --json $@
 
 $(TUNING)/gridworld.json: | $(VENV)/.installed
-	$(RL3) tune gridworld --num-tasks 2000 --json $@
+	$(BIN)/python benchmarks/tuning.py gridworld --num-tasks 2000 --json $@
 
 test: lint types unit
 

@@ -113,7 +113,7 @@ def test_bad_input_is_named_and_nothing_is_written(here, capsys, line, expected)
 
 
 UNREADABLE = [
-    ("trian", ["trian", "baselines, tune", "compare, describe, report, watch"]),
+    ("trian", ["trian", "baselines, compare", "describe, report, watch"]),
     ("train mdp-h100 --ppo.lr 1", ["--ppo.lr"]),
     ("train mdp-h100 --horizn=1", ["--horizn", "--horizon INT"]),
     ("train mdp-h100 --task.num-arms 1", ["--task.num-arms"]),

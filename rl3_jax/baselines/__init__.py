@@ -3,7 +3,6 @@
 from rl3_jax.baselines.bandits import BestArm, EpsilonGreedy, Ucb1
 from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.baselines.gittins import Gittins
-from rl3_jax.baselines.grids import GRIDS, Grid, candidates
 from rl3_jax.baselines.gridworlds import ClairvoyantEpisode, ClairvoyantTrial
 from rl3_jax.baselines.learners import LearnerAlone
 from rl3_jax.baselines.mdps import Clairvoyant, ModelGreedy
@@ -14,7 +13,6 @@ from rl3_jax.baselines.psrl import Opsrl, Psrl
 from rl3_jax.baselines.registry import asked_names, baseline_names, make_baselines, plain_name
 
 __all__ = [
-    "GRIDS",
     "Baseline",
     "Beb",
     "BestArm",
@@ -23,7 +21,6 @@ __all__ = [
     "ClairvoyantTrial",
     "EpsilonGreedy",
     "Gittins",
-    "Grid",
     "LearnerAlone",
     "MapReader",
     "ModelGreedy",
@@ -37,7 +34,6 @@ __all__ = [
     "Ucrl2",
     "asked_names",
     "baseline_names",
-    "candidates",
     "make_baselines",
     "plain_name",
 ]

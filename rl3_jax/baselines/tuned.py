@@ -1,6 +1,6 @@
-"""Hyperparameters of the baselines, tuned for each setting: what `rl3 tune` found best.
+"""Hyperparameters of the baselines, tuned for each setting: what `benchmarks/tuning.py` found best.
 
-`results/tuning` holds, for each setting, what every candidate of `grids.py` earned on tasks that no
+`results/tuning` holds, for each setting, what every candidate earned on tasks that no
 evaluation sees; a test holds these values equal to the best ones there. Two grids end where more would pay:
 N of optimistic Thompson sampling is bounded by what draws cost (k=10 at H ≤ 100, k=50), and ε of MDPs by 0.05
 from below (m = 1, and m = 0 at H=100), as greedy stands beside it.

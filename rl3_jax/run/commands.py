@@ -30,7 +30,7 @@ from rl3_jax.run.evaluation import (
     evaluation_problems,
     variations,
 )
-from rl3_jax.run.family_commands import Baselines, Describe, Tune
+from rl3_jax.run.family_commands import Baselines, Describe
 from rl3_jax.run.folder import config_file_problems
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.plan import plan
@@ -212,7 +212,6 @@ COMMANDS = {
     "resume": Resume,
     "evaluate": Evaluate,
     "baselines": Baselines,
-    "tune": Tune,
     "compare": Compare,
     "describe": Describe,
     "report": Report,
@@ -220,4 +219,4 @@ COMMANDS = {
 }
 
 
-Command = List | Train | Plan | Resume | Evaluate | Baselines | Tune | Compare | Describe | Report | Watch
+Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Report | Watch

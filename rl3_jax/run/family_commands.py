@@ -24,8 +24,7 @@ from rl3_jax.run.evaluation import (
     evaluate_baselines,
     task_set_problems,
 )
-from rl3_jax.run.tables import print_statistics, print_tuning
-from rl3_jax.run.tuning import tune_baselines, tuning_problems
+from rl3_jax.run.tables import print_statistics
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 
 Horizon = Annotated[int | None, optional("H", "trial length; the family's usual one, if not given")]
@@ -60,8 +59,8 @@ class OfFamily(Shared):
 
 
 @dataclasses.dataclass(frozen=True)
-class OfBaselines(OfFamily):
-    """Arguments of the commands that run a family's baselines."""
+class Baselines(OfFamily):
+    """Evaluate the baselines of a task family on held-out tasks."""
 
     horizon: Horizon = None
     names: Annotated[tuple[str, ...], optional("NAME ...", "of the baselines; all, if not given")] = ()
@@ -69,6 +68,8 @@ class OfBaselines(OfFamily):
         float | None,
         optional("M", "mean reward that baselines of random MDPs believe in beforehand; only those run"),
     ] = None
+    num_tasks: NumTasks = DEFAULT_NUM_TASKS
+    seed: Seed = 0
     json: JsonFile = None
 
     @property
@@ -80,14 +81,6 @@ class OfBaselines(OfFamily):
     def which(self) -> dict[str, Any]:
         """Which baselines."""
         return {"names": self.names, "prior_reward": self.prior_reward}
-
-
-@dataclasses.dataclass(frozen=True)
-class Baselines(OfBaselines):
-    """Evaluate the baselines of a task family on held-out tasks."""
-
-    num_tasks: NumTasks = DEFAULT_NUM_TASKS
-    seed: Seed = 0
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
@@ -101,31 +94,6 @@ class Baselines(OfBaselines):
         """Evaluate."""
         tasks = {"num_tasks": self.num_tasks, "seed": self.seed}
         show(evaluate_baselines(self.make(), self.length, **tasks, **self.which, progress=True), self.json)
-
-
-@dataclasses.dataclass(frozen=True)
-class Tune(OfBaselines):
-    """Try values of the baselines' hyperparameters, on tasks that no evaluation sees."""
-
-    num_tasks: Annotated[
-        int, arg(metavar="N", help="tuning tasks; a quarter for those that draw N samples")
-    ] = DEFAULT_NUM_TASKS
-
-    def problems(self) -> list[str]:
-        """Return a message for each argument that is not valid."""
-        found = self.making_problems()
-        found += task_set_problems(1 if self.horizon is None else self.horizon, self.num_tasks, 0)
-        if not found:
-            found = tuning_problems(self.family, self.length, **self.which)
-        return found + json_problems(self.json)
-
-    def run(self) -> None:
-        """Tune."""
-        found = tune_baselines(
-            self.make(), self.length, num_tasks=self.num_tasks, **self.which, progress=True
-        )
-        print_tuning(found)
-        write_json(found, self.json)
 
 
 @dataclasses.dataclass(frozen=True)

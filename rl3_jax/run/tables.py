@@ -1,4 +1,4 @@
-"""What `rl3 list`, `evaluate`, `baselines`, `tune`, `describe` and `plan` print."""
+"""What `rl3 list`, `evaluate`, `baselines`, `describe` and `plan` print."""
 
 import datetime
 from typing import Any
@@ -98,21 +98,6 @@ def print_statistics(description: dict[str, Any]) -> None:
         numbers = (entry["mean"], entry["standard_error"])
         table.add_row(name, *("unknown" if number is None else f"{number:.4f}" for number in numbers))
     Console().print(table)
-
-
-def print_tuning(found: dict[str, Any]) -> None:
-    """Print what `tune_baselines` returns, a table for each baseline."""
-    for entry in found["tuned"]:
-        title = (
-            f"{entry['name']}, {entry['field']}: {found['family']}, variation {found['variation']},"
-            f" H={found['horizon']}, {entry['num_tasks']} tuning tasks (seed {found['seed']})"
-        )
-        table = _table(title, entry["field"], "mean return", "less than the best", "± ")
-        columns = (entry[name] for name in ("candidates", "mean_returns", "losses", "loss_errors"))
-        for value, mean, loss, error in zip(*columns, strict=True):
-            behind = ("best", "") if value == entry["best"] else (f"{loss:.2f}", f"{error:.2f}")
-            table.add_row(f"{value:g}", f"{mean:.2f}", *behind)
-        Console().print(table)
 
 
 def print_plan(found: dict[str, Any]) -> None:

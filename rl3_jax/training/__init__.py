@@ -26,19 +26,16 @@ from rl3_jax.training.train import (
     train_iteration,
     train_steps,
 )
-from rl3_jax.training.tuning import TUNING_SEED, Tuning, tune
 
 __all__ = [
     "CHUNK_CAPACITY",
     "METRICS",
-    "TUNING_SEED",
     "Agent",
     "EvaluationConfig",
     "Hyper",
     "Purpose",
     "TrainConfig",
     "TrainState",
-    "Tuning",
     "agent_of",
     "config_of",
     "dropped_message",
@@ -59,5 +56,4 @@ __all__ = [
     "task_set_hash",
     "train_iteration",
     "train_steps",
-    "tune",
 ]

@@ -1,16 +1,19 @@
-"""The tuned hyperparameters are those that `rl3 tune` found best, as results/tuning records."""
+"""The tuned hyperparameters are those that `benchmarks/tuning.py` found best, as results/tuning records."""
 
-import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from rl3_jax.baselines import GRIDS, baseline_names, candidates, make_baselines, plain_name
+from rl3_jax.baselines import baseline_names, make_baselines, plain_name
 from rl3_jax.baselines.tuned import TUNED_BANDITS, TUNED_MDPS, tuned_bandit, tuned_mdp
 from rl3_jax.tasks import make_family
-from rl3_jax.training import TUNING_SEED
 from rl3_jax.trial import METHODS, TrialEnv
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from tuning import GRIDS, TUNING_SEED, candidates
 
 RECORDS = {file.stem: json.loads(file.read_text()) for file in Path("results/tuning").glob("*.json")}
 
@@ -56,19 +59,3 @@ def test_other_settings_take_what_is_tuned_for_the_nearest():
     assert [tuned_mdp(500, prior) for prior in (-1.0, 0.4, 0.6, 3.0)] == [
         TUNED_MDPS[500, known] for known in (0.0, 0.0, 1.0, 1.0)
     ]
-
-
-def test_a_grid_makes_a_baseline_with_another_value():
-    grid = GRIDS["bandit"]["ucb1"]
-    (baseline,) = make_baselines(make_family("bandit"), 10, ["ucb1"]).values()
-    assert grid.make(baseline, 0.7) == dataclasses.replace(baseline, exploration=0.7)
-
-
-def test_the_number_of_draws_is_bounded_by_what_they_cost():
-    grid = GRIDS["bandit"]["optimistic-thompson"]
-    env = TrialEnv(make_family("bandit", num_arms=50), horizon=100, features=METHODS["rl2"])
-    assert candidates(grid, env) == (4, 8)
-    assert candidates(grid, dataclasses.replace(env, horizon=10)) == grid.candidates
-    many = TrialEnv(make_family("bandit", num_arms=1000), horizon=100, features=METHODS["rl2"])
-    assert candidates(grid, many) == (4,)
-    assert candidates(GRIDS["bandit"]["ucb1"], env) == GRIDS["bandit"]["ucb1"].candidates
