@@ -49,7 +49,7 @@ class Grid:
     static: bool = False
     draws: bool = False
 
-    def make(self, baseline: Baseline, value: Any) -> Baseline:
+    def make(self, baseline: Any, value: Any) -> Baseline:
         """Return a baseline with this value of the hyperparameter."""
         return dataclasses.replace(baseline, **{self.field: value})
 

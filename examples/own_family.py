@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 import rl3_jax
 from rl3_jax.constraints import Count
+from rl3_jax.picture import FREE, GOAL, Tiles
 from rl3_jax.tasks import Action, TabularFamily, TabularState, Task
+from rl3_jax.trial import BehaviourBase, TrialEnv, TrialState
 
 
 @struct.dataclass
@@ -31,6 +34,16 @@ class CorridorTask(Task):
     """
 
     treasure: Int[Array, ""] = struct.field(default=None)  # gymnax's field has a default
+
+
+@struct.dataclass
+class ToTheTreasure(BehaviourBase):
+    """The optimum: goes straight to the treasure, which it knows."""
+
+    def act(self, env: TrialEnv, memory: Any, state: TrialState, observation: Array, key: PRNGKeyArray):
+        """Return the way to the treasure."""
+        task: Any = state.task
+        return memory, (task.treasure > state.inner.s).astype(jnp.int32)
 
 
 @rl3_jax.register
@@ -47,6 +60,8 @@ class Corridor(TabularFamily[CorridorTask]):
     variations: ClassVar[tuple[str, ...]] = ("default", "far")
     summary_names: ClassVar[tuple[str, ...]] = ("found",)
     progress_names: ClassVar[tuple[str, ...]] = ("found",)
+    action_names: ClassVar[tuple[str, ...]] = ("left", "right")
+    baselines: ClassVar[dict[str, Any]] = {"clairvoyant": ToTheTreasure()}
 
     reach: Count = 10
     steps: Count = 40
@@ -92,6 +107,12 @@ class Corridor(TabularFamily[CorridorTask]):
         """Take a step to the left or right, but not through the ends."""
         next_s = jnp.clip(state.s + 2 * jnp.asarray(action, jnp.int32) - 1, 0, self.num_states - 1)
         return self.arrive(state, next_s, (next_s == params.treasure).astype(jnp.float32), params)
+
+    def picture(self, task: CorridorTask, states: TabularState) -> Tiles:
+        """Return the corridor, with the treasure that the agent cannot see, for `rl3 watch`."""
+        codes = np.zeros((1, self.num_states), int)
+        codes[0, task.treasure] = 1
+        return Tiles(codes, (FREE, GOAL))
 
     def summarise_trial(self, task: CorridorTask, steps: Any) -> dict[str, Float[Array, ""]]:
         """Return whether the treasure was found at all."""

@@ -80,7 +80,9 @@ def test_plugins_work_from_the_command_line(apart, tmp_path, monkeypatch, capsys
     assert main(["train", "corridor-quick", *TINY, "--out", run, *plugin]) == 0
     assert main(["resume", run, "--iterations", "3", *plugin]) == 0
     assert main(["evaluate", run, "--num-tasks", "4", "--variation", "far", *plugin]) == 0
-    assert "found" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("found", "random", "clairvoyant"))
+    assert main(["watch", run, "--steps", "2", *plugin]) == 0
     assert main(["list", *plugin]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in ("corridor", "averages", "bonus-q", "corridor-quick"))

@@ -14,7 +14,8 @@ DIRECT = {
     "plugins": ("errors",),
     "bins": (),
     "grid": (),
-    "tasks": ("constraints", "bins", "grid"),
+    "picture": (),
+    "tasks": ("constraints", "bins", "grid", "picture"),
     "object_rl": ("constraints", "bins", "grid"),
     "trial": ("tasks", "object_rl"),
     "baselines": ("trial",),
@@ -23,7 +24,7 @@ DIRECT = {
     "training": ("ppo", "baselines", "plugins"),
     "presets": ("training",),
     "run": ("presets", "report"),
-    "report": ("errors",),
+    "report": ("errors", "picture"),
     "cli": ("run",),
     "__main__": ("cli",),
 }

@@ -18,6 +18,7 @@ from rl3_jax.baselines.psrl import Opsrl, Psrl
 from rl3_jax.baselines.tuned import TunedBandit, TunedMdp, tuned_bandit, tuned_mdp
 from rl3_jax.object_rl import ModelBased, QLearning, RMax
 from rl3_jax.tasks import (
+    FAMILIES,
     Bandit,
     FourRoomsTasks,
     FrozenLakes,
@@ -27,6 +28,7 @@ from rl3_jax.tasks import (
     RandomMdp,
     TaskFamily,
 )
+from rl3_jax.trial import Behaviour
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,10 +117,16 @@ def baseline_names(family: str, horizon: int, prior_reward: float | None = None)
       horizon: H.
       prior_reward: m. If given, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
     """
-    known = [name for name in EVERYWHERE | BASELINES.get(family, {}) if horizon <= LONGEST.get(name, horizon)]
+    known = [name for name in _entries(family) if horizon <= LONGEST.get(name, horizon)]
     if prior_reward is None:
         return known
     return [with_prior(name, prior_reward) for name in known if name in BELIEVING.get(family, ())]
+
+
+def _entries(family: str) -> dict[str, Any]:
+    """Return all baselines of a family by name, with those that it brings itself."""
+    own = FAMILIES[family].baselines if family in FAMILIES else {}
+    return EVERYWHERE | BASELINES.get(family, {}) | dict(own)
 
 
 def with_prior(name: str, prior_reward: float) -> str:
@@ -141,7 +149,7 @@ def make_baselines(
     horizon: int,
     names: Collection[str] | None = None,
     prior_reward: float | None = None,
-) -> dict[str, Baseline]:
+) -> dict[str, Behaviour]:
     """Return name → behaviour for a family's baselines, the optimum last.
 
     Args:
@@ -152,7 +160,7 @@ def make_baselines(
       prior_reward: as in `baseline_names`.
     """
     prior = {} if prior_reward is None else {"prior_reward": prior_reward}
-    setting, entries = Setting(family, horizon, **prior), EVERYWHERE | BASELINES.get(family.family, {})
+    setting, entries = Setting(family, horizon, **prior), _entries(family.family)
     return {
         name: _make(entries[plain_name(name)], setting)
         for name in baseline_names(family.family, horizon, prior_reward)
@@ -160,6 +168,6 @@ def make_baselines(
     }
 
 
-def _make(baseline: Baseline | Maker, setting: Setting) -> Baseline:
+def _make(baseline: Any, setting: Setting) -> Any:
     """Return a baseline for these trials."""
-    return baseline if isinstance(baseline, Baseline) else baseline(setting)
+    return baseline if isinstance(baseline, Behaviour) else baseline(setting)

@@ -11,9 +11,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Rectangle
 
+from rl3_jax import picture
 from rl3_jax.report.animation import Moving
 from rl3_jax.report.animation_panels import CHOSEN, INK, episode_starts, plain
-from rl3_jax.report.animation_tiles import Tiles
+from rl3_jax.report.animation_tiles import paint
 
 VALUES = ListedColormap(colormaps["cividis"](np.linspace(0.25, 1.0, 256)), "values")
 """Lightness grows from end to end, for all kinds of colour vision; it starts well above that of obstacles."""
@@ -43,7 +44,7 @@ class Heat:
     counts: np.ndarray
     outline: np.ndarray
     square: bool = False
-    tiles: Tiles | None = None
+    tiles: picture.Tiles | None = None
     row_names: Sequence[str] = ()
     xlabel: str = ""
 
@@ -55,7 +56,7 @@ class Heat:
         axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, **style))
         image = self._image(axes)
         if self.tiles is not None:
-            self.tiles.paint(axes, valued=False)
+            paint(axes, self.tiles, valued=False)
         if self.square:
             axes.set(xticks=[], yticks=[], anchor="N")
         else:
@@ -105,33 +106,25 @@ class Heat:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plane:
+class Paths:
     """Paths in a plane, one an episode.
 
     Attributes:
       title: of the panel.
-      position: [H, 2] before each step.
+      plane: what is in it.
       ended: [H] whether an episode ended with the step.
-      bounds: [2, 2] least and largest of x, and of y.
-      goal: [2], or None.
-      goal_radius: 0 for a goal that is a point.
-      arrow: [H, 2] the action as a vector in the plane, or None.
-      body: [H, n, 2] joints of a body, or None.
+      action: [H, 2], drawn if the plane says how long.
     """
 
     title: str
-    position: np.ndarray
+    plane: picture.Plane
     ended: np.ndarray
-    bounds: np.ndarray
-    goal: np.ndarray | None = None
-    goal_radius: float = 0.0
-    arrow: np.ndarray | None = None
-    body: np.ndarray | None = None
+    action: np.ndarray
 
     def draw(self, axes: Axes) -> Moving:
         """Draw the goal; paths, body, action and agent move."""
         plain(axes, self.title)
-        axes.set(xlim=self.bounds[0], ylim=self.bounds[1])
+        axes.set(xlim=self.plane.bounds[0], ylim=self.plane.bounds[1])
         axes.set_aspect("equal", anchor="N")
         axes.grid(alpha=0.3)
         axes.spines[:].set_visible(True)
@@ -144,26 +137,27 @@ class Plane:
         style = {"markeredgecolor": "black", "markeredgewidth": 2, "color": CHOSEN}
         (agent,) = axes.plot([], [], "o", markersize=12, **style)
         starts = episode_starts(self.ended)
-        episodes = np.split(self.position, np.flatnonzero(self.ended) + 1)
+        episodes = np.split(self.plane.position, np.flatnonzero(self.ended) + 1)
         number = np.cumsum(self.ended) - self.ended
 
         def update(step: int) -> None:
-            here = self.position[step]
+            here = self.plane.position[step]
             earlier.set_segments(episodes[: number[step]])
-            path.set_data(*self.position[starts[step] : step + 1].T)
+            path.set_data(*self.plane.position[starts[step] : step + 1].T)
             agent.set_data(here[:1], here[1:])
-            if self.arrow is not None:
-                arrow.set_data(*np.stack([here, here + self.arrow[step]]).T)
-            if self.body is not None:
-                body.set_data(*self.body[step].T)
+            if self.plane.arrow_length:
+                arrow.set_data(*np.stack([here, here + self.plane.arrow_length * self.action[step]]).T)
+            if self.plane.body is not None:
+                body.set_data(*self.plane.body[step].T)
 
         return [earlier, path, body, arrow, agent], update
 
     def _draw_goal(self, axes: Axes) -> None:
         """Draw the goal, if there is one."""
-        if self.goal is None:
+        goal, radius = self.plane.goal, self.plane.goal_radius
+        if goal is None:
             return
-        if self.goal_radius:
+        if radius:
             style = {"facecolor": "0.85", "edgecolor": INK, "hatch": "///", "linewidth": 1.2}
-            axes.add_patch(Circle((self.goal[0], self.goal[1]), self.goal_radius, **style))
-        axes.plot(*self.goal, "*", color="black", markersize=18)
+            axes.add_patch(Circle((goal[0], goal[1]), radius, **style))
+        axes.plot(*goal, "*", color="black", markersize=18)

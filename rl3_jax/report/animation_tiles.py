@@ -1,65 +1,29 @@
 """The panel of an animation that shows the agent on a map of tiles."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from rl3_jax.picture import FREE, Tiles
 from rl3_jax.report.animation import Moving
 from rl3_jax.report.animation_panels import CHOSEN, episode_starts, plain
 
 
-@dataclasses.dataclass(frozen=True)
-class TileKind:
-    """How one kind of tile looks: kinds differ in lightness and in mark.
-
-    Attributes:
-      name: in the legend.
-      colour: of the tile.
-      mark: a letter or sign on it, or none.
-      ink: colour of the mark.
-      hatch: of the tile, or none.
-      enters: whether the agent acts on such a tile, which then has a value.
-    """
-
-    name: str
-    colour: str
-    mark: str = ""
-    ink: str = "black"
-    hatch: str = ""
-    enters: bool = True
-
-
-FREE = TileKind("free", "white")
-
-
-@dataclasses.dataclass(frozen=True)
-class Tiles:
-    """A map of tiles.
-
-    Attributes:
-      codes: [R, C] number of each tile's kind.
-      kinds: the kinds.
-    """
-
-    codes: np.ndarray
-    kinds: Sequence[TileKind]
-
-    def paint(self, axes: Axes, *, valued: bool = True) -> None:
-        """Draw the tiles and their marks; only those that never have a value, if not `valued`."""
-        rows, columns = self.codes.shape
-        axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[])
-        axes.set_aspect("equal", anchor="N")
-        for (row, column), code in np.ndenumerate(self.codes):
-            kind = self.kinds[code]
-            if kind.enters and not valued:
-                continue
-            style = {"facecolor": kind.colour, "edgecolor": "0.6", "linewidth": 0.6, "hatch": kind.hatch}
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **style))
-            style = {"ha": "center", "va": "center_baseline", "color": kind.ink, "fontweight": "bold"}
-            axes.text(column, row, kind.mark, fontsize=13, **style)
+def paint(axes: Axes, tiles: Tiles, *, valued: bool = True) -> None:
+    """Draw the tiles and their marks; only those that never have a value, if not `valued`."""
+    rows, columns = tiles.codes.shape
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[])
+    axes.set_aspect("equal", anchor="N")
+    for (row, column), code in np.ndenumerate(tiles.codes):
+        kind = tiles.kinds[code]
+        if kind.enters and not valued:
+            continue
+        style = {"facecolor": kind.colour, "edgecolor": "0.6", "linewidth": 0.6, "hatch": kind.hatch}
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **style))
+        style = {"ha": "center", "va": "center_baseline", "color": kind.ink, "fontweight": "bold"}
+        axes.text(column, row, kind.mark, fontsize=13, **style)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +45,7 @@ class Walk:
     def draw(self, axes: Axes) -> Moving:
         """Draw the map and its legend; the way and the agent move."""
         plain(axes, self.title)
-        self.tiles.paint(axes)
+        paint(axes, self.tiles)
         axes.spines[:].set_visible(True)
         present = [self.tiles.kinds[code] for code in np.unique(self.tiles.codes)]
         handles = [

@@ -31,7 +31,8 @@ def baseline_results(
     """Return the entry of a result file for each baseline of a family, the optimum last.
 
     What was computed before is read from `rl3_jax/baselines` in $XDG_CACHE_HOME or ~/.cache, if it was by the
-    same code on the same tasks; the folder may be deleted at any time.
+    same code on the same tasks; the folder may be deleted at any time. Families from outside this package,
+    whose code may change, are computed each time.
 
     Args:
       env: the trial, without object-level RL.
@@ -44,7 +45,8 @@ def baseline_results(
     # Imported here since only this needs them.
     from rl3_jax.baselines import asked_names, baseline_names, make_baselines
 
-    folder, found = cache_folder("baselines"), []
+    known = type(env.family).__module__.startswith("rl3_jax.")
+    folder, found = cache_folder("baselines") if known else None, []
     for name in asked_names(baseline_names(env.family.family, env.horizon, prior_reward), names):
         file = None if folder is None else folder / f"{_key(env, num_tasks, seed, name, prior_reward)}.json"
         entry = None if file is None else _read(file)

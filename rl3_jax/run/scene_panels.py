@@ -20,15 +20,6 @@ NO_VALUES = "visits (no object-level values)"
 """Titles."""
 FIGURE_SPACE = "\u2007"
 """As wide as a digit, so that what follows a number stands still."""
-ACTION_NAMES = {
-    "gridworld": ["stay", "N", "E", "S", "W"],
-    "frozen-lake": ["W", "S", "E", "N"],
-    "four-rooms": ["N", "E", "S", "W"],
-    "meta-maze": ["N", "E", "S", "W"],
-    "point-robot": ["x", "y"],
-    "reacher": ["joint 1", "joint 2"],
-}
-"""Names of the actions of a family, or of the numbers in one; of others, numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +121,7 @@ def action_names(trial: Trial) -> list[str]:
     """Return the names of the actions, or of the numbers in one: the family's own, or numbers."""
     action = trial.recording.action
     count = trial.env.num_actions if action.ndim == 1 else action.shape[1]
-    return ACTION_NAMES.get(trial.env.family.family, [str(i) for i in range(count)])
+    return list(trial.env.family.action_names) or [str(i) for i in range(count)]
 
 
 def tile_values(trial: Trial, position: np.ndarray) -> Heat | None:

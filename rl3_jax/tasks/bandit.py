@@ -9,6 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.constraints import Count
+from rl3_jax.picture import Arms
 from rl3_jax.tasks.base import Action, TabularFamily, TabularState, Task
 
 ARMS_STATE = 0
@@ -77,6 +78,10 @@ class Bandit(TabularFamily[BanditTask]):
             "lead_of_the_best": ordered[:, -1] - second,
             "mean_probability": ordered.mean(axis=1),
         }
+
+    def picture(self, task: BanditTask, states: TabularState) -> Arms:
+        """Return the success probabilities."""
+        return Arms(task.success_probability)
 
     def is_terminated(self, state: TabularState, params: BanditTask) -> Array:
         """Whether the pull has been made."""

@@ -1,6 +1,8 @@
 """What every task family shares: one gymnax environment whose params are the task."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import jax
@@ -12,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Among
 from rl3_jax.grid import Grid
+from rl3_jax.picture import Picture
 
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
 """An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
@@ -106,6 +109,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Names of the numbers that sum up a trial; without any, the steps of a trial are not kept."""
     progress_names: ClassVar[tuple[str, ...]] = ()
     """Those of them that stand in the progress line of a training."""
+    action_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the actions, or of the numbers in one, in pictures; numbers if there are none."""
+    baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Behaviours to compare with, by name, the optimum last, of a family from outside this package."""
 
     variation: Annotated[str, Among("variations")] = "default"
 
@@ -129,6 +136,15 @@ class TaskFamily(environment.Environment[TState, TTask]):
           steps: each field [H, …], of the H steps of the trial.
         """
         return {}
+
+    def picture(self, task: Any, states: Any) -> Picture | None:
+        """Return what `rl3 watch` draws of a trial; None for the table of values, or the path of a vector.
+
+        Args:
+          task: the trial's task, as NumPy arrays.
+          states: [H, …] its states before each step, likewise.
+        """
+        return None
 
     @property
     def episode_length(self) -> int | None:

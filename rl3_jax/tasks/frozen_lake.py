@@ -13,10 +13,18 @@ from gymnax.environments.misc import frozen_lake
 from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax import picture
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 
 HOLE_PROBABILITY = {"default": 0.2, "more-holes": 0.35, "fewer-holes": 0.1}
 """Chance of a hole in each tile but start and goal; gymnasium's is 0.2."""
+TILE_KINDS = (
+    picture.START,
+    picture.FREE,
+    picture.TileKind("hole", "#3f6f94", "●", "white", enters=False),
+    picture.GOAL,
+)
+"""How tiles look, by gymnax's codes."""
 TRIES = 100
 """Maps drawn until one has a way to the goal. One in five does at the worst (side 8, `more-holes`)."""
 
@@ -77,9 +85,14 @@ class FrozenLakes(GymnaxTasks):
     family: ClassVar[str] = "frozen-lake"
     variations: ClassVar[tuple[str, ...]] = tuple(HOLE_PROBABILITY)
     value_scale: ClassVar[float] = 1.0
+    action_names: ClassVar[tuple[str, ...]] = ("W", "S", "E", "N")
 
     side: Annotated[int, Ge(2), "a start and a goal"] = 4
     slippery: bool = True
+
+    def picture(self, task: GymnaxTask, states: Any) -> picture.Tiles:
+        """Return the lake."""
+        return picture.Tiles(task.params.desc, TILE_KINDS)
 
     @property
     def num_successors(self) -> int:

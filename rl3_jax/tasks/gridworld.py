@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -13,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
+from rl3_jax.picture import Tiles
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_layout import (
     DANGER,
@@ -20,6 +22,7 @@ from rl3_jax.tasks.gridworld_layout import (
     GOAL,
     LAYOUTS,
     OBSTACLE,
+    TILE_KINDS,
     TILE_REWARD,
     WARNING,
     WATER,
@@ -118,6 +121,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     tolerance: ClassVar[float] = 0.1
     summary_names: ClassVar[tuple[str, ...]] = SUMMARY
     progress_names: ClassVar[tuple[str, ...]] = ("found", "goals")
+    action_names: ClassVar[tuple[str, ...]] = ("stay", "N", "E", "S", "W")
 
     variation: str = "11x11"
     attempts: Count = 100
@@ -126,6 +130,11 @@ class Gridworld(TabularFamily[GridworldTask]):
     def layout(self) -> Layout:
         """Parameters of the variation."""
         return LAYOUTS[self.variation]
+
+    def picture(self, task: GridworldTask, states: TabularState) -> Tiles:
+        """Return the grid."""
+        side = self.layout.side
+        return Tiles(np.asarray(task.tiles).reshape(side, side), TILE_KINDS)
 
     @property
     def num_states(self) -> int:

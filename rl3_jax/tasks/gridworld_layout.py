@@ -7,10 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax import picture
+
 FREE, OBSTACLE, WATER, START, GOAL, DANGER, WARNING = range(7)
 """Codes of the tiles."""
 TILE_REWARD = (-1.0, 0.0, -2.0, -1.0, 100.0, -100.0, -10.0)
 """Reward for entering a tile, by its code; obstacles cannot be entered."""
+TILE_KINDS = (
+    picture.FREE,
+    picture.WALL,
+    picture.TileKind("water", "#7fb2dd", "≈"),
+    picture.START,
+    picture.GOAL,
+    picture.TileKind("danger", "#a8281f", "✕", "white", enters=False),
+    picture.TileKind("warning", "#ffd75e", "!"),
+)
+"""How tiles look, by their code."""
 
 
 @dataclasses.dataclass(frozen=True)

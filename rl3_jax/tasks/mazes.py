@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
+from rl3_jax.picture import FREE, GOAL, WALL, Tiles
 from rl3_jax.tasks.base import ConcreteState
 from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 
@@ -19,6 +20,14 @@ class Mazes(GymnaxTasks):
     """A gymnax maze, with `env_map` and `coords`, whose tasks are goals. The state is the agent's cell."""
 
     task_fields: ClassVar[tuple[str, ...]] = ("goal",)
+    action_names: ClassVar[tuple[str, ...]] = ("N", "E", "S", "W")
+
+    def picture(self, task: GymnaxTask, states: Any) -> Tiles:
+        """Return the maze: open cells, walls, and the goal."""
+        codes = np.ones(self.cell_number.shape, np.int32)
+        codes[tuple(self.cells.T)] = 0
+        codes[tuple(task.fields["goal"])] = 2
+        return Tiles(codes, (FREE, WALL, GOAL), self.cells)
 
     @property
     def start(self) -> Int[np.ndarray, " 2"]:

@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from gymnax.environments.misc.point_robot import EnvParams, EnvState, PointRobot
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
-from rl3_jax.tasks.gymnax_tasks import GymnaxTasks
+from rl3_jax.picture import Plane
+from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 
 NEVER = -1.0
 """A `goal_radius` that no distance is within."""
@@ -37,6 +39,7 @@ class PointRobots(GymnaxTasks):
 
     family: ClassVar[str] = "point-robot"
     variations: ClassVar[tuple[str, ...]] = ("semicircle", "circle")
+    action_names: ClassVar[tuple[str, ...]] = ("x", "y")
 
     variation: str = "semicircle"
     steps: int = 25
@@ -57,6 +60,14 @@ class PointRobots(GymnaxTasks):
     def num_successors(self) -> int:
         """A tile, its eight neighbours and the start."""
         return 10
+
+    def picture(self, task: GymnaxTask, states: GymnaxState) -> Plane:
+        """Return the way in the plane, the goal, and actions three times as long as they are."""
+        position = states.wrapped.pos
+        low, high = np.array(self.coordinate_bounds).T
+        bounds = np.stack([np.minimum(low, position.min(0)), np.maximum(high, position.max(0))], axis=1)
+        radius = max(float(task.params.goal_radius), 0.0)
+        return Plane(position, bounds, np.asarray(task.fields["goal"]), radius, arrow_length=3.0)
 
     def make_environment(self) -> PointRobot:
         """Return gymnax's environment."""

@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from gymnax.environments.misc import reacher
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
-from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
+from rl3_jax.picture import Plane
+from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 
 LINK_LENGTH = {"default": (0.5, 1.5), "long": (1.5, 2.0)}
 """Bounds of the uniform draw of each link's length; gymnax's links have length 1."""
@@ -59,6 +61,7 @@ class Reachers(GymnaxTasks):
     family: ClassVar[str] = "reacher"
     variations: ClassVar[tuple[str, ...]] = tuple(LINK_LENGTH)
     task_fields: ClassVar[tuple[str, ...]] = ("goal_xy",)
+    action_names: ClassVar[tuple[str, ...]] = ("joint 1", "joint 2")
 
     action_bins: tuple[int, ...] = (3, 3)
 
@@ -76,6 +79,15 @@ class Reachers(GymnaxTasks):
     def num_successors(self) -> int:
         """A step leads at most to the next tile in each coordinate; of those 81, few are met in a trial."""
         return 16
+
+    def picture(self, task: GymnaxTask, states: GymnaxState) -> Plane:
+        """Return the way of the tip, the arm, and the goal."""
+        angles, lengths = states.wrapped.angles, task.params.link_lengths
+        links = lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+        joints = np.concatenate([np.zeros_like(links[:, :1]), np.cumsum(links, axis=1)], axis=1)
+        reach = 1.1 * lengths.sum()
+        bounds = np.array([[-reach, reach]] * 2)
+        return Plane(joints[:, -1], bounds, np.asarray(task.fields["goal_xy"]), body=joints)
 
     def make_environment(self) -> Arm:
         """Return an arm."""

@@ -7,10 +7,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from rl3_jax.picture import FREE, Plane, TileKind, Tiles
 from rl3_jax.report.animation import LAST_FRAME, Scene, Stage, animate
-from rl3_jax.report.animation_maps import VALUES, Heat, Plane
+from rl3_jax.report.animation_maps import VALUES, Heat, Paths
 from rl3_jax.report.animation_panels import Bars, Intervals, Return, episode_starts
-from rl3_jax.report.animation_tiles import FREE, TileKind, Tiles, Walk
+from rl3_jax.report.animation_tiles import Walk
 
 STEPS = 5
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -42,6 +43,14 @@ def every_panel():
     tiles = Tiles(np.array([[0, 1], [0, 0]]), [FREE, TileKind("wall", "black", hatch="x", enters=False)])
     values = np.arange(STEPS * 4.0).reshape(STEPS, 2, 2)
     number = np.linspace(-0.5, 0.5, STEPS)[:, None]
+    plane = Plane(
+        position.astype(float),
+        bounds=np.array([[-1, 2], [-1, 2]]),
+        goal=np.ones(2),
+        goal_radius=0.2,
+        arrow_length=1.0,
+        body=np.stack([np.zeros_like(position), position], axis=1),
+    )
     return {
         "bars": growing_bars(),
         "intervals": Intervals(
@@ -51,16 +60,7 @@ def every_panel():
         "walk": Walk("walk", tiles, position, ended),
         "map": heat(values, square=True, tiles=tiles),
         "table": heat(np.full_like(values, np.nan), row_names=["a", "b"]),
-        "plane": Plane(
-            "plane",
-            position.astype(float),
-            ended,
-            bounds=np.array([[-1, 2], [-1, 2]]),
-            goal=np.ones(2),
-            goal_radius=0.2,
-            arrow=position / 2,
-            body=np.stack([np.zeros_like(position), position], axis=1),
-        ),
+        "plane": Paths("plane", plane, ended, position / 2),
     }
 
 
