@@ -78,12 +78,21 @@ def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteratio
     `agent.json` is the same throughout a run, so only the parameters are replaced.
     """
     folder.mkdir(exist_ok=True)
-    acting = {name: value for name, value in serialise.to_dict(config).items() if name in ACTING}
-    content = (json.dumps(acting, indent=2) + "\n").encode()
+    content = (json.dumps(_acting(config), indent=2) + "\n").encode()
     write_atomically(folder / CONFIG_FILE, content, temporary_folder=folder.parent)
     flat: dict[str, Any] = dict(traverse_util.flatten_dict(jax.device_get(actor_params), sep="/"))
     tensors = safetensors.numpy.save(flat, metadata={"iteration": str(iteration)})
     write_atomically(folder / PARAMS_FILE, tensors, temporary_folder=folder.parent)
+
+
+def agent_in_memory(config: TrainConfig, actor_params: PyTree, iteration: int) -> LoadedAgent:
+    """Return the agent that `save_agent` would write and `load_agent` read."""
+    return LoadedAgent(config.env, config.network, actor_params, _acting(config), iteration)
+
+
+def _acting(config: TrainConfig) -> dict[str, Any]:
+    """Return the content of `agent.json`."""
+    return {name: value for name, value in serialise.to_dict(config).items() if name in ACTING}
 
 
 def load_agent(path: str | Path) -> LoadedAgent:

@@ -18,6 +18,7 @@ from rl3_jax.run.files import read_json, write_atomically, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
+from rl3_jax.training import TrainConfig
 from rl3_jax.trial import METHODS, TrialEnv
 
 DEFAULT_NUM_TASKS = 2000
@@ -59,14 +60,33 @@ def evaluate_run(
     ):
         raise ConfigError(problems)
     folder = RunFolder(Path(path))
-    config = folder.read().config
     agent = load_agent(folder.path)
-    env = asked_env(agent.env, variation, horizon)
-    name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
-    result = _agent_result(agent, env, name, num_tasks=num_tasks, seed=seed, greedy=greedy, progress=progress)
-    result |= {"greedy": greedy}
+    asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
+    result = _agent_result(folder.read().config, agent, greedy=greedy, progress=progress, **asked)
     _note(folder, result)
     return result
+
+
+@compile_cache()
+def evaluate_agent(
+    config: TrainConfig, agent: LoadedAgent, *, greedy: bool = False, progress: bool = False, **asked: Any
+) -> dict[str, Any]:
+    """Return what `evaluate_run` does, for an agent in memory; nothing is written.
+
+    Args:
+      config: what it was trained with.
+      agent: who acts.
+      greedy: take the likeliest action instead of a sample.
+      progress: show it.
+      **asked: `variation`, `horizon`, `num_tasks` and `seed`, as there.
+
+    Raises:
+      ConfigError: listing every argument that is not valid.
+    """
+    asked = {"variation": None, "horizon": None, "num_tasks": DEFAULT_NUM_TASKS, "seed": 0} | asked
+    if problems := _acting_problems(agent, **asked):
+        raise ConfigError(problems)
+    return _agent_result(config, agent, greedy=greedy, progress=progress, **asked)
 
 
 @compile_cache()
@@ -183,12 +203,18 @@ def evaluation_problems(
         agent = load_agent(path)
     except ConfigError as error:
         return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
+    asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
+    return _acting_problems(agent, **asked) + writing_problems(folder.evaluation)
+
+
+def _acting_problems(
+    agent: LoadedAgent, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
+) -> list[str]:
+    """Return a message for each reason why an agent cannot be evaluated so."""
     env = asked_env(agent.env, variation, horizon)
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
     found += agent.policy.config.length_problems(agent.policy.horizon, env.horizon)
-    if not found:
-        found += observation_problems(agent, env)
-    return found + writing_problems(folder.evaluation)
+    return found or observation_problems(agent, env)
 
 
 def observation_problems(agent: LoadedAgent, env: TrialEnv) -> list[str]:
@@ -233,13 +259,21 @@ def env_problems(env: TrialEnv) -> list[str]:
 
 
 def _agent_result(
-    agent: LoadedAgent, env: TrialEnv, name: str, *, greedy: bool, progress: bool, **which: int
+    config: TrainConfig,
+    agent: LoadedAgent,
+    *,
+    variation: str | None,
+    horizon: int | None,
+    greedy: bool,
+    progress: bool,
+    **which: int,
 ) -> dict[str, Any]:
     """Return the result file of an agent on the tasks that `num_tasks` and `seed` name."""
-    track = tracker("evaluating", visible=progress)
+    env, track = asked_env(agent.env, variation, horizon), tracker("evaluating", visible=progress)
+    name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
     trials = training.evaluate_trials(env, agent.behaviour(greedy), **which, track=track)
     result = training.result_file(env, [training.summarise(name, trials)], **which)
-    return result | {"iteration": agent.iteration}
+    return result | {"iteration": agent.iteration, "greedy": greedy}
 
 
 def _note(folder: RunFolder, result: dict[str, Any]) -> None:

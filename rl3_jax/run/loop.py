@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -57,14 +57,7 @@ def train_to_target(
     config, target = record.config, record.target_iterations
     folder.remove_leftovers()
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(
-            TrainProgress(target, visible=visible, names=config.task.progress_names)
-        )
-        stop = stack.enter_context(
-            StopSignals(
-                lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
-            )
-        )
+        progress, stop = _watched(stack, config, target, visible=visible)
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, config)))
         done = checkpoints.latest or 0
         progress.phase("compiling" if done < target else "restoring", done)
@@ -86,8 +79,126 @@ def train_to_target(
         loggers = [
             stack.enter_context(contextlib.closing(logger)) for logger in make_loggers(folder, record, done)
         ]
-        loop = Loop(folder, record, checkpoints, progress, loggers, on_metrics, fits)
-        loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0, stop)
+        keeper = OnDisk(folder, config, checkpoints, loggers)
+        loop = Loop(config, target, keeper, progress, on_metrics, fits)
+        done = loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0, stop)
+        if stop.signum is not None and done < target:
+            where = f"after iteration {done} of {target}; everything is saved"
+            raise Interrupted(
+                stop.signum,
+                f"stopped {where if done else 'before the first iteration'}."
+                f" Go on with: rl3 resume {folder.path}",
+            )
+
+
+def train_in_memory(config: TrainConfig, *, visible: bool, on_metrics: OnMetrics | None = None) -> "InMemory":
+    """Train a run that is not kept on disk; SIGINT and SIGTERM end it early.
+
+    Args:
+      config: the run.
+      visible: whether to show progress.
+      on_metrics: called with each line of the metrics; if it returns true, training stops there.
+
+    Returns:
+      What is left of it.
+
+    Raises:
+      ConfigError: if the run does not fit into memory.
+      NonFiniteError: if a loss or parameter is no longer finite.
+      Interrupted: if there was a signal before the first iteration.
+    """
+    with contextlib.ExitStack() as stack:
+        progress, stop = _watched(stack, config, config.iterations, visible=visible)
+        progress.phase("compiling", 0)
+        state = training.init(config, jax.random.key(config.seed))
+        keeper = InMemory()
+        Loop(config, config.iterations, keeper, progress, on_metrics).run(state, 0.0, stop)
+        if stop.signum is not None and keeper.state is None:
+            raise Interrupted(stop.signum, "stopped before the first iteration.")
+        return keeper
+
+
+def _watched(
+    stack: contextlib.ExitStack, config: TrainConfig, target: int, *, visible: bool
+) -> tuple[TrainProgress, StopSignals]:
+    """Return what shows the progress of a run, and what notes a signal to stop; both until `stack` ends."""
+    progress = stack.enter_context(TrainProgress(target, visible=visible, names=config.task.progress_names))
+    stop = StopSignals(lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once"))
+    return progress, stack.enter_context(stop)
+
+
+class Keeper(Protocol):
+    """What becomes of the metrics and states of a run."""
+
+    def append(self, rows: list[Row]) -> None:
+        """Keep lines of metrics."""
+        ...
+
+    def save(self, state: TrainState) -> None:
+        """Keep a state, which may be donated afterwards unless it is the run's last."""
+        ...
+
+    def describe_latest(self) -> str:
+        """Return where the newest state is, in words."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDisk:
+    """A run folder, and loggers beside it.
+
+    Attributes:
+      folder: of the run.
+      config: the run.
+      checkpoints: of the run.
+      loggers: beside `metrics.jsonl`.
+    """
+
+    folder: RunFolder
+    config: TrainConfig
+    checkpoints: Checkpoints
+    loggers: list[Logger]
+
+    def append(self, rows: list[Row]) -> None:
+        """Write lines of metrics."""
+        metrics.append(self.folder.metrics, rows)
+        for row in rows:
+            for logger in self.loggers:
+                logger.log(row)
+
+    def save(self, state: TrainState) -> None:
+        """Save a checkpoint and the agent."""
+        self.checkpoints.save(state)
+        save_agent(self.folder.agent, self.config, state.learnt.params["actor"], int(state.iteration))
+
+    def describe_latest(self) -> str:
+        """Return where the newest checkpoint is, in words."""
+        return self.checkpoints.describe_latest()
+
+
+@dataclasses.dataclass
+class InMemory:
+    """The metrics of a run, and its last state.
+
+    Attributes:
+      rows: lines of metrics.
+      state: the newest that was saved; None before that.
+    """
+
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    state: TrainState | None = None
+
+    def append(self, rows: list[Row]) -> None:
+        """Keep lines of metrics."""
+        self.rows += rows
+
+    def save(self, state: TrainState) -> None:
+        """Keep a state."""
+        self.state = state
+
+    def describe_latest(self) -> str:
+        """Say that nothing is on disk."""
+        return "nothing is saved, as the run has no folder"
 
 
 @dataclasses.dataclass
@@ -95,39 +206,37 @@ class Loop:
     """One process's work on a run.
 
     Attributes:
-      folder: of the run.
-      record: what is to be run.
-      checkpoints: of the run.
+      config: the run.
+      target: iterations in all.
+      keeper: of its metrics and states.
       progress: what the user sees.
-      loggers: beside `metrics.jsonl`.
       on_metrics: called with each line; if it returns true, training stops.
       fits: whether the run is known to fit into memory.
       warned: whether the user has been told of transitions that object-level RL could not keep.
       told_to_stop: whether `on_metrics` has returned true.
     """
 
-    folder: RunFolder
-    record: RunRecord
-    checkpoints: Checkpoints
+    config: TrainConfig
+    target: int
+    keeper: Keeper
     progress: TrainProgress
-    loggers: list[Logger]
     on_metrics: OnMetrics | None
-    fits: bool
+    fits: bool = False
     warned: bool = False
     told_to_stop: bool = False
 
-    def run(self, state: TrainState, wall_seconds: float, stop: StopSignals) -> None:
-        """Train to the target.
+    def run(self, state: TrainState, wall_seconds: float, stop: StopSignals) -> int:
+        """Train to the target; returns how many iterations are done.
 
         After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
-        In this order the lines up to a checkpoint are on disk before it is.
+        In this order the lines up to a checkpoint are kept before it is.
 
         Args:
           state: to go on from; donated.
           wall_seconds: that earlier processes spent on the run.
           stop: asks to stop early.
         """
-        config, target = self.record.config, self.record.target_iterations
+        config, target = self.config, self.target
         started = time.perf_counter() - wall_seconds
         done = saved = int(state.iteration)
         program, hyper = compile_chunk(config, state), training.hyper_of(config)
@@ -149,16 +258,15 @@ class Loop:
             self._log(state, done, history)
             done += count
             if done % config.checkpoint_every == 0 or done == target:
-                self._save(state)
+                self.keeper.save(state)
                 saved = done
         if done != saved:
-            self._save(state)
-        if stop.signum is not None and done < target:
-            raise self._interrupted(stop.signum, done)
+            self.keeper.save(state)
+        return done
 
     def _log(self, state: TrainState, done: int, history: dict[str, np.ndarray]) -> None:
         """Write the lines of a chunk that began after `done` iterations, if all of it is finite."""
-        config = self.record.config
+        config = self.config
         rows: list[Row] = []
         problem = ""
         for index in range(len(history["mean_return"])):
@@ -174,32 +282,16 @@ class Loop:
             self.progress.phase("evaluating")
             rows[-1] |= held_out_figures(config, state)
         rows = [metrics.make_row(config, row) for row in rows]
-        metrics.append(self.folder.metrics, rows)
+        self.keeper.append(rows)
         for row in rows:
-            for logger in self.loggers:
-                logger.log(row)
             if self.on_metrics is not None and self.on_metrics(row):
                 self.told_to_stop = True
         if problem:
-            raise NonFiniteError(f"training stopped: {problem}; {self.checkpoints.describe_latest()}")
+            raise NonFiniteError(f"training stopped: {problem}; {self.keeper.describe_latest()}")
         if history["dropped_transitions"].any() and not self.warned:
             self.progress.note(training.dropped_message(history["dropped_transitions"].mean()))
             self.warned = True
         self.progress.update(done + len(rows), rows[-1])
-
-    def _save(self, state: TrainState) -> None:
-        """Save a checkpoint and the agent."""
-        self.checkpoints.save(state)
-        save_agent(self.folder.agent, self.record.config, state.learnt.params["actor"], int(state.iteration))
-
-    def _interrupted(self, signum: int, done: int) -> Interrupted:
-        """Return what to raise after a signal, with everything saved that there is."""
-        where = f"after iteration {done} of {self.record.target_iterations}; everything is saved"
-        return Interrupted(
-            signum,
-            f"stopped {where if done else 'before the first iteration'}."
-            f" Go on with: rl3 resume {self.folder.path}",
-        )
 
 
 def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: float) -> int:

@@ -1,23 +1,20 @@
 """Training from Python: start a run, go on with one, look at one."""
 
 import dataclasses
-import shutil
-import tempfile
-import weakref
 from pathlib import Path
 from typing import Any
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import metrics
-from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
+from rl3_jax.run.evaluation import evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.loggers import logger_problems
-from rl3_jax.run.loop import OnMetrics, train_to_target
+from rl3_jax.run.loop import OnMetrics, train_in_memory, train_to_target
 from rl3_jax.run.plan import plan
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.serialise import config_problems
@@ -47,19 +44,32 @@ class Run:
         """Return the agent, as of the newest checkpoint."""
         return load_agent(self.path)
 
-    def evaluate(
-        self,
-        *,
-        variation: str | None = None,
-        horizon: int | None = None,
-        num_tasks: int = DEFAULT_NUM_TASKS,
-        seed: int = 0,
-        greedy: bool = False,
-    ) -> dict[str, Any]:
-        """Evaluate the agent on held-out tasks; see `evaluate_run`."""
-        return evaluate_run(
-            self.path, variation=variation, horizon=horizon, num_tasks=num_tasks, seed=seed, greedy=greedy
-        )
+    def evaluate(self, **options: Any) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks; see `evaluate_run`, also for the options."""
+        return evaluate_run(self.path, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsavedRun:
+    """A run that has no folder.
+
+    Attributes:
+      config: the configuration.
+      metrics: its lines of metrics.
+      agent: as of the last iteration.
+    """
+
+    config: TrainConfig
+    metrics: list[metrics.Row]
+    agent: LoadedAgent
+
+    def load_agent(self) -> LoadedAgent:
+        """Return the agent."""
+        return self.agent
+
+    def evaluate(self, **options: Any) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks; see `evaluate_agent`, also for the options."""
+        return evaluate_agent(self.config, self.agent, **options)
 
 
 @compile_cache()
@@ -71,15 +81,15 @@ def train(
     log: str | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
-) -> Run:
+) -> Run | UnsavedRun:
     """Start a run and train it to its end.
 
     Args:
       config: the run.
-      out: its folder, new or empty; without one, a temporary folder that goes when the `Run` does,
-        and stays if training is stopped.
+      out: its folder, new or empty; without one nothing of the run is written, and one that is interrupted
+        ends early, with what it has learnt.
       overwrite: replace a run that is already there.
-      log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
+      log: `tensorboard` or `wandb`, beside `metrics.jsonl`; needs a folder.
       progress: show it.
       on_metrics: called with each new line of `metrics.jsonl`, a dict, after the chunk of iterations that it
         came from; if it returns true, the run is saved and training stops there.
@@ -88,20 +98,25 @@ def train(
       ConfigError: listing every problem of the configuration, the folder and the logger, and nothing is
         written; or if the run does not fit into memory, and a folder without a run is left empty.
       NonFiniteError: if training stopped at a loss that is not finite.
-      Interrupted: on SIGINT or SIGTERM, after saving.
+      Interrupted: on SIGINT or SIGTERM, after saving; without a folder, only before the first iteration.
     """
-    if problems := train_problems(config, out, overwrite=overwrite, log=log):
+    problems = train_problems(config, out, overwrite=overwrite, log=log)
+    if out is None and log is not None:
+        problems.append(f"log is {log}, but a run without a folder has no logger; name its folder as out")
+    if problems:
         raise ConfigError(problems)
-    path = Path(tempfile.mkdtemp(prefix="rl3-") if out is None else out)
+    if out is None:
+        left = train_in_memory(config, visible=progress, on_metrics=on_metrics)
+        assert left.state is not None
+        agent = agent_in_memory(config, left.state.learnt.params["actor"], int(left.state.iteration))
+        return UnsavedRun(config, left.rows, agent)
+    path = Path(out)
     replaces = overwrite and run_folder.is_run(path)
     if replaces:
         plan(config, probe=False, progress=progress)  # a run that cannot start must not cost the one here
     with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
         train_to_target(folder, folder.read(), visible=progress, on_metrics=on_metrics, fits=replaces)
-    run = Run(path)
-    if out is None:
-        weakref.finalize(run, shutil.rmtree, path, ignore_errors=True)
-    return run
+    return Run(path)
 
 
 def train_problems(

@@ -1,14 +1,16 @@
 """Runs: what they write, and that how they are cut into chunks and processes does not matter."""
 
 import dataclasses
-import gc
 import json
+import os
 import shutil
-import sys
+import signal
 
+import jax
+import numpy as np
 import pytest
 
-from rl3_jax import ConfigError, NonFiniteError, resume, train
+from rl3_jax import ConfigError, NonFiniteError, Run, resume, train
 from rl3_jax.run import Interrupted, loop
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run.folder import RunFolder
@@ -88,26 +90,44 @@ def test_a_callback_sees_each_line_and_may_stop_the_run(finished, tmp_path, monk
     tiny.assert_same_outcome(finished, run)
 
 
-def test_training_without_a_folder_leaves_none():
-    run = train(tiny.CONFIG, progress=False)
-    path = run.path
-    assert run.load_agent().iteration == 12
-    del run
-    assert not path.exists()
-
-
-def test_training_without_a_folder_keeps_it_when_stopped(tmp_path, monkeypatch):
-    def stop(folder, record, **options):
-        raise Interrupted(2, f"saved in {folder.path}")
-
+def test_without_a_folder_the_run_is_the_same_and_nothing_is_written(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    # The package has a function of this name, too.
-    monkeypatch.setattr(sys.modules["rl3_jax.run.train"], "train_to_target", stop)
-    with pytest.raises(Interrupted):
+    seen = []
+    run = train(tiny.CONFIG, progress=False, on_metrics=seen.append)
+    assert seen == run.metrics
+    timing = ("wall_seconds", "steps_per_second")
+    ours, theirs = (
+        [{name: value for name, value in row.items() if name not in timing} for row in one.metrics]
+        for one in (run, finished)
+    )
+    assert ours == theirs
+    kept, agent = finished.load_agent(), run.load_agent()
+    assert (agent.iteration, agent.config, agent.env) == (12, kept.config, kept.env)
+    jax.tree.map(np.testing.assert_array_equal, agent.params, kept.params)
+    found = run.evaluate(num_tasks=4, seed=2, horizon=5, greedy=True)
+    assert tiny.tree(tmp_path) == []
+    shutil.copytree(finished.path, tmp_path / "run")
+    assert found == Run(tmp_path / "run").evaluate(num_tasks=4, seed=2, horizon=5, greedy=True)
+    with pytest.raises(ConfigError, match="num_tasks is 1"):
+        run.evaluate(num_tasks=1)
+    with pytest.raises(ConfigError, match="a run without a folder has no logger"):
+        train(tiny.CONFIG, log="tensorboard")
+
+
+def test_without_a_folder_a_signal_ends_the_run_early_with_what_it_has_learnt():
+    def interrupt(row):
+        if row["iteration"] == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = train(tiny.CONFIG, progress=False, on_metrics=interrupt)
+    assert 1 <= run.load_agent().iteration == len(run.metrics) < 12
+
+
+def test_without_a_folder_a_loss_that_is_not_finite_says_that_nothing_is_saved(monkeypatch):
+    monkeypatch.setattr(loop, "params_finite", lambda state: False)
+    with pytest.raises(NonFiniteError, match="nothing is saved"):
         train(tiny.CONFIG, progress=False)
-    gc.collect()
-    (path,) = tmp_path.iterdir()
-    assert run_folder.is_run(path)
 
 
 def test_a_target_is_noted_only_once_the_checkpoint_was_read(finished, tmp_path):
@@ -149,6 +169,8 @@ def test_a_stop_before_the_first_iteration_does_not_claim_to_have_saved(tmp_path
     monkeypatch.setattr(loop.StopSignals, "__enter__", stopped)
     with pytest.raises(Interrupted, match=r"stopped before the first iteration\. Go on with: rl3 resume"):
         train(tiny.CONFIG, tmp_path / "run", progress=False)
+    with pytest.raises(Interrupted, match=r"stopped before the first iteration\.$"):
+        train(tiny.CONFIG, progress=False)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, capsys):
