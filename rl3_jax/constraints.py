@@ -10,13 +10,14 @@ For example:
 import dataclasses
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from rl3_jax.errors import unknown_choice, wrong_scalar
+from rl3_jax.errors import unknown_choice
 
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
@@ -108,8 +109,23 @@ def _field_problems(hint: Any, value: Any, name: str) -> Iterator[str]:
         for index, element in enumerate(value):
             element_kind = kinds[0] if kinds[-1] is Ellipsis else kinds[index]
             yield from _field_problems(element_kind, element, f"{name}[{index}]")
-    elif message := wrong_scalar(kind, value) or _out_of_bounds(constraints, value):
+    elif message := _wrong_scalar(kind, value) or _out_of_bounds(constraints, value):
         yield f"{name} is {value!r}; {message}"
+
+
+def _wrong_scalar(kind: Any, value: Any) -> str:
+    """Return what is wrong with a bool, int, float or string, or nothing; of other kinds nothing is known."""
+    if kind not in (bool, int, float, str):
+        return ""
+    if kind is bool:
+        return "" if isinstance(value, bool) else "it must be true or false"
+    if kind is str:
+        return "" if isinstance(value, str) else "it must be a string"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "it must be a number"
+    if kind is int:
+        return "" if isinstance(value, int) else "it must be a whole number"
+    return "" if math.isfinite(value) else "it must be a finite number"
 
 
 def _out_of_bounds(constraints: list[Any], value: Any) -> str:

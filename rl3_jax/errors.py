@@ -1,8 +1,6 @@
 """The errors a user can meet, each with a message that says what is wrong and how to mend it."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 
 class ConfigError(ValueError):
@@ -24,18 +22,3 @@ class NonFiniteError(RuntimeError):
 def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
     """Return the message for a name that is not among the valid ones."""
     return f"unknown {what} {value!r}; choose from: {', '.join(sorted(choices))}"
-
-
-def wrong_scalar(kind: Any, value: Any) -> str:
-    """Return what is wrong with a bool, int, float or string, or nothing; of other kinds nothing is known."""
-    if kind not in (bool, int, float, str):
-        return ""
-    if kind is bool:
-        return "" if isinstance(value, bool) else "it must be true or false"
-    if kind is str:
-        return "" if isinstance(value, str) else "it must be a string"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "it must be a number"
-    if kind is int:
-        return "" if isinstance(value, int) else "it must be a whole number"
-    return "" if math.isfinite(value) else "it must be a finite number"

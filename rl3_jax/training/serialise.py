@@ -2,10 +2,10 @@
 
 import dataclasses
 import typing
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from rl3_jax import constraints, plugins
-from rl3_jax.errors import ConfigError, unknown_choice, wrong_scalar
+from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner
 from rl3_jax.policies import CORES, Core
 from rl3_jax.tasks import FAMILIES, TaskFamily
@@ -117,23 +117,17 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
 
 
 def _read(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:
-    """Return a value of the annotated kind, or the default with a problem noted."""
+    """Return what stands for a value of the annotated kind, as far as its form tells.
+
+    What the value may be is left to `constraints`.
+    """
     if kind in NAMED:
         return _read_named(kind, value, name, default, problems)
     if dataclasses.is_dataclass(kind):
         return _read_fields(kind, value, name, default, problems)
-    if typing.get_origin(kind) is tuple:
-        return _read_tuple(kind, value, name, default, problems)
-    if typing.get_origin(kind) is Literal:
-        if value in typing.get_args(kind):
-            return value
-        problems.append(unknown_choice(name, str(value), typing.get_args(kind)))
-        return default
-    message = wrong_scalar(kind, value)
-    if message:
-        problems.append(f"{name} is {value!r}; {message}")
-        return default
-    return kind(value)
+    if typing.get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+        return tuple(_read(typing.get_args(kind)[0], x, name, None, problems) for x in value)
+    return float(value) if kind is float and type(value) is int else value
 
 
 def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[str]) -> Any:
@@ -152,15 +146,6 @@ def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[
         return default
     cls = classes[value[key]]
     return _read_fields(cls, fields, name, cls(), problems)
-
-
-def _read_tuple(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:
-    """Return a tuple of any length, whose elements are of one kind."""
-    if not isinstance(value, (list, tuple)):
-        problems.append(f"{name} is {value!r}; it must be a list")
-        return default
-    element = typing.get_args(kind)[0]
-    return tuple(_read(element, x, f"{name}[{i}]", element(), problems) for i, x in enumerate(value))
 
 
 def _read_fields(cls: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:

@@ -47,7 +47,10 @@ def test_missing_fields_have_their_defaults_and_integers_serve_as_floats():
         ({"horizon": True}, "horizon is True; it must be a number"),
         ({"horizon": None}, "horizon is None; it must be a number"),
         ({"features": {"value": 1}}, "features.value is 1; it must be true or false"),
-        ({"task": {"family": "mdp", "variation": 1}}, "task.variation is 1; it must be a string"),
+        (
+            {"task": {"family": "mdp", "variation": 1}},
+            "unknown task.variation '1'; choose from: default, ood",
+        ),
         ({"ppo": {"clip": float("nan")}}, "ppo.clip is nan; it must be a finite number"),
         (
             {"ppo": {"critic_scale": "big"}},
