@@ -32,7 +32,7 @@ from rl3_jax.trial import Behaviour
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class BaselineSetting:
     """What a baseline may depend on.
 
     Attributes:
@@ -56,7 +56,7 @@ class Setting:
         return tuned_mdp(self.horizon, self.prior_reward)
 
 
-Maker = Callable[[Setting], Baseline]
+Maker = Callable[[BaselineSetting], Baseline]
 """Makes a baseline that depends on the setting."""
 
 EVERYWHERE: dict[str, Baseline | Maker] = {"random": Random()}
@@ -160,7 +160,7 @@ def make_baselines(
       prior_reward: as in `baseline_names`.
     """
     prior = {} if prior_reward is None else {"prior_reward": prior_reward}
-    setting, entries = Setting(family, horizon, **prior), _entries(family.family)
+    setting, entries = BaselineSetting(family, horizon, **prior), _entries(family.family)
     return {
         name: _make(entries[plain_name(name)], setting)
         for name in baseline_names(family.family, horizon, prior_reward)
@@ -168,6 +168,6 @@ def make_baselines(
     }
 
 
-def _make(baseline: Any, setting: Setting) -> Any:
+def _make(baseline: Any, setting: BaselineSetting) -> Any:
     """Return a baseline for these trials."""
     return baseline if isinstance(baseline, Behaviour) else baseline(setting)

@@ -49,7 +49,7 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Agent:
+class SeededAgent:
     """Runs of one algorithm, of which each has a seed of its own; or who is in a result file of another kind.
 
     Attributes:
@@ -66,7 +66,7 @@ class Agent:
         return self.name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
 
 
-def agents_of(sources: Sequence[Source]) -> dict[str, Agent]:
+def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
     """Return the agents of some sources by their `agent_key`, runs together that differ in their seed alone.
 
     Raises:
@@ -83,11 +83,11 @@ def agents_of(sources: Sequence[Source]) -> dict[str, Agent]:
                 asked[source.agent_key(result)] = result["results"][0]["name"]
     if problems := [problem for runs in groups.values() for problem in _repeated_seeds(runs)]:
         raise ConfigError(problems)
-    found: dict[str, Agent] = {}
+    found: dict[str, SeededAgent] = {}
     for key, runs in groups.items():
         taken = {agent.name for agent in found.values()}
         names = _names(runs, asked.get(key))
-        found[key] = Agent(next(name for name in names if name not in taken), runs)
+        found[key] = SeededAgent(next(name for name in names if name not in taken), runs)
     return found
 
 

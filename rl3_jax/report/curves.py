@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rl3_jax.report import statistics
-from rl3_jax.report.agents import Agent
+from rl3_jax.report.agents import SeededAgent
 from rl3_jax.report.gather import Entry, Setting
 from rl3_jax.report.lines import (
     BASELINE_MARKERS,
@@ -33,7 +33,7 @@ PRIOR = " (m = "
 
 
 def learning_figure(
-    agents: Sequence[Agent], settings: Sequence[Setting], names: Sequence[str], path: Path
+    agents: Sequence[SeededAgent], settings: Sequence[Setting], names: Sequence[str], path: Path
 ) -> None:
     """Draw the return of training trials over environment steps, a panel for each setting.
 
@@ -108,7 +108,7 @@ def _panel_title(setting: Setting) -> str:
     return "\n".join([title(dict(setting.header)), ", ".join(sizes(setting.header))]).strip()
 
 
-def _curves(agent: Agent) -> tuple[Float[np.ndarray, " I"], Float[np.ndarray, "N I"]]:
+def _curves(agent: SeededAgent) -> tuple[Float[np.ndarray, " I"], Float[np.ndarray, "N I"]]:
     """Return the steps of the iterations that all seeds have made, and the return of each seed then."""
     length = min(len(run.metrics) for run in agent.runs)
     steps, *returns = (

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.report.agents import Agent, Source, agents_of, is_of_agent
+from rl3_jax.report.agents import SeededAgent, Source, agents_of, is_of_agent
 from rl3_jax.report.results import mismatches
 
 OF_AN_AGENT = ("results", "differences", "iteration", "greedy")
@@ -103,7 +103,7 @@ def settings_of(sources: Sequence[Source]) -> list[Setting]:
     return sorted(found, key=lambda setting: _order(setting.header))
 
 
-def _setting(members: Sequence[Member], agents: Mapping[str, Agent]) -> Setting:
+def _setting(members: Sequence[Member], agents: Mapping[str, SeededAgent]) -> Setting:
     """Return what was measured in one setting.
 
     Raises:
@@ -114,7 +114,7 @@ def _setting(members: Sequence[Member], agents: Mapping[str, Agent]) -> Setting:
     return Setting(header, _agents(members, agents), baselines, notes)
 
 
-def _agents(members: Sequence[Member], agents: Mapping[str, Agent]) -> list[Entry]:
+def _agents(members: Sequence[Member], agents: Mapping[str, SeededAgent]) -> list[Entry]:
     """Return the entries of the agents in one setting, runs before other files.
 
     The file of an evaluation that a run has noted, too, is left out.
