@@ -1,7 +1,9 @@
 """The command line `rl3`: reading the arguments, and exit codes."""
 
+import contextlib
 import dataclasses
 import functools
+import io
 import itertools
 import operator
 import os
@@ -24,6 +26,7 @@ from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.folder import config_file_problems, read_config_file
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training.serialise import NAMED
+from rl3_jax.trial import METHODS
 
 HELP_PRESET = "mdp-h100-quick"
 """Its values are the ones that `rl3 train --help` shows without a preset."""
@@ -84,18 +87,43 @@ def parse(arguments: list[str]) -> Command:
     """Return the command that was typed, checked.
 
     Raises:
-      ConfigError: listing every problem of arguments that tyro could read.
+      ConfigError: listing every problem of arguments that tyro could read, or the names that it could not
+        read the rest for.
       SystemExit: after tyro's help (0), or its message about an argument that it cannot read (2).
     """
     arguments = arguments or ["--help"]
     _load_plugins(arguments)
-    preset = next((text for text in arguments[1:] if text in PRESETS), None)
-    command = _read(arguments, preset)
-    if isinstance(command, Train) and command.preset != preset and command.preset in PRESETS:
-        command = _read(arguments, command.preset)  # the first such name was the value of an option
+    command = _read_as_typed(arguments)
     if problems := getattr(command, "problems", list)():
         raise ConfigError(problems)
     return command
+
+
+def _read_as_typed(arguments: list[str]) -> Command:
+    """Return what tyro makes of the arguments, those of `train` with the defaults of the preset in them.
+
+    A preset's name may also be the value of an option: the one is right that is then read as the preset.
+    """
+    if arguments[0] not in CONFIGURED:
+        return _read(arguments, None)
+    candidates = [text for text in dict.fromkeys(arguments[1:]) if text in PRESETS]
+    for preset in (*candidates, None):
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(_Refused):
+            command = _read(arguments, preset)
+            if preset is None or getattr(command, "preset", None) == preset:
+                return command
+    # Which arguments there are depends on these names, so they come first.
+    word = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else None
+    problems = name_problems(preset=word, **_typed_names(arguments))
+    for file in _typed(arguments, "--config")[-1:]:
+        problems += config_file_problems(file)
+    if problems:
+        raise ConfigError(problems)
+    return _read(arguments, candidates[0] if candidates else None)
+
+
+class _Refused(SystemExit):
+    """Tyro could not read the arguments, and has said why."""
 
 
 def _read(arguments: list[str], preset: str | None) -> Command:
@@ -109,8 +137,13 @@ def _read(arguments: list[str], preset: str | None) -> Command:
     ]
     commands: Any = functools.reduce(operator.or_, types)
     description = "Meta-reinforcement learning in JAX: RL³ and RL²."
-    with REGISTRY:
-        return tyro.cli(commands, args=arguments, prog="rl3", description=description)
+    try:
+        with REGISTRY:
+            return tyro.cli(commands, args=arguments, prog="rl3", description=description)
+    except SystemExit as stop:
+        if stop.code:
+            raise _Refused(stop.code) from None
+        raise
 
 
 def _train_default(arguments: list[str], preset: str | None) -> Train:
@@ -119,17 +152,20 @@ def _train_default(arguments: list[str], preset: str | None) -> Train:
     They decide which arguments there are and what their defaults are, so they are looked for before the rest
     is read. Names that are not valid, or a file that cannot be read, are left to `Train.problems`.
     """
-    config = PRESETS.get(preset or HELP_PRESET, PRESETS[HELP_PRESET])
-    if (file := _typed(arguments, "--config")) and not config_file_problems(file):
-        config = read_config_file(Path(file))
-    names = {what: _typed(arguments, f"--{what}") for what in ("method", "policy", "learner")}
-    config = choose(
-        config, **{what: None if name_problems(**{what: name}) else name for what, name in names.items()}
-    )
+    config = PRESETS[preset or HELP_PRESET]
+    file = _typed(arguments, "--config")
+    if file and not config_file_problems(file[-1]):
+        config = read_config_file(Path(file[-1]))
+    names = {
+        what: None if name_problems(**{what: name}) else name
+        for what, name in _typed_names(arguments).items()
+    }
+    config = choose(config, **names)
+    method = method_name(config)
     return Train(
-        preset=preset or "",
+        preset="",
         settings=config,
-        method=method_name(config),
+        method=method if method in METHODS else "",
         policy=config.policy.core.core,
         learner=config.learner.learner,
     )
@@ -141,20 +177,27 @@ def _load_plugins(arguments: list[str]) -> None:
     Which names and arguments there are depends on them.
     """
     plugins.load_installed()
-    if modules := _typed(arguments, "--plugin"):
-        if "" not in sys.path:
-            sys.path.append("")
-        for module in modules.split(","):
-            plugins.load(module)
+    named = _typed(arguments, "--plugin")
+    if named and "" not in sys.path:
+        sys.path.append("")
+    for module in itertools.chain.from_iterable(modules.split(",") for modules in named):
+        plugins.load(module)
 
 
-def _typed(arguments: list[str], option: str) -> str | None:
-    """Return the value that was typed for an option, or None."""
+def _typed_names(arguments: list[str]) -> dict[str, str | None]:
+    """Return the method, policy and learner that were typed, each as typed last."""
+    typed = {what: _typed(arguments, f"--{what}") for what in ("method", "policy", "learner")}
+    return {what: values[-1] if values else None for what, values in typed.items()}
+
+
+def _typed(arguments: list[str], option: str) -> list[str]:
+    """Return the values that were typed for an option."""
+    found = []
     for text, following in itertools.pairwise([*arguments, ""]):
         name, equals, value = text.partition("=")
         if name == option:
-            return value if equals else following
-    return None
+            found.append(value if equals else following)
+    return found
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 
 from rl3_jax import CORES, PRESETS
 from rl3_jax.cli import main, parse
+from rl3_jax.presets import method_name
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop
 from rl3_jax.run.commands import Train
@@ -73,6 +74,10 @@ BAD_INPUT = [
         "train maze --policy lstm --horizon 0 --ppo.epochs 0 --out file",
         ["'maze'", "'lstm'", "horizon is 0", "ppo.epochs is 0", "file is a file"],
     ),
+    ("train --out mdp-h512", ["name a preset", *PRESETS]),
+    ("train gridworld-11x11-quik --task.attempts 5", ["unknown preset 'gridworld-11x11-quik'"]),
+    ("train --config broken.json --task.attempts 5", ["broken.json is not valid JSON"]),
+    ("train mdp-h100 --policy lstm --policy.core.scan auto", ["unknown policy 'lstm'"]),
     ("plan", ["name a preset", *PRESETS]),
     ("plan mdp-h100 --horizon 0 --json file/x.json", ["horizon is 0", "cannot write file/x.json"]),
     ("resume missing", ["missing is not a run folder"]),
@@ -169,14 +174,36 @@ def test_options_may_come_before_the_preset():
     assert (command.settings.ppo.epochs, command.settings.ppo.trials, command.settings.horizon) == (3, 64, 9)
 
 
-def test_the_value_of_an_option_is_not_taken_for_the_preset():
-    command = parse(["train", "--out", "mdp-h512", "bandit-h100-quick"])
+@pytest.mark.parametrize(
+    ("line", "preset", "family"),
+    [
+        ("--out mdp-h512 bandit-h100-quick", "bandit-h100-quick", "bandit"),
+        ("--out mdp-h512 gridworld-11x11-quick --task.attempts 5", "gridworld-11x11-quick", "gridworld"),
+        ("bandit-h100-quick --out mdp-h512", "bandit-h100-quick", "bandit"),
+    ],
+)
+def test_the_value_of_an_option_is_not_taken_for_the_preset(here, line, preset, family):
+    command = parse(["train", *line.split()])
     assert isinstance(command, Train)
-    assert (command.preset, command.settings.task.family, command.settings.horizon) == (
-        "bandit-h100-quick",
-        "bandit",
-        100,
-    )
+    assert (command.preset, command.settings.task.family) == (preset, family)
+
+
+def test_what_is_typed_twice_counts_as_typed_last(here):
+    twice = "--method rl2 --method rl3 --policy markov --policy=gru"
+    command = parse(["train", "mdp-h100", *twice.split()])
+    assert isinstance(command, Train)
+    assert (command.method, method_name(command.settings)) == ("rl3", "rl3")
+    assert command.settings.policy.core.core == command.policy == "gru"
+
+
+def test_features_of_ones_own_from_a_file_may_be_made_a_methods(here):
+    data = to_dict(tiny.CONFIG)
+    data["features"]["advantages"] = False
+    (here / "custom.json").write_text(json.dumps(data))
+    command = parse(["train", "--config", "custom.json", "--features.advantages"])
+    assert isinstance(command, Train)
+    assert method_name(command.settings) == "rl3"
+    assert method_name(parse(["train", "--config", "custom.json"]).settings) == "custom"
 
 
 def test_help_into_a_reader_that_has_gone_is_quiet():

@@ -75,7 +75,7 @@ def test_the_bonus_is_shown_and_not_learnt(apart):
 
 def test_plugins_work_from_the_command_line(apart, tmp_path, monkeypatch, capsys):
     """They train, resume, evaluate and are listed; without the plugin, the message names what is missing."""
-    run, plugin = str(tmp_path / "run"), ["--plugin", ",".join(OWN)]
+    run, plugin = str(tmp_path / "run"), ["--plugin", ",".join(OWN[:2]), f"--plugin={OWN[2]}"]
     monkeypatch.chdir(EXAMPLES)
     assert main(["train", "corridor-quick", *TINY, "--out", run, *plugin]) == 0
     assert main(["resume", run, "--iterations", "3", *plugin]) == 0

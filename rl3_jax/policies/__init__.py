@@ -1,6 +1,6 @@
 """Sequence models behind one interface, and the meta-policy made of them."""
 
-from rl3_jax.policies.base import Core, CoreModule, CoreSpec
+from rl3_jax.policies.base import Core, CoreModule, CoreSpec, suited
 from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.config import PolicyConfig
 from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
@@ -35,4 +35,5 @@ __all__ = [
     "action_problems",
     "dense",
     "make_core",
+    "suited",
 ]

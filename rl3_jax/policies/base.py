@@ -43,7 +43,11 @@ class CoreModule(Protocol):
 
 @runtime_checkable
 class Core(Protocol):
-    """Configuration of a sequence core, a frozen dataclass."""
+    """Configuration of a sequence core, a frozen dataclass.
+
+    One that leaves choices open, to be made by where a program runs, also has `suited`: see the function of
+    that name. Its module takes an open choice as on a CPU.
+    """
 
     core: ClassVar[str]
     """Name of the core."""
@@ -66,3 +70,9 @@ class Core(Protocol):
     def initial_carry(self, spec: CoreSpec) -> Any:
         """Return the memory at a trial's first step, a pytree of arrays."""
         ...
+
+
+def suited(core: Core, platform: str) -> Core:
+    """Return a core with the choices that it leaves open made for a platform: `cpu`, `gpu` or `tpu`."""
+    make: Any = getattr(core, "suited", None)
+    return core if make is None else make(platform)

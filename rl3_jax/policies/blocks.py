@@ -69,9 +69,14 @@ def over_tasks(function: Callable, tasks: Tasks, *arrays: Any) -> Any:
     faster than keeping more (docs/measurements.md).
     """
     each = jax.checkpoint(function)
-    if tasks == "each" or (tasks == "auto" and jax.default_backend() == "cpu"):
-        return jax.lax.map(lambda task: each(*task), arrays)
-    return jax.vmap(each)(*arrays)
+    return jax.vmap(each)(*arrays) if tasks == "all" else jax.lax.map(lambda task: each(*task), arrays)
+
+
+def fastest_tasks(tasks: Tasks, platform: str) -> Tasks:
+    """Return which tasks to take at once on a platform, where that is left open."""
+    if tasks != "auto":
+        return tasks
+    return "each" if platform == "cpu" else "all"
 
 
 def layer_method(method: Callable, remat: bool) -> Callable:

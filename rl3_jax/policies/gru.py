@@ -16,6 +16,8 @@ from rl3_jax.policies.gru_kernel import Gates, advance, gru, project
 
 CPU_BLOCK = 32
 """Tasks to a block on a CPU. With many tasks no other size is faster (docs/measurements.md)."""
+ALL = 2**31 - 1
+"""More tasks than there are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Gru:
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return no messages: it fits all sizes."""
         return []
+
+    def suited(self, platform: str) -> "Gru":
+        """Return it with the size of blocks that is fastest on a platform."""
+        return dataclasses.replace(self, block=self.block or (CPU_BLOCK if platform == "cpu" else ALL))
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
@@ -66,8 +72,7 @@ class GruModule(nn.Module):
             carry, outputs = cast(Any, gru(gates, carry, inputs.swapaxes(0, 1), compute))
             return carry, outputs.swapaxes(0, 1)
 
-        default = CPU_BLOCK if jax.default_backend() == "cpu" else carry.shape[0]
-        return by_blocks(whole, self.block or default, carry, inputs)
+        return by_blocks(whole, self.block or CPU_BLOCK, carry, inputs)
 
     def step(
         self, carry: Float[Array, " W"], inputs: Float[Array, " W"]

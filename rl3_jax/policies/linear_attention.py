@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks
+from rl3_jax.policies.blocks import Block, Tasks, fastest_tasks, heads_problems, layer_method, over_tasks
 
 EPSILON = 1e-6
 """Added to the sum of weights, as in the paper's code: queries and keys may all be far below 0."""
@@ -50,6 +50,10 @@ class LinearAttention:
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return a message if the heads do not divide the width."""
         return heads_problems(self.heads, spec)
+
+    def suited(self, platform: str) -> "LinearAttention":
+        """Return it with the tasks taken at once that are fastest on a platform."""
+        return dataclasses.replace(self, tasks=fastest_tasks(self.tasks, platform))
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Count
 from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, heads_problems, layer_method, over_tasks
+from rl3_jax.policies.blocks import Block, Tasks, fastest_tasks, heads_problems, layer_method, over_tasks
 from rl3_jax.policies.products import Compute, contract
 
 QUERY_BLOCK = 64
@@ -55,6 +55,10 @@ class Transformer:
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return a message if the heads do not divide the width."""
         return heads_problems(self.heads, spec)
+
+    def suited(self, platform: str) -> "Transformer":
+        """Return it with the tasks taken at once that are fastest on a platform."""
+        return dataclasses.replace(self, tasks=fastest_tasks(self.tasks, platform))
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""

@@ -88,10 +88,8 @@ class Train(Shared):
 
     def _naming_problems(self) -> list[str]:
         """Return a message for each name that is not valid, and if there are no or two configurations."""
-        method = None if self.method == method_name(self.settings) else self.method
-        found = name_problems(
-            preset=self.preset or None, method=method, policy=self.policy, learner=self.learner
-        )
+        names = {"preset": self.preset, "method": self.method, "policy": self.policy, "learner": self.learner}
+        found = name_problems(**{what: name or None for what, name in names.items()})
         if not self.preset and self.config is None:
             found.append(f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}")
         if self.preset and self.config is not None:

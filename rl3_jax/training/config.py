@@ -9,7 +9,7 @@ from annotated_types import Ge, Lt
 from rl3_jax.constraints import Count, problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import Abstraction, Identity, Learner, ModelBased
-from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems
+from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems, suited
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp, TaskFamily
 from rl3_jax.trial import Features, TrialEnv
@@ -73,11 +73,12 @@ class TrainConfig:
 
     @property
     def network(self) -> Policy:
-        """The meta-policy for this trial."""
-        env = self.env
+        """The meta-policy for this trial; what its core leaves open is as the default backend likes it."""
+        env, core = self.env, suited(self.policy.core, jax.default_backend())
+        config = dataclasses.replace(self.policy, core=core)
         with jax.ensure_compile_time_eval():  # the bounds of a Box are numbers, also while JAX traces
             distribution = action_distribution(env.action_space())
-        return Policy(self.policy, env.observation_size, distribution, self.horizon)
+        return Policy(config, env.observation_size, distribution, self.horizon)
 
     @property
     def steps_per_iteration(self) -> int:

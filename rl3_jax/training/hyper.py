@@ -8,6 +8,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax import ppo
+from rl3_jax.policies import suited
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
 from rl3_jax.trial.features import SCALES
 
@@ -50,14 +51,20 @@ def hyper_of(config: TrainConfig) -> Hyper:
     return Hyper(**{name: jnp.float32(values[name]) for name in NAMES})
 
 
-def program_of(config: TrainConfig) -> TrainConfig:
+def program_of(config: TrainConfig, platform: str | None = None) -> TrainConfig:
     """Return what a configuration's compiled training depends on: equal for runs that share one program.
 
     Numbers that are arguments of the program, and fields that do not enter it, are the same in all.
+
+    Args:
+      config: the run.
+      platform: to compile for, `cpu`, `gpu` or `tpu`; the default backend's, if not given.
     """
+    core = suited(config.policy.core, platform or jax.default_backend())
     numbers = dict.fromkeys(OF_PPO, 1.0) | {"novelty_bonus": float(config.ppo.novelty_bonus > 0.0)}
     return dataclasses.replace(
         config,
+        policy=dataclasses.replace(config.policy, core=core),
         ppo=dataclasses.replace(config.ppo, **numbers),
         features=dataclasses.replace(config.features, **dict.fromkeys(SCALES, 1.0)),
         iterations=1,

@@ -133,9 +133,14 @@ def train_steps(
     return _train_steps(program_of(config), hyper, state, num_iterations)
 
 
-def lower_steps(config: TrainConfig, state: TrainState) -> jax.stages.Lowered:
-    """Return the program of `train_steps` for states of this form; it takes hyper, state and a number."""
-    return _train_steps.lower(program_of(config), hyper_of(config), state, jnp.int32(1))
+def lower_steps(config: TrainConfig, state: TrainState, platform: str | None = None) -> jax.stages.Lowered:
+    """Return the program of `train_steps` for states of this form; it takes hyper, state and a number.
+
+    A `platform`, `cpu`, `gpu` or `tpu`, need not be there; the default backend's, if not given.
+    """
+    named = "cuda" if platform == "gpu" else platform
+    traced = _train_steps.trace(program_of(config, platform), hyper_of(config), state, jnp.int32(1))
+    return traced.lower(lowering_platforms=None if named is None else (named,))
 
 
 @partial(jax.jit, static_argnames="config", donate_argnames="state")
