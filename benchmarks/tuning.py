@@ -311,7 +311,10 @@ def main() -> None:
     for entry in found["tuned"]:
         print(f"{entry['name']}, {entry['field']}, {entry['num_tasks']} tasks\n")
         columns = (entry[name] for name in ("candidates", "mean_returns", "losses", "loss_errors"))
-        rows = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+        rows = [
+            dict(zip(COLUMNS, (f"{value:g}", *(f"{x:.2f}" for x in rest)), strict=True))
+            for value, *rest in zip(*columns, strict=True)
+        ]
         print(markdown(rows, COLUMNS) + "\n")
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)

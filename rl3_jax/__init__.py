@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Interrupted,
         LoadedAgent,
         Run,
+        UnsavedRun,
         compare,
         compile_cache,
         evaluate_baselines,
@@ -46,8 +47,8 @@ _HOMES = {
     "policies": "CORES PolicyConfig make_core",
     "ppo": "PPOConfig",
     "presets": "PRESETS make_config",
-    "run": "Interrupted LoadedAgent Run compare compile_cache evaluate_baselines evaluate_run load_agent plan"
-    " resume train",
+    "run": "Interrupted LoadedAgent Run UnsavedRun compare compile_cache evaluate_baselines evaluate_run"
+    " load_agent plan resume train",
     "tasks": "FAMILIES make_family",
     "training": "EvaluationConfig Hyper TrainConfig TrainState agent_of config_of evaluate hyper_of"
     " init register train_iteration train_steps",
@@ -75,6 +76,7 @@ __all__ = [
     "TrainConfig",
     "TrainState",
     "TrialEnv",
+    "UnsavedRun",
     "agent_of",
     "compare",
     "compile_cache",

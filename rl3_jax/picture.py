@@ -54,11 +54,11 @@ class Plane:
     """A plane in which the agent moves.
 
     Attributes:
-      position: [H, 2] of the agent before each step.
+      position: [H, 2] of the agent before each step, within the family's `coordinate_bounds` if it has tiles.
       bounds: [2, 2] least and largest of x, and of y.
       goal: [2], or None.
       goal_radius: 0 for a goal that is a point.
-      arrow_length: of an action of length 1 as a vector in the plane; 0 for none.
+      arrow_length: of an action of length 1, a vector of two numbers; 0 for none.
       body: [H, n, 2] joints of a body, or None.
     """
 

@@ -16,6 +16,9 @@ from rl3_jax import plugins
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import QLearning, TableSpec
+from rl3_jax.run.recording import record
+from rl3_jax.run.scene_panels import Trial
+from rl3_jax.run.scenes import make_scene
 from rl3_jax.training.serialise import NAMED
 from tests.conformance import check_core, check_family, check_learner, check_variations_differ
 
@@ -83,6 +86,10 @@ def test_plugins_work_from_the_command_line(apart, tmp_path, monkeypatch, capsys
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("found", "random", "clairvoyant"))
     assert main(["watch", run, "--steps", "2", *plugin]) == 0
+    agent = rl3_jax.load_agent(run)
+    task, recording = record(agent.env, agent.behaviour(), 0)
+    trial = Trial(agent.env, task, agent.policy.distribution, recording, "name")
+    assert "walk" in make_scene(trial).panels  # its own picture, not the table of values
     assert main(["list", *plugin]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in ("corridor", "averages", "bonus-q", "corridor-quick"))

@@ -109,24 +109,28 @@ LONGEST = {"gittins": 600}
 """The longest trial of those that do not serve all: the table of indices has H³/6 entries, here 145 MB."""
 
 
-def baseline_names(family: str, horizon: int, prior_reward: float | None = None) -> list[str]:
+def baseline_names(family: TaskFamily | str, horizon: int, prior_reward: float | None = None) -> list[str]:
     """Return the names of a family's baselines for trials of H steps, the optimum last: see `LONGEST`.
 
     Args:
-      family: name of the family.
+      family: the family, or its name if it is registered.
       horizon: H.
       prior_reward: m. If given, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
     """
     known = [name for name in _entries(family) if horizon <= LONGEST.get(name, horizon)]
     if prior_reward is None:
         return known
-    return [with_prior(name, prior_reward) for name in known if name in BELIEVING.get(family, ())]
+    believing = BELIEVING.get(family if isinstance(family, str) else family.family, ())
+    return [with_prior(name, prior_reward) for name in known if name in believing]
 
 
-def _entries(family: str) -> dict[str, Any]:
+def _entries(family: TaskFamily | str) -> dict[str, Any]:
     """Return all baselines of a family by name, with those that it brings itself."""
-    own = FAMILIES[family].baselines if family in FAMILIES else {}
-    return EVERYWHERE | BASELINES.get(family, {}) | dict(own)
+    if isinstance(family, str):
+        own, name = FAMILIES[family].baselines if family in FAMILIES else {}, family
+    else:
+        own, name = family.baselines, family.family
+    return EVERYWHERE | BASELINES.get(name, {}) | dict(own)
 
 
 def with_prior(name: str, prior_reward: float) -> str:
@@ -160,14 +164,16 @@ def make_baselines(
       prior_reward: as in `baseline_names`.
     """
     prior = {} if prior_reward is None else {"prior_reward": prior_reward}
-    setting, entries = BaselineSetting(family, horizon, **prior), _entries(family.family)
+    setting, entries = BaselineSetting(family, horizon, **prior), _entries(family)
     return {
         name: _make(entries[plain_name(name)], setting)
-        for name in baseline_names(family.family, horizon, prior_reward)
+        for name in baseline_names(family, horizon, prior_reward)
         if names is None or name in names
     }
 
 
 def _make(baseline: Any, setting: BaselineSetting) -> Any:
     """Return a baseline for these trials."""
-    return baseline if isinstance(baseline, Behaviour) else baseline(setting)
+    is_made = isinstance(baseline, Behaviour) and not isinstance(baseline, type)
+    make: Any = baseline
+    return baseline if is_made else make(setting)

@@ -165,12 +165,13 @@ class Policy:
         observation: Float[Array, " D"],
         key: PRNGKeyArray,
         greedy: bool = False,
-    ) -> tuple[Any, Action]:
+    ) -> tuple[Any, Action, tuple[Action, Float[Array, " O"], Float[Array, ""] | None]]:
         """Return the actor's memory after one more step, and an action for the environment.
 
-        The action is a sample, or the mode if greedy. The key is consumed.
+        The action is a sample, or the mode if greedy. The key is consumed. Also returns the action as drawn,
+        the actor's outputs, and the value as `unroll` does.
         """
-        carry, outputs, _ = self.step(params, carry, observation)
+        carry, outputs, value = self.step(params, carry, observation)
         distribution = self.distribution
-        action = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
-        return carry, distribution.to_env(action)
+        drawn = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
+        return carry, distribution.to_env(drawn), (drawn, outputs, value)

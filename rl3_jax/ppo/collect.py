@@ -16,7 +16,7 @@ from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
 
 @struct.dataclass
 class Trajectory:
-    """Steps of trials as the meta-policy lived them.
+    """Steps of trials as the meta-policy lived them; while they are collected, one step of one trial.
 
     Attributes:
       observations: [B, H, D] what it saw before each step.
@@ -53,15 +53,11 @@ class Batch:
 
 
 def policy_acting(policy: Policy, params: Params, greedy: bool = False) -> Acting:
-    """Return how the meta-policy acts; beside it, the action as drawn, the actor's outputs, and the value."""
-
-    def act(carry, _, observation, key):
-        carry, outputs, value = policy.step(params, carry, observation)
-        distribution = policy.distribution
-        drawn = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
-        return carry, distribution.to_env(drawn), (drawn, outputs, value)
-
-    return Acting(init=lambda _: policy.initial_carry(), act=act)
+    """Return how the meta-policy acts, with the further outputs of `Policy.act`."""
+    return Acting(
+        init=lambda _: policy.initial_carry(),
+        act=lambda carry, _, observation, key: policy.act(params, carry, observation, key, greedy),
+    )
 
 
 def live(

@@ -76,10 +76,11 @@ def loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """Return −E[min(ρ A, clip(ρ, 1−ε, 1+ε) A)] − entropy_bonus · E[entropy], ρ = π(a)/π_rollout(a).
 
-    To this comes critic_coefficient · E[(V_t − return_t)²] if the critic shares the actor's trunk.
+    If the critic shares the actor's trunk, critic_coefficient · E[(V_t − return_t)²] is added.
 
-    Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, `critic_loss` (that
-    mean square) and, where `config.kl_estimate` asks for it, `kl`, the mean KL from the rollout policy.
+    Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, with a shared trunk
+    `critic_loss` (that mean square), and `kl`, the mean KL from the rollout policy, if `config.kl_estimate`
+    is `minibatches`.
     """
     outputs, values = _unroll(config, policy, params, batch)
     trajectory, distribution = batch.trajectory, policy.distribution

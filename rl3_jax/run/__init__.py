@@ -7,12 +7,13 @@ from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.plan import plan
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.run.train import Run, resume, train
+from rl3_jax.run.train import Run, UnsavedRun, resume, train
 
 __all__ = [
     "Interrupted",
     "LoadedAgent",
     "Run",
+    "UnsavedRun",
     "compare",
     "compile_cache",
     "evaluate_baselines",

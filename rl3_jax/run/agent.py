@@ -1,4 +1,4 @@
-"""The agent on disk: the actor's parameters as safetensors, and as JSON what else acting needs."""
+"""A trained agent: on disk the actor's parameters as safetensors, and as JSON what else acting needs."""
 
 import dataclasses
 import json
@@ -69,7 +69,7 @@ class LoadedAgent:
 @partial(jax.jit, static_argnames=("policy", "greedy"))
 def _act(policy: Policy, params: PyTree, carry: Any, observation: Array, key: PRNGKeyArray, greedy: bool):
     """Take one step of the policy."""
-    return policy.act({"actor": params}, carry, observation, key, greedy)
+    return policy.act({"actor": params}, carry, observation, key, greedy)[:2]
 
 
 def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteration: int) -> None:

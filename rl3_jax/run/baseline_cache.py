@@ -47,7 +47,7 @@ def baseline_results(
 
     known = type(env.family).__module__.startswith("rl3_jax.")
     folder, found = cache_folder("baselines") if known else None, []
-    for name in asked_names(baseline_names(env.family.family, env.horizon, prior_reward), names):
+    for name in asked_names(baseline_names(env.family, env.horizon, prior_reward), names):
         file = None if folder is None else folder / f"{_key(env, num_tasks, seed, name, prior_reward)}.json"
         entry = None if file is None else _read(file)
         if entry is None:

@@ -139,7 +139,7 @@ def evaluate_baselines(
       ConfigError: listing every argument that is not valid.
     """
     problems = constraints.problems(family) + task_set_problems(horizon, num_tasks, seed)
-    problems += baseline_problems(family.family, horizon, names, prior_reward)
+    problems += baseline_problems(family, horizon, names, prior_reward)
     if problems:
         raise ConfigError(problems)
     env = _plain(TrialEnv(family, horizon=horizon))
@@ -149,7 +149,7 @@ def evaluate_baselines(
 
 
 def baseline_problems(
-    family: str, horizon: int, names: Collection[str], prior_reward: float | None
+    family: TaskFamily | str, horizon: int, names: Collection[str], prior_reward: float | None
 ) -> list[str]:
     """Return a message for each name that is no baseline of a family, and for a prior that none has."""
     from rl3_jax.baselines import asked_names, baseline_names
@@ -158,7 +158,8 @@ def baseline_problems(
         return [f"prior_reward is {prior_reward}; it must be a finite number"]
     known = baseline_names(family, horizon, prior_reward)
     if not known:
-        return [f"prior_reward is {prior_reward}, but no baseline of {family} has a prior mean; leave it out"]
+        name = family if isinstance(family, str) else family.family
+        return [f"prior_reward is {prior_reward}, but no baseline of {name} has a prior mean; leave it out"]
     return [unknown_choice("baseline", name, known) for name in names if not asked_names(known, [name])]
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,7 +16,8 @@ from rl3_jax.run import environment, metrics
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.folder import RunFolder, RunRecord
-from rl3_jax.run.loggers import Logger, make_loggers
+from rl3_jax.run.keepers import InMemory, Keeper, OnDisk
+from rl3_jax.run.loggers import make_loggers
 from rl3_jax.run.memory import program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.progress import TrainProgress
@@ -91,8 +92,10 @@ def train_to_target(
             )
 
 
-def train_in_memory(config: TrainConfig, *, visible: bool, on_metrics: OnMetrics | None = None) -> "InMemory":
-    """Train a run that is not kept on disk; SIGINT and SIGTERM end it early.
+def train_in_memory(
+    config: TrainConfig, *, visible: bool, on_metrics: OnMetrics | None = None
+) -> tuple[InMemory, int | None]:
+    """Train a run that is not kept on disk.
 
     Args:
       config: the run.
@@ -100,22 +103,19 @@ def train_in_memory(config: TrainConfig, *, visible: bool, on_metrics: OnMetrics
       on_metrics: called with each line of the metrics; if it returns true, training stops there.
 
     Returns:
-      What is left of it.
+      What is left of it, and the signal that ended it early, or None.
 
     Raises:
       ConfigError: if the run does not fit into memory.
       NonFiniteError: if a loss or parameter is no longer finite.
-      Interrupted: if there was a signal before the first iteration.
     """
     with contextlib.ExitStack() as stack:
         progress, stop = _watched(stack, config, config.iterations, visible=visible)
         progress.phase("compiling", 0)
         state = training.init(config, jax.random.key(config.seed))
         keeper = InMemory()
-        Loop(config, config.iterations, keeper, progress, on_metrics).run(state, 0.0, stop)
-        if stop.signum is not None and keeper.state is None:
-            raise Interrupted(stop.signum, "stopped before the first iteration.")
-        return keeper
+        done = Loop(config, config.iterations, keeper, progress, on_metrics).run(state, 0.0, stop)
+        return keeper, stop.signum if done < config.iterations else None
 
 
 def _watched(
@@ -125,80 +125,6 @@ def _watched(
     progress = stack.enter_context(TrainProgress(target, visible=visible, names=config.task.progress_names))
     stop = StopSignals(lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once"))
     return progress, stack.enter_context(stop)
-
-
-class Keeper(Protocol):
-    """What becomes of the metrics and states of a run."""
-
-    def append(self, rows: list[Row]) -> None:
-        """Keep lines of metrics."""
-        ...
-
-    def save(self, state: TrainState) -> None:
-        """Keep a state, which may be donated afterwards unless it is the run's last."""
-        ...
-
-    def describe_latest(self) -> str:
-        """Return where the newest state is, in words."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class OnDisk:
-    """A run folder, and loggers beside it.
-
-    Attributes:
-      folder: of the run.
-      config: the run.
-      checkpoints: of the run.
-      loggers: beside `metrics.jsonl`.
-    """
-
-    folder: RunFolder
-    config: TrainConfig
-    checkpoints: Checkpoints
-    loggers: list[Logger]
-
-    def append(self, rows: list[Row]) -> None:
-        """Write lines of metrics."""
-        metrics.append(self.folder.metrics, rows)
-        for row in rows:
-            for logger in self.loggers:
-                logger.log(row)
-
-    def save(self, state: TrainState) -> None:
-        """Save a checkpoint and the agent."""
-        self.checkpoints.save(state)
-        save_agent(self.folder.agent, self.config, state.learnt.params["actor"], int(state.iteration))
-
-    def describe_latest(self) -> str:
-        """Return where the newest checkpoint is, in words."""
-        return self.checkpoints.describe_latest()
-
-
-@dataclasses.dataclass
-class InMemory:
-    """The metrics of a run, and its last state.
-
-    Attributes:
-      rows: lines of metrics.
-      state: the newest that was saved; None before that.
-    """
-
-    rows: list[Row] = dataclasses.field(default_factory=list)
-    state: TrainState | None = None
-
-    def append(self, rows: list[Row]) -> None:
-        """Keep lines of metrics."""
-        self.rows += rows
-
-    def save(self, state: TrainState) -> None:
-        """Keep a state."""
-        self.state = state
-
-    def describe_latest(self) -> str:
-        """Say that nothing is on disk."""
-        return "nothing is saved, as the run has no folder"
 
 
 @dataclasses.dataclass

@@ -22,7 +22,7 @@ LARGEST_TABLE = 2000
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """What was so before each of H steps, what was done then, and what came of it.
+    """The state before each of H steps, the action taken, and its outcome.
 
     Attributes:
       inner: [H] the task's own state.

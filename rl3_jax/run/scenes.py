@@ -46,7 +46,7 @@ def _arms_scene(trial: Trial, picture: Arms) -> Scene:
     heights = mean if record.q is None else record.q
     title = "mean reward seen" if record.q is None else "values"
     values = Bars(
-        title=f"{title}, × pulls, true probabilities (lines)",
+        title=f"{title}, × pulls, true means (lines)",
         heights=heights,
         names=action_names(trial),
         limits=(min(0.0, float(heights.min())), max(1.0, float(heights.max()))),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INSISTING_SECONDS = 0.3
@@ -13,11 +14,17 @@ INSISTING_SECONDS = 0.3
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop, and has saved; the message says how to resume."""
+    """Training was asked to stop.
 
-    def __init__(self, signum: int, message: str):
-        """Note the signal and the message."""
-        self.signum = signum
+    Attributes:
+      signum: the signal.
+      run: the `UnsavedRun` so far, of a run without a folder. Others have saved, and the message says how to
+        resume.
+    """
+
+    def __init__(self, signum: int, message: str, run: Any = None):
+        """Note the signal, the message and the run."""
+        self.signum, self.run = signum, run
         super().__init__(message)
 
 

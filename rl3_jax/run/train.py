@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run import folder as run_folder
@@ -10,12 +10,13 @@ from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.evaluation import evaluate_agent, evaluate_run
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.loggers import logger_problems
 from rl3_jax.run.loop import OnMetrics, train_in_memory, train_to_target
 from rl3_jax.run.plan import plan
+from rl3_jax.run.signals import Interrupted
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.serialise import config_problems
 
@@ -44,9 +45,19 @@ class Run:
         """Return the agent, as of the newest checkpoint."""
         return load_agent(self.path)
 
-    def evaluate(self, **options: Any) -> dict[str, Any]:
-        """Evaluate the agent on held-out tasks; see `evaluate_run`, also for the options."""
-        return evaluate_run(self.path, **options)
+    def evaluate(
+        self,
+        *,
+        variation: str | None = None,
+        horizon: int | None = None,
+        num_tasks: int = DEFAULT_NUM_TASKS,
+        seed: int = 0,
+        greedy: bool = False,
+    ) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks; see `evaluate_run`."""
+        return evaluate_run(
+            self.path, variation=variation, horizon=horizon, num_tasks=num_tasks, seed=seed, greedy=greedy
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +78,36 @@ class UnsavedRun:
         """Return the agent."""
         return self.agent
 
-    def evaluate(self, **options: Any) -> dict[str, Any]:
-        """Evaluate the agent on held-out tasks; see `evaluate_agent`, also for the options."""
-        return evaluate_agent(self.config, self.agent, **options)
+    def evaluate(
+        self,
+        *,
+        variation: str | None = None,
+        horizon: int | None = None,
+        num_tasks: int = DEFAULT_NUM_TASKS,
+        seed: int = 0,
+        greedy: bool = False,
+    ) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks, as `evaluate_run` does; nothing is written."""
+        asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
+        return evaluate_agent(self.config, self.agent, greedy=greedy, **asked)
+
+
+@overload
+def train(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    log: str | None = None,
+    progress: bool = True,
+    on_metrics: OnMetrics | None = None,
+) -> Run: ...
+
+
+@overload
+def train(
+    config: TrainConfig, out: None = None, *, progress: bool = True, on_metrics: OnMetrics | None = None
+) -> UnsavedRun: ...
 
 
 @compile_cache()
@@ -86,8 +124,7 @@ def train(
 
     Args:
       config: the run.
-      out: its folder, new or empty; without one nothing of the run is written, and one that is interrupted
-        ends early, with what it has learnt.
+      out: its folder, new or empty; without one nothing of the run is written.
       overwrite: replace a run that is already there.
       log: `tensorboard` or `wandb`, beside `metrics.jsonl`; needs a folder.
       progress: show it.
@@ -98,18 +135,15 @@ def train(
       ConfigError: listing every problem of the configuration, the folder and the logger, and nothing is
         written; or if the run does not fit into memory, and a folder without a run is left empty.
       NonFiniteError: if training stopped at a loss that is not finite.
-      Interrupted: on SIGINT or SIGTERM, after saving; without a folder, only before the first iteration.
+      Interrupted: on SIGINT or SIGTERM, after saving; without a folder, with what is learnt as its `run`.
     """
     problems = train_problems(config, out, overwrite=overwrite, log=log)
-    if out is None and log is not None:
-        problems.append(f"log is {log}, but a run without a folder has no logger; name its folder as out")
+    if out is None and (log is not None or overwrite):
+        problems.append("log and overwrite are for a run with a folder; name it as out")
     if problems:
         raise ConfigError(problems)
     if out is None:
-        left = train_in_memory(config, visible=progress, on_metrics=on_metrics)
-        assert left.state is not None
-        agent = agent_in_memory(config, left.state.learnt.params["actor"], int(left.state.iteration))
-        return UnsavedRun(config, left.rows, agent)
+        return _train_in_memory(config, progress=progress, on_metrics=on_metrics)
     path = Path(out)
     replaces = overwrite and run_folder.is_run(path)
     if replaces:
@@ -117,6 +151,20 @@ def train(
     with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
         train_to_target(folder, folder.read(), visible=progress, on_metrics=on_metrics, fits=replaces)
     return Run(path)
+
+
+def _train_in_memory(config: TrainConfig, *, progress: bool, on_metrics: OnMetrics | None) -> UnsavedRun:
+    """Return a run that is trained in memory."""
+    left, signum = train_in_memory(config, visible=progress, on_metrics=on_metrics)
+    if left.state is None:
+        assert signum is not None
+        raise Interrupted(signum, "stopped before the first iteration; nothing is saved")
+    params, done = left.state.learnt.params["actor"], int(left.state.iteration)
+    run = UnsavedRun(config, left.rows, agent_in_memory(config, params, done))
+    if signum is not None:
+        message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
+        raise Interrupted(signum, message, run)
+    return run
 
 
 def train_problems(

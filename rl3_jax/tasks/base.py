@@ -112,7 +112,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
     action_names: ClassVar[tuple[str, ...]] = ()
     """Names of the actions, or of the numbers in one, in pictures; numbers if there are none."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Behaviours to compare with, by name, the optimum last, of a family from outside this package."""
+    """Behaviours to compare with, by name, the optimum last, of a family from outside this package.
+
+    Each is an instance, or a function of a `BaselineSetting` that makes it.
+    """
 
     variation: Annotated[str, Among("variations")] = "default"
 

@@ -56,7 +56,7 @@ class Agent(BehaviourBase):
         key: PRNGKeyArray,
     ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
-        return self.policy.act({"actor": self.params}, memory, observation, key, self.greedy)
+        return self.policy.act({"actor": self.params}, memory, observation, key, self.greedy)[:2]
 
 
 def agent_of(config: TrainConfig, state: TrainState) -> Agent:

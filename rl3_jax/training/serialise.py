@@ -117,10 +117,7 @@ def differences(one: Any, other: Any, name: str = "") -> list[str]:
 
 
 def _read(kind: Any, value: Any, name: str, default: Any, problems: list[str]) -> Any:
-    """Return what stands for a value of the annotated kind, as far as its form tells.
-
-    What the value may be is left to `constraints`.
-    """
+    """Convert JSON to the annotated type; `constraints` checks the values."""
     if kind in NAMED:
         return _read_named(kind, value, name, default, problems)
     if dataclasses.is_dataclass(kind):

@@ -14,12 +14,11 @@ from rl3_jax.trial.env import TrialEnv, TrialState
 
 
 class Acting(NamedTuple):
-    """How somebody acts in a trial: functions for one task. A memory is any pytree of arrays.
+    """A way of acting in a trial: functions for one task. A memory is any pytree of arrays.
 
     Attributes:
       init: (task) → the memory before the trial.
-      act: (memory, state, observation, key) → the memory, an action, and what else one may want to keep of
-        how it was chosen.
+      act: (memory, state, observation, key) → the memory, an action, and further outputs for `keep`.
       begin_episode: (memory, state, key) → the memory at an episode's first step, the place to plan; None if
         nothing is planned.
       learn: (memory, transition) → the memory after a step of the task; None if nothing is learnt.

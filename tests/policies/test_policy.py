@@ -76,7 +76,9 @@ def test_acting_draws_from_the_outputs(distribution):
     carry, observation, key = policy.initial_carry(), jnp.ones(FEATURES), jax.random.key(2)
     expected_carry, outputs, _ = policy.step(params, carry, observation)
     for greedy, action in ((True, distribution.mode(outputs)), (False, distribution.sample(key, outputs))):
-        found_carry, found = policy.act(params, carry, observation, key, greedy)
+        found_carry, found, (drawn, told, _) = policy.act(params, carry, observation, key, greedy)
+        np.testing.assert_array_equal(drawn, action)
+        np.testing.assert_array_equal(told, outputs)
         np.testing.assert_array_equal(found_carry, expected_carry)
         np.testing.assert_array_equal(found, distribution.to_env(action))
 

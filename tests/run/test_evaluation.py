@@ -4,10 +4,13 @@ import dataclasses
 import importlib
 import json
 import os
+from typing import ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from flax import struct
 
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
 from rl3_jax.cli import main
@@ -18,7 +21,8 @@ from rl3_jax.run.evaluation import add_baselines, env_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.tables import print_result
 from rl3_jax.run.watch import Watch
-from rl3_jax.trial import TrialEnv
+from rl3_jax.trial import BehaviourBase, TrialEnv
+from tests.probes import Chain
 from tests.run import tiny
 
 # The package has a function of this name, too.
@@ -29,6 +33,22 @@ comparing = importlib.import_module("rl3_jax.run.compare")
 def run(finished):
     RunFolder(finished.path).evaluation.unlink(missing_ok=True)
     return finished
+
+
+@struct.dataclass
+class First(BehaviourBase):
+    """Takes action 0."""
+
+    def act(self, env, memory, state, observation, key):
+        return memory, jnp.int32(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Told(Chain):
+    """A family from outside, which says what to compare with."""
+
+    family: ClassVar[str] = "told"
+    baselines: ClassVar[dict] = {"first": First(), "made": lambda at: First()}
 
 
 def entries(run):
@@ -184,6 +204,15 @@ def test_results_without_a_summary_are_still_shown(capsys):
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["x", "–"] in shown
     assert ["y", "0.25"] in shown
+
+
+def test_baselines_of_a_family_from_outside_are_its_own_and_never_kept(monkeypatch, tmp_path):
+    """Its code may have changed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    results = evaluate_baselines(Told(), horizon=5, num_tasks=4)["results"]
+    assert [entry["name"] for entry in results] == ["random", "first", "made"]
+    assert results[1]["returns"] == results[2]["returns"]
+    assert list(tmp_path.rglob("*.json")) == []
 
 
 def test_a_baseline_is_computed_once(monkeypatch, tmp_path):

@@ -111,16 +111,20 @@ def test_without_a_folder_the_run_is_the_same_and_nothing_is_written(finished, t
     assert found == Run(tmp_path / "run").evaluate(num_tasks=4, seed=2, horizon=5, greedy=True)
     with pytest.raises(ConfigError, match="num_tasks is 1"):
         run.evaluate(num_tasks=1)
-    with pytest.raises(ConfigError, match="a run without a folder has no logger"):
-        train(tiny.CONFIG, log="tensorboard")
+    with pytest.raises(ConfigError, match="log and overwrite are for a run with a folder"):
+        train(tiny.CONFIG, overwrite=True)
 
 
-def test_without_a_folder_a_signal_ends_the_run_early_with_what_it_has_learnt():
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_without_a_folder_a_signal_stops_the_run_and_hands_over_what_is_learnt(signum):
     def interrupt(row):
         if row["iteration"] == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signum)
 
-    run = train(tiny.CONFIG, progress=False, on_metrics=interrupt)
+    with pytest.raises(Interrupted, match=r"stopped after iteration \d+ of 12; nothing is saved") as stop:
+        train(tiny.CONFIG, progress=False, on_metrics=interrupt)
+    run = stop.value.run
+    assert stop.value.signum == signum
     assert 1 <= run.load_agent().iteration == len(run.metrics) < 12
 
 
@@ -169,7 +173,7 @@ def test_a_stop_before_the_first_iteration_does_not_claim_to_have_saved(tmp_path
     monkeypatch.setattr(loop.StopSignals, "__enter__", stopped)
     with pytest.raises(Interrupted, match=r"stopped before the first iteration\. Go on with: rl3 resume"):
         train(tiny.CONFIG, tmp_path / "run", progress=False)
-    with pytest.raises(Interrupted, match=r"stopped before the first iteration\.$"):
+    with pytest.raises(Interrupted, match=r"stopped before the first iteration; nothing is saved$"):
         train(tiny.CONFIG, progress=False)
 
 
