@@ -27,6 +27,7 @@ NAMES = [
     "TrainConfig",
     "TrainState",
     "TrialEnv",
+    "UnsavedRun",
     "agent_of",
     "compare",
     "compile_cache",
