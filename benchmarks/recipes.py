@@ -60,6 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Changes of the preset by name, each of one thing; scales and learning rates go with what they belong to."""
 TASKS_SEED = 777
 """Names the held-out tasks, which are others than those on which results are reported: here one chooses."""
+DASHES = ("-", "--", ":")
 SUMMARY = ("found", "goals", "dangers")
 COLUMNS = {
     "variant": "variant",
@@ -170,14 +171,14 @@ def row(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 
 def draw(file: Path, results: dict[str, list[dict[str, Any]]]) -> None:
     """Draw the held-out return and the share of trials with a goal over training, a line a variant."""
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-    for name, runs in results.items():
+    figure, panels = plt.subplots(1, 2, figsize=(13, 4.5), layout="constrained")
+    for index, (name, runs) in enumerate(results.items()):
         steps, *curves = np.mean([run["curve"] for run in runs], axis=0).T
         for axes, curve in zip(panels, curves, strict=True):
-            axes.plot(steps / 1e6, curve, label=name)
+            axes.plot(steps / 1e6, curve, DASHES[index // 10 % len(DASHES)], label=name)  # ten colours
     for axes, label in zip(panels, ("held-out return", "found"), strict=True):
         axes.set(xlabel="environment steps, millions", ylabel=label)
-    panels[1].legend(fontsize="small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.savefig(file, dpi=120)
 
 
