@@ -1,8 +1,8 @@
 """Sequence models behind one interface, and the meta-policy made of them."""
 
-from rl3_jax.policies.base import Core, CoreModule, CoreSpec, suited
+from rl3_jax.policies.base import Core, CoreModule, CoreSpec
 from rl3_jax.policies.categorical import Categorical
-from rl3_jax.policies.config import PolicyConfig
+from rl3_jax.policies.config import PolicyConfig, suited
 from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
 from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.policies.gru import Gru

@@ -70,9 +70,3 @@ class Core(Protocol):
     def initial_carry(self, spec: CoreSpec) -> Any:
         """Return the memory at a trial's first step, a pytree of arrays."""
         ...
-
-
-def suited(core: Core, platform: str) -> Core:
-    """Return a core with the choices that it leaves open made for a platform: `cpu`, `gpu` or `tpu`."""
-    make: Any = getattr(core, "suited", None)
-    return core if make is None else make(platform)

@@ -1,7 +1,7 @@
 """What the networks of a meta-policy look like."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from rl3_jax.constraints import Count
 from rl3_jax.policies.base import Core, CoreSpec
@@ -62,3 +62,9 @@ class PolicyConfig:
             f"horizon is {horizon}, but this policy's {self.core.core} was trained for trials of {trained}"
             f" steps and has no room for more; ask for {trained} or fewer"
         ]
+
+
+def suited(core: Core, platform: str) -> Core:
+    """Return a core with the choices that it leaves open made for a platform: `cpu`, `gpu` or `tpu`."""
+    make: Any = getattr(core, "suited", None)
+    return core if make is None else make(platform)
