@@ -66,7 +66,7 @@ $(RESULTS)/mdp-%-prior-0.json: | $(VENV)/.installed
 $(RESULTS)/mdp-%.json: | $(VENV)/.installed
 	$(RL3) baselines $(OF_MDP) --num-tasks $(TASKS) --json $@
 
-# What each candidate hyperparameter of the baselines earns there; the best are in rl3_jax/baselines/tuned.py.
+# What each candidate hyperparameter of the baselines earns there; the best are in rl3_jax/baselines/registry.py.
 TUNING := results/tuning
 TUNING_TASKS = $(if $(filter %-10.json,$(@F)),40000,$(if $(filter bandit-%-100.json,$(@F)),16000,\
 	$(if $(filter bandit-% mdp-100.% mdp-100-% mdp-250%,$(@F)),8000,4000)))

@@ -1,7 +1,7 @@
 """What each value of the baselines' hyperparameters earns, on tasks that no evaluation sees.
 
 python benchmarks/tuning.py bandit --num-arms 10 --horizon 200
-make tuning    # all settings of results/tuning, from which rl3_jax/baselines/tuned.py has the best values
+make tuning    # all settings of results/tuning, from which rl3_jax/baselines/registry.py has the best values
 """
 
 import dataclasses

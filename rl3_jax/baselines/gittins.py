@@ -1,17 +1,35 @@
-"""The exact finite-horizon index policy for Bernoulli bandits."""
+"""The exact finite-horizon index policy for Bernoulli bandits, and the table of its indices.
+
+Let V(w, n, m) be the worth of an option on an arm with w wins in n pulls, over the m steps left, when each
+pull costs λ and one may stop for good at any time. With p = (1 + w)/(2 + n),
+
+    f(w, n, m) = p − λ + p V(w + 1, n + 1, m − 1) + (1 − p) V(w, n + 1, m − 1),
+    V = max(f, 0), V(·, ·, 0) = 0,
+
+and the index ν(w, n, m) is the λ at which f, which falls with λ and is convex, is 0. As n + m stays the same
+all the way down, there is one such recursion for each n + m = 1, …, H: a chain.
+
+It is done for a grid of λ at once. Of the wins, only a band around λ(n + 2) matters: far above it one never
+stops, which is worth m(p − λ), and far below one never pulls.
+"""
 
 import math
+from functools import partial
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.bandits import BanditBaseline
-from rl3_jax.baselines.gittins_table import gittins_indices, position
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.bandit_model import BanditModel
-from rl3_jax.tasks import Task
+from rl3_jax.tasks import Action, Task
 from rl3_jax.trial import TrialEnv, TrialState
+
+NUM_COSTS = 1024
+"""Size of the grid of λ. Indices are then within a few 1e-4 of the exact ones (docs/measurements.md)."""
 
 
 @struct.dataclass
@@ -28,19 +46,13 @@ class Gittins(BanditBaseline):
     H=10 both are 6.6600.
 
     Source: Gittins 1979; for finite horizons Nino-Mora 2011 and Kaufmann 2018. Duan et al. 2016
-    publish an approximation for infinite discounted trials, which scores a little less. No
-    hyperparameters.
+    publish an approximation for infinite discounted trials, which scores a little less.
 
     Attributes:
       indices: [N] the table of `gittins_indices`, for this trial's horizon or a longer one.
     """
 
     indices: Float[Array, " N"]
-
-    @classmethod
-    def make(cls, horizon: int) -> "Gittins":
-        """Return the policy for trials of up to `horizon` steps, computing the table."""
-        return cls(gittins_indices(horizon))
 
     def init(self, env: TrialEnv, task: Task) -> BanditModel:
         """Return the memory of no pulls. The task is not looked at.
@@ -52,15 +64,89 @@ class Gittins(BanditBaseline):
             raise ConfigError([f"horizon is {env.horizon}; this table of Gittins indices is for less"])
         return super().init(env, task)
 
-    def act(
-        self,
-        env: TrialEnv,
-        memory: BanditModel,
-        state: TrialState,
-        observation: Float[Array, " D"],
-        key: PRNGKeyArray,
-    ) -> tuple[BanditModel, Int[Array, ""]]:
+    def action(self, env: TrialEnv, memory: BanditModel, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return the arm of the largest index. The key is not used."""
         pulls, wins = memory.counts.astype(jnp.int32), memory.reward_sum.astype(jnp.int32)
         steps_left = jnp.asarray(env.horizon - state.time)
-        return memory, self.indices[position(wins, pulls, steps_left)].argmax()
+        return self.indices[position(wins, pulls, steps_left)].argmax()
+
+
+@partial(jax.jit, static_argnames="horizon")
+def gittins_indices(horizon: int) -> Float[Array, " N"]:
+    """Return ν(w, n, m) for all w ≤ n, m ≥ 1, n + m ≤ H, at the places that `position` gives.
+
+    N = H(H + 1)(H + 2)/6: 0.7 MB for H=100, 84 MB for H=500. The work grows with H³·√H.
+    """
+    band, size = math.ceil(math.sqrt(horizon)) + 2, math.comb(horizon + 2, 3)
+    # Even in arcsin √λ, in which the posterior of an arm is about as wide for every λ.
+    costs = jnp.asarray(np.sin(np.linspace(0.0, np.pi / 2.0, NUM_COSTS)) ** 2, jnp.float32)
+
+    def chain(last, table):
+        def row(steps_left, carry):
+            values, table = carry
+            pulls = last - steps_left
+            gain, values = _step(costs, values, pulls, steps_left)
+            found = _roots(costs, gain, pulls, jnp.arange(horizon))
+            start = position(jnp.int32(0), pulls, steps_left)
+            # Wins beyond n are no state; the next row, longer than n, is written over them.
+            return values, jax.lax.dynamic_update_slice(table, found, (start,))
+
+        values = jnp.zeros((2 * band + 3, NUM_COSTS))
+        return jax.lax.fori_loop(1, last + 1, row, (values, table))[1]
+
+    return jax.lax.fori_loop(1, horizon + 1, chain, jnp.zeros(size + horizon))[:size]
+
+
+def position(
+    wins: Int[Array, "*#n"], pulls: Int[Array, "*#n"], steps_left: Int[Array, "*#n"]
+) -> Int[Array, "*n"]:
+    """Return where a state's index is in the table; it does not depend on the table's horizon.
+
+    The chains follow each other by n + m; within one, n falls from n + m − 1 to 0.
+    """
+    last = pulls + steps_left
+    chains_before = (last - 1) * last * (last + 1) // 6
+    rows_before = last * (last + 1) // 2 - (pulls + 1) * (pulls + 2) // 2
+    return chains_before + rows_before + wins
+
+
+def _step(
+    costs: Float[Array, " L"], values: Float[Array, "W L"], pulls: Int[Array, ""], steps_left: Int[Array, ""]
+) -> tuple[Float[Array, "V L"], Float[Array, "W L"]]:
+    """Return f(·, n, m), and V(·, n, m) from V(·, n + 1, m − 1).
+
+    Row i of V is for c + i − (W − 1)/2 wins, c = ⌊λ(n + 2)⌋ the band's centre; f lacks the first and last.
+    """
+    band = (len(values) - 3) // 2
+    centre, next_centre = jnp.floor(costs * (pulls + 2)), jnp.floor(costs * (pulls + 3))
+    never_stop = (2.0 + next_centre + band) / (3.0 + pulls) - costs
+    values = values.at[-1].set((steps_left - 1) * jnp.maximum(never_stop, 0.0))
+    wins = centre + jnp.arange(-band, band + 1.0)[:, None]
+    p = jnp.clip((1.0 + wins) / (2.0 + pulls), 0.0, 1.0)
+    moved = next_centre > centre  # by one row
+    after_loss = jnp.where(moved, values[:-2], values[1:-1])
+    after_win = jnp.where(moved, values[1:-1], values[2:])
+    gain = p * (1.0 + after_win) + (1.0 - p) * after_loss - costs
+    return gain, values.at[1:-1].set(jnp.maximum(gain, 0.0))
+
+
+def _roots(
+    costs: Float[Array, " L"], gain: Float[Array, "V L"], pulls: Int[Array, ""], wins: Int[Array, " H"]
+) -> Float[Array, " H"]:
+    """Return for each number of wins the λ at which f is 0.
+
+    Between two costs the chord of a convex f meets 0 above its root; the chords of the intervals on both
+    sides, prolonged, meet it below. The middle of the two bounds is returned.
+    """
+    band = (len(gain) - 1) // 2
+    centre = jnp.floor(costs * (pulls + 2)).astype(jnp.int32)
+    # For each λ the fewest wins with f ≥ 0, which do not fall with λ.
+    fewest = centre - band + (gain < 0.0).sum(axis=0, dtype=jnp.int32)
+    count = jnp.searchsorted(fewest, wins, side="right", method="scan_unrolled")
+    near = jnp.clip(count - 1, 1, NUM_COSTS - 3) + jnp.arange(-1, 3)[:, None]
+    x = costs[near]
+    y = gain[jnp.clip(wins - centre[near] + band, 0, len(gain) - 1), near]
+    slope = jnp.minimum(jnp.diff(y, axis=0) / jnp.diff(x, axis=0), -1e-6)
+    above = x[1] - y[1] / slope[1]
+    below = jnp.maximum(x[1] - y[1] / slope[0], x[2] - y[2] / slope[2])
+    return (jnp.clip(below, x[1], above) + above) / 2.0

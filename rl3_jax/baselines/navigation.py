@@ -1,4 +1,4 @@
-"""Behaviours that know the goal, for families of gymnax environments."""
+"""Behaviours that know the goal, for gridworlds and for families of gymnax environments."""
 
 from typing import Any
 
@@ -10,9 +10,63 @@ from gymnax.environments.misc.frozen_lake import GOAL, HOLE
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
-from rl3_jax.baselines.planning import planned_action
-from rl3_jax.tasks import FourRoomsTasks, FrozenLakes, GymnaxTask, MetaMazes
+from rl3_jax.tasks import Action, FourRoomsTasks, FrozenLakes, GridworldTask, GymnaxTask, MetaMazes
+from rl3_jax.tasks import gridworld_planning as grids
 from rl3_jax.trial import TrialEnv, TrialState
+
+EPISODE_SWEEPS = 1000
+"""Sweeps after which the values of an episode without end count as converged."""
+
+
+@struct.dataclass
+class TrialPlanner(Baseline):
+    """A clairvoyant that plans the whole trial beforehand.
+
+    `init`, which each overrides, returns [H, S] the best action in each state for k = 1, …, H steps to go, at
+    index k − 1.
+    """
+
+    def action(self, env: TrialEnv, memory: Array, state: TrialState, key: PRNGKeyArray) -> Action:
+        """Return the best action for the steps that are left. The key is not used."""
+        index = env.family.concrete(state.inner, state.task).index
+        assert index is not None, "states must be integers"
+        return memory[env.horizon - 1 - state.time, index].astype(jnp.int32)
+
+
+@struct.dataclass
+class ClairvoyantEpisode(TrialPlanner):
+    """The stationary policy that is optimal for one undiscounted episode without end.
+
+    It acts as if the trial were never over and no other episode followed.
+    """
+
+    def init(self, env: TrialEnv, task: GridworldTask) -> Int[Array, "H S"]:
+        """Return the best action in each cell, the same for each number of steps to go."""
+        grid = grids.dynamics(task.tiles, task.p_slip)
+        entry = grids.entry_values(grid, grids.episode_values(grid, EPISODE_SWEEPS))
+        policy = grids.action_values(grid, entry).argmax(axis=0).astype(jnp.int8)
+        return jnp.broadcast_to(policy, (env.horizon, *policy.shape))
+
+
+@struct.dataclass
+class ClairvoyantTrial(TrialPlanner):
+    """The clairvoyant optimum of a gridworld: dynamic programming over the restarting trial.
+
+    V_0 = 0, V_k(s) = max_a Σ_s' P(s'|s,a) (r(s') + V_{k−1}(s')), and V_k(s) = V_k(start) where s is
+    absorbing: the next episode starts there, in the centre, with the steps that are left.
+    """
+
+    def init(self, env: TrialEnv, task: GridworldTask) -> Int[Array, "H S"]:
+        """Return the best action in each cell for each number of steps to go."""
+        grid = grids.dynamics(task.tiles, task.p_slip)
+        start, nothing_left = len(grid.reward) // 2, jnp.zeros_like(grid.reward)
+
+        def earlier(entry, _):
+            policy = grids.action_values(grid, entry).argmax(axis=0).astype(jnp.int8)
+            value = grids.best_value(grid, entry)
+            return grids.entry_values(grid, jnp.where(grid.absorbing, value[start], value)), policy
+
+        return jax.lax.scan(earlier, grids.entry_values(grid, nothing_left), length=env.horizon)[1]
 
 
 @struct.dataclass
@@ -26,18 +80,11 @@ class Straight(Baseline):
         """Return the goal."""
         return task.fields["goal"]
 
-    def act(
-        self,
-        env: TrialEnv,
-        memory: Float[Array, " 2"],
-        state: TrialState,
-        observation: Float[Array, " D"],
-        key: PRNGKeyArray,
-    ) -> tuple[Float[Array, " 2"], Float[Array, " 2"]]:
+    def action(self, env: TrialEnv, memory: Array, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return the step that leads nearest to the goal. The key is not used."""
         inner: Any = state.inner
         space: Any = env.action_space()
-        return memory, jnp.clip(memory - inner.wrapped.pos, space.low, space.high)
+        return jnp.clip(memory - inner.wrapped.pos, space.low, space.high)
 
 
 @struct.dataclass
@@ -61,49 +108,28 @@ class Cells:
     start: Int[Array, ""]
 
 
-def plan(cells: Cells, num_steps: int) -> Int[Array, "H S"]:
-    """Return the best action for k = 1, …, H steps to go, at index k − 1.
-
-    V_k(s) = max_a Σ_m P(m|a) (r(s'_m) + Σ_c L(c|s'_m) W_{k−1}(c)), where s'_m is where move m leads, and
-    W(c) is V(c), or V of the start where c ends the episode. The limit on an episode's length is left out.
-
-    Args:
-      cells: the task.
-      num_steps: H.
-    """
-
-    def earlier(value, _):
-        after = jnp.where(cells.ends, value[cells.start], value)
-        entry = cells.reward + jnp.matmul(cells.landing, after, precision=jax.lax.Precision.HIGHEST)
-        q = jnp.matmul(entry[cells.neighbours], cells.chance.T, precision=jax.lax.Precision.HIGHEST)
-        return q.max(axis=1), q.argmax(axis=1).astype(jnp.int8)
-
-    _, actions = jax.lax.scan(earlier, jnp.zeros(len(cells.reward)), length=num_steps)
-    return actions
-
-
 @struct.dataclass
-class MapReader(Baseline):
+class MapReader(TrialPlanner):
     """The clairvoyant optimum of a maze or lake, by dynamic programming over the restarting trial.
+
+    V_k(s) = max_a Σ_m P(m|a) (r(s'_m) + Σ_c L(c|s'_m) W_{k−1}(c)), where s'_m is where move m leads, L the
+    landing, and W(c) is V(c), or V of the start where c ends the episode.
 
     It is the optimum of a trial whose episodes are not truncated: the plan does not look at how long an
     episode has lasted. Where truncation cuts many episodes short, another behaviour may do better.
     """
 
     def init(self, env: TrialEnv, task: Any) -> Int[Array, "H S"]:
-        """Return the best action of each cell for each number of steps to go."""
-        return plan(read_cells(env.family, task), env.horizon)
+        """Return the best action in each cell for each number of steps to go."""
+        cells = read_cells(env.family, task)
 
-    def act(
-        self,
-        env: TrialEnv,
-        memory: Int[Array, "H S"],
-        state: TrialState,
-        observation: Float[Array, " D"],
-        key: PRNGKeyArray,
-    ) -> tuple[Int[Array, "H S"], Int[Array, ""]]:
-        """Return the best action for the steps that are left. The key is not used."""
-        return memory, planned_action(env, memory, state)
+        def earlier(value, _):
+            after = jnp.where(cells.ends, value[cells.start], value)
+            entry = cells.reward + jnp.matmul(cells.landing, after, precision=jax.lax.Precision.HIGHEST)
+            q = jnp.matmul(entry[cells.neighbours], cells.chance.T, precision=jax.lax.Precision.HIGHEST)
+            return q.max(axis=1), q.argmax(axis=1).astype(jnp.int8)
+
+        return jax.lax.scan(earlier, jnp.zeros(len(cells.reward)), length=env.horizon)[1]
 
 
 def read_cells(family: Any, task: GymnaxTask) -> Cells:
@@ -118,17 +144,14 @@ def read_cells(family: Any, task: GymnaxTask) -> Cells:
 def _lake_cells(family: FrozenLakes, task: GymnaxTask) -> Cells:
     """Return the cells of a lake; moves are west, south, east, north."""
     side, tiles = family.side, task.params.desc.ravel()
-    row, column = np.divmod(np.arange(side**2), side)
-    moves = ((0, -1), (1, 0), (0, 1), (-1, 0))
-    neighbours = [
-        np.clip(row + down, 0, side - 1) * side + np.clip(column + right, 0, side - 1)
-        for down, right in moves
-    ]
+    cells = np.stack(np.divmod(np.arange(side**2), side), axis=1)
+    moves = np.array([(0, -1), (1, 0), (0, 1), (-1, 0)])
+    neighbours = np.clip(cells[:, None] + moves, 0, side - 1) @ (side, 1)
     lake: Any = family.environment
     ahead = lake.success_rate if lake.is_slippery else 1.0
     aside = np.roll(np.eye(4), 1, axis=1) + np.roll(np.eye(4), -1, axis=1)
     return Cells(
-        neighbours=jnp.asarray(np.stack(neighbours, axis=1)),
+        neighbours=jnp.asarray(neighbours),
         chance=jnp.asarray(ahead * np.eye(4) + (1.0 - ahead) / 2 * aside, jnp.float32),
         reward=(tiles == GOAL).astype(jnp.float32),
         landing=jnp.eye(side**2),
@@ -139,9 +162,8 @@ def _lake_cells(family: FrozenLakes, task: GymnaxTask) -> Cells:
 
 def _maze_cells(family: FourRoomsTasks | MetaMazes, task: GymnaxTask) -> Cells:
     """Return the cells of a maze; moves are north, east, south, west."""
-    goal = jnp.asarray(family.cell_number)[tuple(task.fields["goal"])]
     number = family.num_states
-    is_goal = jnp.arange(number) == goal
+    is_goal = jnp.arange(number) == jnp.asarray(family.cell_number)[tuple(task.fields["goal"])]
     teleports = isinstance(family, MetaMazes)
     fail = jnp.float32(0.0) if teleports else task.params.fail_prob
     return Cells(

@@ -1,63 +1,93 @@
-"""Finite-horizon planning on a tabular model."""
+"""Tabular models: what a trial's experience says of one, and finite-horizon planning on it."""
+
+import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from flax import struct
+from jaxtyping import Array, Float, Int
 
-from rl3_jax.trial import TrialEnv, TrialState
+from rl3_jax.baselines.common import Number
 
-TIE = 1e-4
-"""Values this near count as equal: sums that are equal by symmetry differ in their rounding."""
+Model = tuple[Float[Array, "S A S"], Float[Array, "S A"]]
+"""Transition probabilities T and mean rewards R."""
+
+
+@struct.dataclass
+class MdpMemory:
+    """Experience of one trial, and the values planned for this episode.
+
+    Attributes:
+      time: [] steps taken in this trial.
+      triples: [H] flat index of each step's (s, a, s'); S·A·S for steps not yet taken.
+      counts: [S, A] n(s,a), float32.
+      reward_sum: [S, A] sum of the rewards of each pair.
+      values: [L, S, A] what is planned, for k steps to go at index k − 1; L is the episode length.
+    """
+
+    time: Int[Array, ""]
+    triples: Int[Array, " H"]
+    counts: Float[Array, "S A"]
+    reward_sum: Float[Array, "S A"]
+    values: Float[Array, "L S A"]
+
+
+def triple_counts(memory: MdpMemory) -> Float[Array, "S A S"]:
+    """Return n(s,a,s'), how often each triple was seen."""
+    shape = (*memory.counts.shape, len(memory.counts))
+    return jnp.bincount(memory.triples, length=math.prod(shape)).reshape(shape).astype(jnp.float32)
+
+
+def likeliest_model(memory: MdpMemory, prior_reward: Number) -> Model:
+    """Return the maximum-likelihood T(s'|s,a) = n(s,a,s')/n(s,a) and R(s,a) = Σ r/n(s,a).
+
+    A pair never tried has T = 1/S and R = m, the `prior_reward`.
+    """
+    tried = memory.counts > 0.0
+    counts = jnp.maximum(memory.counts, 1.0)
+    shares = triple_counts(memory) / counts[..., None]
+    transition = jnp.where(tried[..., None], shares, 1.0 / len(counts))
+    return transition, jnp.where(tried, memory.reward_sum / counts, prior_reward)
+
+
+def mean_model(memory: MdpMemory, prior_reward: Number) -> Model:
+    """Return the posterior's means T(s'|s,a) = (1 + n(s,a,s'))/(S + n(s,a)), R(s,a) = (m + Σ r)/(1 + n(s,a)).
+
+    Priors are T(s,a,·) ~ Dirichlet(1, …, 1) and R(s,a) ~ Normal(m, 1), m being `prior_reward`; rewards are
+    seen through noise Normal(0, 1).
+    """
+    transition = (1.0 + triple_counts(memory)) / (len(memory.counts) + memory.counts)[..., None]
+    return transition, (prior_reward + memory.reward_sum) / (1.0 + memory.counts)
 
 
 def backward_induction(
-    transition: Float[Array, "S A S"], reward: Float[Array, "S A"], num_steps: int
+    transition: Float[Array, "S A S"],
+    reward: Float[Array, "S A"],
+    num_steps: int,
+    radius: Float[Array, "S A"] | None = None,
 ) -> Float[Array, "L S A"]:
     """Return the optimal undiscounted values Q_k for k = 1, …, L steps to go, Q_k at index k − 1.
 
-    Q_1 = R and Q_{k+1}(s,a) = R(s,a) + Σ_s' T(s'|s,a) max_a' Q_k(s',a') (Puterman 1994, section 4.5).
-
+    Q_1 = R and Q_{k+1}(s,a) = R(s,a) + Σ_s' T(s'|s,a) V_k(s'), V_k = max_a Q_k (Puterman 1994, section 4.5).
     An absorbing state is one that pays 0 and leads to itself.
 
     Args:
       transition: T(s'|s,a).
       reward: mean reward R of each pair.
       num_steps: L.
+      radius: d. If given, one may also choose T: `optimistic_mean` takes the place of the sum.
     """
 
     def earlier(q, _):
-        # A GPU would else multiply in TF32, with three decimal digits.
-        q = reward + jnp.matmul(transition, q.max(axis=-1), precision=jax.lax.Precision.HIGHEST)
-        return q, q
+        value = q.max(axis=-1)
+        if radius is None:
+            # A GPU would else multiply in TF32, with three decimal digits.
+            later = jnp.matmul(transition, value, precision=jax.lax.Precision.HIGHEST)
+        else:
+            later = optimistic_mean(transition, value, radius)
+        return reward + later, reward + later
 
-    _, values = jax.lax.scan(earlier, jnp.zeros_like(reward), length=num_steps)
-    return values
-
-
-def optimistic_induction(
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "S A"],
-    radius: Float[Array, "S A"],
-    num_steps: int,
-) -> Float[Array, "L S A"]:
-    """Return the values Q_k for k = 1, …, L steps to go, at index k − 1, where one may also choose T.
-
-    Q_1 = R and Q_{k+1}(s,a) = R(s,a) + max_p Σ_s' p(s') V_k(s'), V_k = max_a Q_k, over the probabilities p
-    with ‖p − T(s,a,·)‖₁ ≤ d(s,a) (Jaksch, Ortner and Auer 2010, section 3.1).
-
-    Args:
-      transition: T(s'|s,a).
-      reward: R, the largest mean reward of each pair that is thought possible.
-      radius: d.
-      num_steps: L.
-    """
-
-    def earlier(q, _):
-        q = reward + optimistic_mean(transition, q.max(axis=-1), radius)
-        return q, q
-
-    _, values = jax.lax.scan(earlier, jnp.zeros_like(reward), length=num_steps)
-    return values
+    return jax.lax.scan(earlier, jnp.zeros_like(reward), length=num_steps)[1]
 
 
 def optimistic_mean(
@@ -65,14 +95,10 @@ def optimistic_mean(
 ) -> Float[Array, "S A"]:
     """Return max_p Σ_s' p(s') V(s') over the probabilities p with ‖p − T(s,a,·)‖₁ ≤ d(s,a).
 
-    The best p moves d/2 of mass, or what there is, from the states of least value to that of the most.
-    With the values sorted, v_1 ≥ … ≥ v_S, the i best states then have min(1, d/2 + F_i) of it, where F_i is
-    what T gives them, so that the mean is v_S + Σ_{i<S} (v_i − v_{i+1}) min(1, d/2 + F_i).
-
-    Args:
-      transition: T(s'|s,a).
-      value: V.
-      radius: d.
+    The best p moves d/2 of mass, or what there is, from the states of least value to that of the most
+    (Jaksch, Ortner and Auer 2010, section 3.1). With the values sorted, v_1 ≥ … ≥ v_S, the i best states then
+    have min(1, d/2 + F_i) of it, where F_i is what T gives them, so that the mean is
+    v_S + Σ_{i<S} (v_i − v_{i+1}) min(1, d/2 + F_i).
     """
     ranked = -jnp.sort(-value)
     # A matrix product with what is at least v_i: gathering T in the order of V is slower. Equal values share
@@ -81,37 +107,3 @@ def optimistic_mean(
     mass = jnp.matmul(transition, among_best, precision=jax.lax.Precision.HIGHEST)
     reached = jnp.minimum(1.0, radius[..., None] / 2.0 + mass)
     return ranked[-1] + reached @ (ranked[:-1] - ranked[1:])
-
-
-def steps_to_go(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
-    """Return min(episode length − step within the episode, H − t): H may cut the last episode short."""
-    return jnp.minimum(env.episode_length - state.inner.time, env.horizon - state.time)
-
-
-def greedy_action(env: TrialEnv, values: Float[Array, "L S A"], state: TrialState) -> Int[Array, ""]:
-    """Return argmax_a Q_k(s,a) for the k steps that are left, the first among equals."""
-    return values[steps_to_go(env, state) - 1, state.inner.s].argmax()
-
-
-def tied_action(
-    env: TrialEnv, values: Float[Array, "L S A"], state: TrialState, key: PRNGKeyArray
-) -> Int[Array, ""]:
-    """Return an action of the largest Q_k(s,a) for the k steps that are left, drawn evenly among equals.
-
-    The key is consumed.
-    """
-    q = values[steps_to_go(env, state) - 1, state.inner.s]
-    draws = jax.random.uniform(key, q.shape)
-    return jnp.where(q >= q.max() - TIE, draws, -1.0).argmax()
-
-
-def concrete_index(env: TrialEnv, state: TrialState) -> Int[Array, ""]:
-    """Return the integer state of the task that the trial is in."""
-    index = env.family.concrete(state.inner, state.task).index
-    assert index is not None, "states must be integers"
-    return index
-
-
-def planned_action(env: TrialEnv, policy: Int[Array, "H S"], state: TrialState) -> Int[Array, ""]:
-    """Return the action of a plan over the whole trial, which has that for k steps to go at index k − 1."""
-    return policy[env.horizon - 1 - state.time, concrete_index(env, state)].astype(jnp.int32)

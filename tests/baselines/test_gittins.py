@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl3_jax.baselines import Gittins
-from rl3_jax.baselines.gittins_table import gittins_indices, position
+from rl3_jax.baselines.gittins import gittins_indices, position
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.tasks import Bandit
@@ -81,7 +81,7 @@ def test_the_policy_is_nearly_bayes_optimal(index, num_arms, optimum, of_the_pol
 
 
 def test_the_arm_of_the_largest_index_for_the_steps_left_is_pulled():
-    env, behaviour = trial(3, 30), Gittins.make(30)
+    env, behaviour = trial(3, 30), Gittins(gittins_indices(30))
     observation, state = env.start(jax.random.key(0), env.family.default_params)
     wins, pulls = np.array([5, 0, 6]), np.array([8, 0, 11])
     memory = BanditModel(counts=jnp.float32(pulls), reward_sum=jnp.float32(wins))
@@ -98,4 +98,4 @@ def test_the_arm_of_the_largest_index_for_the_steps_left_is_pulled():
 def test_a_table_for_shorter_trials_is_refused():
     env = trial(2, 11)
     with pytest.raises(ConfigError, match="horizon is 11"):
-        Gittins.make(10).init(env, env.family.default_params)
+        Gittins(gittins_indices(10)).init(env, env.family.default_params)

@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from rl3_jax.baselines import Clairvoyant
-from rl3_jax.baselines.planning import (
-    backward_induction,
-    optimistic_induction,
-    optimistic_mean,
-    steps_to_go,
-    tied_action,
-)
+from rl3_jax.baselines import Clairvoyant, Psrl
+from rl3_jax.baselines.mdps import steps_to_go
+from rl3_jax.baselines.planning import backward_induction, optimistic_mean
 from rl3_jax.tasks import RandomMdp, TabularState
 from rl3_jax.trial import TrialEnv, method_features
 from tests.reference import baselines as reference
@@ -108,7 +103,7 @@ def test_optimistic_induction_equals_its_numpy_twin(states, actions, steps):
     for seed in range(3):
         task, transition, reward = random_task(family, seed)
         radius = np.random.default_rng(seed).uniform(0.0, 1.5, reward.shape).astype(np.float32)
-        values = optimistic_induction(task.transition, task.mean_reward, jnp.asarray(radius), steps)
+        values = backward_induction(task.transition, task.mean_reward, steps, jnp.asarray(radius))
         expected = mdp_baselines.optimistic_induction(transition, reward, radius, steps)
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)
 
@@ -116,7 +111,7 @@ def test_optimistic_induction_equals_its_numpy_twin(states, actions, steps):
 def test_optimism_without_a_radius_is_backward_induction_and_grows_with_it():
     task, *_ = random_task(RandomMdp(), 0)
     plans = [
-        np.asarray(optimistic_induction(task.transition, task.mean_reward, jnp.full((10, 5), radius), 10))
+        np.asarray(backward_induction(task.transition, task.mean_reward, 10, jnp.full((10, 5), radius)))
         for radius in (0.0, 0.1, 0.5, 2.0)
     ]
     np.testing.assert_allclose(plans[0], backward_induction(task.transition, task.mean_reward, 10), atol=1e-4)
@@ -132,10 +127,12 @@ def test_optimism_without_a_radius_is_backward_induction_and_grows_with_it():
 
 def test_ties_are_broken_evenly_and_rounding_does_not_break_them():
     env = trial(RandomMdp(states=3, actions=4, steps=5), horizon=5)
-    _, state = env.start(jax.random.key(0), env.family.default_params)
+    behaviour, task = Psrl(), env.family.default_params
+    _, state = env.start(jax.random.key(0), task)
     values = jnp.zeros((5, 3, 4)).at[4, 0].set(jnp.array([9.0, 9.00001, 8.99, 9.0]))
+    memory = dataclasses.replace(behaviour.init(env, task), values=values)
     keys = jax.random.split(jax.random.key(1), 3000)
-    counts = np.bincount(jax.vmap(lambda key: tied_action(env, values, state, key))(keys), minlength=4)
+    counts = np.bincount(jax.vmap(lambda key: behaviour.action(env, memory, state, key))(keys), minlength=4)
     assert counts[2] == 0
     assert (np.abs(counts[[0, 1, 3]] - 1000) < 4.0 * np.sqrt(3000 * (1 / 3) * (2 / 3))).all()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baselines
-from rl3_jax.baselines.tuned import tuned_bandit
+from rl3_jax.baselines.registry import BaselineSetting
 from rl3_jax.report import literature
 from rl3_jax.tasks import make_family
 from rl3_jax.training.evaluate import evaluate, held_out_tasks
@@ -89,7 +89,7 @@ def test_ucb1_is_tuned():
     tuned, low, high, without_prior, theory = (
         returns("bandit", ucb1, num_tasks) - optimum + HORIZON * 5 / 6
         for ucb1 in (
-            Ucb1(tuned_bandit(5, HORIZON).exploration),
+            Ucb1(BaselineSetting(make_family("bandit"), HORIZON).bandit.exploration),
             Ucb1(0.2),
             Ucb1(0.4),
             Ucb1(0.28, **textbook),
