@@ -11,8 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.policies.config import PolicyConfig
 from rl3_jax.policies.distribution import Action, Distribution
-from rl3_jax.policies.products import dense
-from rl3_jax.policies.read_out import ProductReadOut
+from rl3_jax.policies.products import ProductReadOut, dense
 
 ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
