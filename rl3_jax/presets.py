@@ -145,14 +145,6 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     )
 
 
-def _long(quick: TrainConfig) -> TrainConfig:
-    """Return the preset with R-max, which knows the rules of all gridworlds beforehand.
-
-    RL³ then earns a little more than R-max alone (docs/measurements.md).
-    """
-    return dataclasses.replace(quick, learner=RMax())
-
-
 def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
 
@@ -196,8 +188,9 @@ PRESETS: dict[str, TrainConfig] = {
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
     "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=1500),
     "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=1050),
-    "gridworld-11x11-long": _long(_quick_gridworld("11x11", 250, iterations=4800)),
-    "gridworld-13x13-long": _long(_quick_gridworld("13x13", 350, iterations=3430)),
+    # R-max knows the rules of all gridworlds: RL³ then earns a little more than it (docs/measurements.md).
+    "gridworld-11x11-long": _varied(_quick_gridworld("11x11", 250, iterations=4800), learner=RMax()),
+    "gridworld-13x13-long": _varied(_quick_gridworld("13x13", 350, iterations=3430), learner=RMax()),
     "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
     "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),
@@ -262,27 +255,21 @@ def choose(
     A policy or learner that it already has keeps its settings.
     """
     if learner is not None and config.learner.learner != learner:
-        config = dataclasses.replace(config, learner=family_learner(learner, config.task))
+        config = _varied(config, learner=family_learner(learner, config.task))
     if policy is not None and config.policy.core.core != policy:
-        network = dataclasses.replace(config.policy, core=make_core(policy))
-        config = dataclasses.replace(config, policy=network)
+        config = _varied(config, policy={"core": make_core(policy)})
     if method is not None:
-        config = dataclasses.replace(
-            config,
-            features=with_method(config.features, method),
-            abstraction=method_abstraction(method, config.task, config.abstraction),
-        )
+        abstraction = method_abstraction(method, config.task, config.abstraction)
+        config = _varied(config, features=with_method(config.features, method), abstraction=abstraction)
     return config
 
 
 def method_name(config: TrainConfig) -> str:
     """Return the method whose features a configuration has, or `custom`."""
-    matches = [
-        name
-        for name in METHODS
-        if with_method(config.features, name) == config.features and fits_method(name, config.abstraction)
-    ]
-    return matches[0] if matches else "custom"
+    for name in METHODS:
+        if with_method(config.features, name) == config.features and fits_method(name, config.abstraction):
+            return name
+    return "custom"
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The interface of a distribution over actions, the one for a Box, and which one fits a space of actions."""
+"""The distribution over the actions of a Box, and which distribution fits a space of actions."""
 
 import dataclasses
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,52 +35,6 @@ _LOG_2_PI = math.log(2.0 * math.pi)
 _NODES, _WEIGHTS = (x.astype(np.float32)[:, None] for x in np.polynomial.hermite_e.hermegauss(12))
 # Twelve nodes of E f(z), z ~ Normal(0, 1): the entropy is wrong by 0.002 nats at σ = 1.5, 3e-5 at 0.88.
 _WEIGHTS /= _WEIGHTS.sum()
-
-
-@runtime_checkable
-class Distribution(Protocol):
-    """What the actor's outputs mean, a frozen dataclass.
-
-    O is the number of outputs and P that of the parameters, the form in which a trajectory keeps a
-    distribution. Sampling starts from the outputs, all that compares distributions from parameters.
-    """
-
-    @property
-    def num_outputs(self) -> int:
-        """O, the size of the actor's head. Outputs of zero mean a nearly uniform distribution."""
-        ...
-
-    def parameters(self, outputs: Outputs) -> Parameters:
-        """Return the parameters that the network's outputs stand for."""
-        ...
-
-    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " O"]) -> Action:
-        """Draw an action. The key is consumed."""
-        ...
-
-    def mode(self, outputs: Float[Array, " O"]) -> Action:
-        """Return the action of a greedy policy."""
-        ...
-
-    def to_env(self, action: Action) -> Action:
-        """Return an action as the environment takes it; the other methods take it as `sample` gave it."""
-        ...
-
-    def log_prob(self, parameters: Parameters, action: Action) -> PerStep:
-        """Return log π(a), of the action as the environment takes it."""
-        ...
-
-    def log_ratio(self, parameters: Parameters, other: Parameters, action: Action) -> PerStep:
-        """Return log π(a) − log π'(a), with π' the other policy."""
-        ...
-
-    def entropy(self, parameters: Parameters) -> PerStep:
-        """Return the entropy of the action as the environment takes it, nats."""
-        ...
-
-    def kl(self, parameters: Parameters, other: Parameters) -> PerStep:
-        """Return KL(π‖π'), nats, with π' the other policy."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +120,16 @@ class SquashedGaussian:
     def _log_slope(self, u: Vector) -> Vector:
         """Return log da/du = log w + log(1 − tanh² u) = log w + 2 (log 2 − log(e^u + e^−u))."""
         return jnp.log(self._half_width) + 2.0 * (_LOG_2 - jnp.logaddexp(u, -u))
+
+
+Distribution = Categorical | SquashedGaussian
+"""What the actor's outputs mean. All have the same methods.
+
+O is the number of outputs, `num_outputs`; where they are zero the distribution is nearly uniform. P is the
+number of parameters, the form in which a trajectory keeps a distribution: sampling starts from the outputs,
+all that compares distributions from parameters. Methods take actions as `sample` gave them; `to_env` makes of
+one what the environment takes, and log-probabilities and entropies are of that.
+"""
 
 
 def action_distribution(space: Any) -> Distribution:

@@ -19,6 +19,8 @@ from rl3_jax.training.train import Purpose, TrainState, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
 
+Integer = Int[Array, ""] | int
+
 BATCH = 500
 """Tasks evaluated in one call; bounds memory, does not change results."""
 
@@ -68,20 +70,14 @@ def agent_of(config: TrainConfig, state: TrainState) -> Agent:
 
 
 @partial(jax.jit, static_argnames=("env", "num_tasks"))
-def held_out_tasks(
-    env: TrialEnv, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
-) -> Task:
+def held_out_tasks(env: TrialEnv, seed: Integer, start: Integer, num_tasks: int) -> Task:
     """Return [num_tasks] stacked held-out tasks, with indices from `start` on."""
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
     return jax.vmap(env.family.sample_task)(keys)
 
 
 def held_out_trials(
-    env: TrialEnv,
-    behaviour: Behaviour,
-    seed: Int[Array, ""] | int,
-    start: Int[Array, ""] | int,
-    num_tasks: int,
+    env: TrialEnv, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
     """Return one trial of each held-out task, with indices from `start` on."""
     return _held_out_trials(env, type(behaviour), behaviour, seed, start, num_tasks)
@@ -92,12 +88,7 @@ def held_out_trials(
 # It was seen with jax 0.10.2 (docs/measurements.md).
 @partial(jax.jit, static_argnames=("env", "kind", "num_tasks"))
 def _held_out_trials(
-    env: TrialEnv,
-    kind: type,
-    behaviour: Behaviour,
-    seed: Int[Array, ""] | int,
-    start: Int[Array, ""] | int,
-    num_tasks: int,
+    env: TrialEnv, kind: type, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
     """Return what `held_out_trials` does, compiled once for each kind of behaviour."""
     del kind
