@@ -16,9 +16,6 @@ ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
 CRITIC_HEAD_SCALE = 1.0
 
-ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu}
-"""The activations of `PolicyConfig` by name."""
-
 Params = dict[str, PyTree]
 """Parameters by network: `actor` and `critic`. Acting needs the actor's only."""
 
@@ -48,7 +45,7 @@ class Network(nn.Module):
         Steps are [B, T], a part of B trials, or [], one step of one trial.
         """
         core = self.core.step if one_step else self.core
-        hidden, activation = observations, ACTIVATIONS[self.config.activation]
+        hidden, activation = observations, getattr(nn, self.config.activation)
         for layer in self.inputs:
             hidden = activation(layer(hidden))
         if self.normalise is not None:

@@ -20,6 +20,7 @@ from rl3_jax.trial import TrialEnv, TrialState
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
 
 Integer = Int[Array, ""] | int
+Track = Callable[[Iterable[int]], Iterable[int]]
 
 BATCH = 500
 """Tasks evaluated in one call; bounds memory, does not change results."""
@@ -98,12 +99,7 @@ def _held_out_trials(
 
 
 def evaluate_trials(
-    env: TrialEnv,
-    behaviour: Behaviour,
-    *,
-    num_tasks: int,
-    seed: int = 0,
-    track: Callable[[Iterable[int]], Iterable[int]] = iter,
+    env: TrialEnv, behaviour: Behaviour, *, num_tasks: int, seed: int = 0, track: Track = iter
 ) -> Trials:
     """Return one trial of each of `num_tasks` held-out tasks, as NumPy arrays.
 
@@ -116,12 +112,8 @@ def evaluate_trials(
       seed: names the set of tasks.
       track: wraps the iteration over batches, to show progress.
     """
-    batch = min(BATCH, num_tasks)
-    parts = [
-        jax.device_get(held_out_trials(env, behaviour, seed, start, batch))
-        for start in track(range(0, num_tasks, batch))
-    ]
-    trials: Trials = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_tasks], *parts)
+    of_batch = partial(held_out_trials, env, behaviour, seed)
+    trials: Trials = _in_batches(of_batch, num_tasks, track)
     if trials.dropped.any():
         warnings.warn(dropped_message(float(trials.dropped.mean())), stacklevel=2)
     # Compiled programs sort names.
@@ -144,11 +136,13 @@ def dropped_message(per_trial: float) -> str:
 def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
     """Return the SHA-256 of the held-out tasks' arrays: equal for results that saw the same tasks."""
     digest = hashlib.sha256(env.family.name.encode())
-    batch = min(BATCH, num_tasks)
-    parts = [
-        jax.tree.leaves(jax.device_get(held_out_tasks(env, seed, start, batch)))
-        for start in range(0, num_tasks, batch)
-    ]
-    for leaf in zip(*parts, strict=True):
-        digest.update(np.concatenate(leaf)[:num_tasks].tobytes())
+    for leaf in jax.tree.leaves(_in_batches(partial(held_out_tasks, env, seed), num_tasks)):
+        digest.update(leaf.tobytes())
     return digest.hexdigest()
+
+
+def _in_batches(function: Callable[[int, int], PyTree], num_tasks: int, track: Track = iter) -> PyTree:
+    """Return function(start, size) for all tasks together, as NumPy arrays."""
+    size = min(BATCH, num_tasks)
+    parts = [jax.device_get(function(start, size)) for start in track(range(0, num_tasks, size))]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_tasks], *parts)
