@@ -108,5 +108,8 @@ def rates(hyper: Hyper, iteration: Int[Array, ""]) -> ppo.Rates:
         first, final, hold = (getattr(hyper, name + part) for part in ("", "_final", "_hold"))
         return ppo.linear(first, final, progress, hold)
 
-    novelty_bonus = ppo.linear(hyper.novelty_bonus, 0.0, progress / hyper.novelty_share)
-    return ppo.Rates(scheduled("learning_rate"), scheduled("entropy_bonus"), novelty_bonus)
+    return ppo.Rates(
+        learning_rate=scheduled("learning_rate"),
+        entropy_bonus=scheduled("entropy_bonus"),
+        novelty_bonus=ppo.linear(hyper.novelty_bonus, 0.0, progress / hyper.novelty_share),
+    )
