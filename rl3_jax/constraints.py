@@ -37,7 +37,7 @@ class Among:
     attribute: str
 
 
-_SCALARS = (bool, int, float, str)
+_SCALARS = {bool: "true or false", str: "a string", int: "a whole number", float: "a finite number"}
 _CHECKS = {
     Ge: lambda value, bound: value >= bound.ge,
     Gt: lambda value, bound: value > bound.gt,
@@ -115,17 +115,12 @@ def _field_problems(hint: Any, value: Any, name: str) -> Iterator[str]:
 
 def _wrong_scalar(kind: Any, value: Any) -> str:
     """Return what is wrong with a bool, int, float or string, or nothing; of other kinds nothing is known."""
-    if kind not in (bool, int, float, str):
+    if kind not in _SCALARS:
         return ""
-    if kind is bool:
-        return "" if isinstance(value, bool) else "it must be true or false"
-    if kind is str:
-        return "" if isinstance(value, str) else "it must be a string"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
         return "it must be a number"
-    if kind is int:
-        return "" if isinstance(value, int) else "it must be a whole number"
-    return "" if math.isfinite(value) else "it must be a finite number"
+    fits = math.isfinite(value) if kind is float else isinstance(value, kind)
+    return "" if fits else f"it must be {_SCALARS[kind]}"
 
 
 def _out_of_bounds(constraints: list[Any], value: Any) -> str:

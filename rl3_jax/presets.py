@@ -1,11 +1,11 @@
 """Ready-made configurations by name, and the function that varies them."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, RMax
-from rl3_jax.policies import CORES, PolicyConfig, make_core
+from rl3_jax.policies import CORES, Core, Gru, Markov, MinGru, PolicyConfig, Transformer, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import (
     Bandit,
@@ -45,11 +45,7 @@ def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> Train
         learner=family_learner(DEFAULT_LEARNER, task),
         abstraction=family_abstraction(task),
         policy=PolicyConfig(
-            core=make_core("transformer"),
-            width=64,
-            input_layers=(256,),
-            activation="relu",
-            layer_norm=True,
+            core=Transformer(), width=64, input_layers=(256,), activation="relu", layer_norm=True
         ),
         ppo=PPOConfig(**ppo),
         iterations=iterations,
@@ -58,27 +54,12 @@ def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> Train
 
 def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper for gridworlds (design, sections 5.1 and 7)."""
-    return _paper(
-        Gridworld(variation=variation),
-        horizon,
-        iterations=20000,
-        learning_rate=2e-4,
-        learning_rate_final=2e-4,
-        entropy_bonus=0.04,
-        entropy_bonus_final=0.04,
-        **ppo,
-    )
+    rates = {"learning_rate": 2e-4, "entropy_bonus": 0.04}
+    constant = rates | {f"{name}_final": value for name, value in rates.items()}
+    return _paper(Gridworld(variation=variation), horizon, iterations=20000, **constant, **ppo)
 
 
-def _quick(
-    task: TaskFamily,
-    policy: str,
-    iterations: int,
-    learning_rate: float,
-    value_scale: float,
-    count_scale: float,
-    kl_estimate: Literal["batch", "minibatches"] = "batch",
-) -> TrainConfig:
+def _quick(task: TaskFamily, core: Core, iterations: int, max_sweeps: int, **changes: Any) -> TrainConfig:
     """Return a preset tuned for a two-core machine, by return within a minute or so of training.
 
     What it takes from measurement rather than from the paper: whole returns (discount 1) with a critic
@@ -88,17 +69,21 @@ def _quick(
     Actor and critic are two networks: with a shared trunk, training of about the same time earns no more on
     random MDPs, and less on bandits. What quick presets reach, in how many seconds, and what other values
     of their settings do, is in `docs/measurements.md`.
+
+    Args:
+      task: the family.
+      core: of the policy.
+      iterations: length of the run.
+      max_sweeps: planning sweeps a step; 0 is the episode length.
+      **changes: to all that, as `_varied` takes them.
     """
-    features = dataclasses.replace(
-        method_features(DEFAULT_METHOD, task), value_scale=value_scale, count_scale=count_scale
-    )
-    return TrainConfig(
+    quick = TrainConfig(
         task=task,
         horizon=100,
-        features=features,
-        learner=_fixed_sweeps(family_learner(DEFAULT_LEARNER, task)),
+        features=method_features(DEFAULT_METHOD, task),
+        learner=_varied(family_learner(DEFAULT_LEARNER, task), tolerance=0.0, max_sweeps=max_sweeps),
         abstraction=family_abstraction(task),
-        policy=PolicyConfig(core=make_core(policy), width=64),
+        policy=PolicyConfig(core=core, width=64),
         ppo=PPOConfig(
             trials=128,
             minibatch_trials=32,
@@ -106,8 +91,7 @@ def _quick(
             discount=1.0,
             gae_lambda=0.8,
             kl_limit=0.03,
-            kl_estimate=kl_estimate,
-            learning_rate=learning_rate,
+            learning_rate=3e-3,
             learning_rate_final=0.0,
             entropy_bonus=0.02,
             entropy_bonus_final=0.0,
@@ -117,22 +101,15 @@ def _quick(
         iterations=iterations,
         evaluation=EvaluationConfig(every=100),
     )
+    return _varied(quick, **changes)
 
 
-def _fixed_sweeps(learner: Any, number: int = 0) -> Any:
-    """Return a learner that makes a fixed number of planning sweeps a step; 0 is the episode length."""
-    return dataclasses.replace(learner, tolerance=0.0, max_sweeps=number)
-
-
-def _quick_mdp() -> TrainConfig:
-    """Return a preset for random MDPs, tuned like `_quick`.
-
-    Three planning sweeps a step serve as well as ten, in less time (docs/measurements.md).
-    """
-    quick = _quick(
-        RandomMdp(), "markov", iterations=400, learning_rate=6e-3, value_scale=1.0, count_scale=1.0
-    )
-    return dataclasses.replace(quick, learner=_fixed_sweeps(quick.learner, 3))
+def _varied(config: Any, **changes: Any) -> Any:
+    """Return a configuration with other values of fields; a dict changes fields of that part."""
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            changes[name] = _varied(getattr(config, name), **value)
+    return dataclasses.replace(config, **changes)
 
 
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
@@ -145,49 +122,27 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 
     What it reaches is in `docs/measurements.md`.
     """
-    quick = _quick(
+    return _quick(
         Gridworld(variation=variation),
-        "mingru",
-        iterations=iterations,
-        learning_rate=3e-3,
-        value_scale=1.0,
-        count_scale=1.0,
-        kl_estimate="minibatches",
-    )
-    core: Any = make_core("mingru")
-    learner: Any = _fixed_sweeps(quick.learner, 4)
-    return dataclasses.replace(
-        quick,
+        MinGru(layers=2),
+        iterations,
+        max_sweeps=4,
         horizon=horizon,
-        features=dataclasses.replace(quick.features, squash="symlog", position="both"),
-        learner=dataclasses.replace(learner, untried="stay", smoothing=0.0),
-        policy=dataclasses.replace(
-            quick.policy,
-            core=dataclasses.replace(core, layers=2),
-            input_layers=(64,),
-            read_out="product",
-            shared_trunk=True,
-        ),
-        ppo=dataclasses.replace(
-            quick.ppo,
-            optimiser="muon",
-            epochs=4,
-            discount=0.99,
-            gae_lambda=0.9,
-            entropy_bonus=0.03,
-            entropy_bonus_final=0.005,
-            novelty_bonus=8.0,
-            critic_coefficient=1e-4,
-        ),
+        features={"value_scale": 1.0, "count_scale": 1.0, "squash": "symlog", "position": "both"},
+        learner={"untried": "stay", "smoothing": 0.0},
+        policy={"input_layers": (64,), "read_out": "product", "shared_trunk": True},
+        ppo={
+            "optimiser": "muon",
+            "epochs": 4,
+            "discount": 0.99,
+            "gae_lambda": 0.9,
+            "entropy_bonus": 0.03,
+            "entropy_bonus_final": 0.005,
+            "novelty_bonus": 8.0,
+            "critic_coefficient": 1e-4,
+            "kl_estimate": "minibatches",
+        },
     )
-
-
-def _long(quick: TrainConfig) -> TrainConfig:
-    """Return the preset with R-max, which knows the rules of all gridworlds beforehand.
-
-    RL³ then earns a little more than R-max alone (docs/measurements.md).
-    """
-    return dataclasses.replace(quick, learner=RMax())
 
 
 def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
@@ -196,13 +151,14 @@ def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     It has the two networks of `_quick`; a shared trunk was not tried. In four rooms its return is no more
     than that of random actions (docs/measurements.md).
     """
-    scale = task.value_scale
-    quick = _quick(task, "gru", iterations=100, learning_rate=3e-3, value_scale=scale, count_scale=10.0)
-    return dataclasses.replace(
-        quick,
+    return _quick(
+        task,
+        Gru(),
+        iterations=100,
+        max_sweeps=3,
         horizon=horizon,
-        learner=_fixed_sweeps(quick.learner, 3),
-        ppo=dataclasses.replace(quick.ppo, gae_lambda=0.9, kl_limit=0.05, entropy_bonus=0.01),
+        features={"value_scale": task.value_scale, "count_scale": 10.0},
+        ppo={"gae_lambda": 0.9, "kl_limit": 0.05, "entropy_bonus": 0.01},
     )
 
 
@@ -213,20 +169,28 @@ PRESETS: dict[str, TrainConfig] = {
     "mdp-h512": _paper(RandomMdp(), 512, iterations=10000, trials=64, minibatch_trials=8),
     "bandit-h100-quick": _quick(
         Bandit(),
-        "mingru",
+        MinGru(),
         iterations=700,
-        learning_rate=3e-3,
-        value_scale=1.0,
-        count_scale=50.0,
-        kl_estimate="minibatches",
+        max_sweeps=0,
+        features={"value_scale": 1.0, "count_scale": 50.0},
+        ppo={"kl_estimate": "minibatches"},
     ),
-    "mdp-h100-quick": _quick_mdp(),
+    # Three planning sweeps a step serve as well as ten, in less time (docs/measurements.md).
+    "mdp-h100-quick": _quick(
+        RandomMdp(),
+        Markov(),
+        iterations=400,
+        max_sweeps=3,
+        features={"value_scale": 1.0, "count_scale": 1.0},
+        ppo={"learning_rate": 6e-3},
+    ),
     "gridworld-11x11": _paper_gridworld("11x11", 250, trials=128, minibatch_trials=16),
     "gridworld-13x13": _paper_gridworld("13x13", 350, trials=96, minibatch_trials=12),
     "gridworld-11x11-quick": _quick_gridworld("11x11", 250, iterations=1500),
     "gridworld-13x13-quick": _quick_gridworld("13x13", 350, iterations=1050),
-    "gridworld-11x11-long": _long(_quick_gridworld("11x11", 250, iterations=4800)),
-    "gridworld-13x13-long": _long(_quick_gridworld("13x13", 350, iterations=3430)),
+    # R-max knows the rules of all gridworlds: RL³ then earns a little more than it (docs/measurements.md).
+    "gridworld-11x11-long": _varied(_quick_gridworld("11x11", 250, iterations=4800), learner=RMax()),
+    "gridworld-13x13-long": _varied(_quick_gridworld("13x13", 350, iterations=3430), learner=RMax()),
     "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
     "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),
@@ -291,27 +255,21 @@ def choose(
     A policy or learner that it already has keeps its settings.
     """
     if learner is not None and config.learner.learner != learner:
-        config = dataclasses.replace(config, learner=family_learner(learner, config.task))
+        config = _varied(config, learner=family_learner(learner, config.task))
     if policy is not None and config.policy.core.core != policy:
-        network = dataclasses.replace(config.policy, core=make_core(policy))
-        config = dataclasses.replace(config, policy=network)
+        config = _varied(config, policy={"core": make_core(policy)})
     if method is not None:
-        config = dataclasses.replace(
-            config,
-            features=with_method(config.features, method),
-            abstraction=method_abstraction(method, config.task, config.abstraction),
-        )
+        abstraction = method_abstraction(method, config.task, config.abstraction)
+        config = _varied(config, features=with_method(config.features, method), abstraction=abstraction)
     return config
 
 
 def method_name(config: TrainConfig) -> str:
     """Return the method whose features a configuration has, or `custom`."""
-    matches = [
-        name
-        for name in METHODS
-        if with_method(config.features, name) == config.features and fits_method(name, config.abstraction)
-    ]
-    return matches[0] if matches else "custom"
+    for name in METHODS:
+        if with_method(config.features, name) == config.features and fits_method(name, config.abstraction):
+            return name
+    return "custom"
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """The interface of a sequence core: new cores plug in here."""
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rl3_jax.policies.products import Compute
+
+Step = Float[Array, " W"]
+"""What a core reads or yields at one step of one trial."""
+Steps = Float[Array, "B T W"]
+"""The same at T steps of B trials."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +34,7 @@ class CoreSpec:
 class CoreModule(Protocol):
     """The linen module of a core: the same function over many steps of many trials and over one of one."""
 
-    def __call__(self, carry: Any, inputs: Float[Array, "B T W"]) -> tuple[Any, Float[Array, "B T W"]]:
+    def __call__(self, carry: Any, inputs: Steps) -> tuple[Any, Steps]:
         """Return the memories after a part of B trials, and the outputs at each of its T steps.
 
         The leaves of `carry` lead with B. All tasks come in one call, instead of under `vmap`, so that the
@@ -36,14 +42,14 @@ class CoreModule(Protocol):
         """
         ...
 
-    def step(self, carry: Any, inputs: Float[Array, " W"]) -> tuple[Any, Float[Array, " W"]]:
+    def step(self, carry: Any, inputs: Step) -> tuple[Any, Step]:
         """Return the memory of one trial after one more step, and its output."""
         ...
 
 
 @runtime_checkable
 class Core(Protocol):
-    """Configuration of a sequence core, a frozen dataclass.
+    """Configuration of a sequence core, a frozen dataclass; one that inherits from this has its defaults.
 
     One that leaves choices open, to be made by where a program runs, also has `suited`: see the function of
     that name. Its module takes an open choice as on a CPU.
@@ -51,17 +57,17 @@ class Core(Protocol):
 
     core: ClassVar[str]
     """Name of the core."""
-    log_prob_tolerance: ClassVar[float]
+    log_prob_tolerance: ClassVar[float] = 1e-5
     """Largest accepted |log-probability in training − in rollout| before an update, in float32."""
-    constant_carry: ClassVar[bool]
+    constant_carry: ClassVar[bool] = True
     """Whether the memory is of one size whatever the horizon.
 
     Only then may a trial be cut into segments, and last longer than in training.
     """
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
-        """Return a message for each way in which the core does not fit the sizes."""
-        ...
+        """Return a message for each way in which the core does not fit the sizes; by default it fits all."""
+        return []
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the core's linen module, a `CoreModule`."""
@@ -70,3 +76,14 @@ class Core(Protocol):
     def initial_carry(self, spec: CoreSpec) -> Any:
         """Return the memory at a trial's first step, a pytree of arrays."""
         ...
+
+
+def through_layers(
+    layers: Iterable[Callable[[Any, Any], tuple[Any, Any]]], carry: tuple[Any, ...], hidden: Any
+) -> tuple[tuple[Any, ...], Any]:
+    """Return the memory of each layer, and the output of the last; a layer maps both to the next ones."""
+    after = []
+    for layer, memory in zip(layers, carry, strict=True):
+        memory, hidden = layer(memory, hidden)
+        after.append(memory)
+    return tuple(after), hidden

@@ -1,5 +1,6 @@
-"""What the attention cores share: residual blocks around a mixing of steps, and how they run over tasks."""
+"""What the attention cores share: settings, residual blocks, and how a whole sequence goes over tasks."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -9,13 +10,76 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import CoreSpec
+from rl3_jax.constraints import Count
+from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.products import dense
 
 Heads = Float[Array, "*steps heads d"]
 """What the heads of a layer make of each step: their queries, keys, values or outputs."""
-Tasks = Literal["auto", "all", "each"]
-"""Which tasks a whole sequence's attention takes at once; `auto` is `each` on a CPU and else `all`."""
+OfStep = Float[Array, "heads d"]
+OfTrial = Float[Array, "T heads d"]
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionCore(Core):
+    """The settings of every attention core.
+
+    Attributes:
+      layers: residual blocks.
+      heads: attention heads of each; they divide the width.
+      feed_forward: hidden units of each block's feed-forward part.
+      remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
+        more time (docs/measurements.md).
+      tasks: which tasks attention over whole trials takes at once; `auto` is `each` on a CPU and else `all`.
+    """
+
+    layers: Count = 2
+    heads: Count = 4
+    feed_forward: Count = 256
+    remat: bool = False
+    tasks: Literal["auto", "all", "each"] = "auto"
+
+    def spec_problems(self, spec: CoreSpec) -> list[str]:
+        """Return a message if the heads do not divide the width."""
+        if self.heads < 1 or spec.width % self.heads == 0:
+            return []
+        return [
+            f"policy.core.heads is {self.heads} and policy.width {spec.width}; each head takes an equal part"
+            " of the width: choose heads that divide it"
+        ]
+
+    def suited(self, platform: str) -> "AttentionCore":
+        """Return it with the tasks taken at once that are fastest on a platform."""
+        fastest = "each" if platform == "cpu" else "all"
+        return dataclasses.replace(self, tasks=fastest) if self.tasks == "auto" else self
+
+    def over_tasks(self, function: Callable, *arrays: Any) -> Any:
+        """Return a function of one task for B tasks. For the gradient only its inputs are kept.
+
+        On a CPU one task at a time stays in cache: that is faster than all tasks at once, and recomputing is
+        faster than keeping more (docs/measurements.md).
+        """
+        each = jax.checkpoint(function)
+        return jax.vmap(each)(*arrays) if self.tasks == "all" else jax.lax.map(lambda x: each(*x), arrays)
+
+
+class AttentionModule(nn.Module):
+    """Layers of attention and a last norm; how steps are mixed, and where they stand, is the core's own."""
+
+    config: AttentionCore
+    spec: CoreSpec
+
+    def setup(self):
+        """Make the layers and the last norm."""
+        config = self.config
+        self.blocks = [Block(self.spec, config.heads, config.feed_forward) for _ in range(config.layers)]
+        self.norm = nn.LayerNorm()
+
+    def whole_layers(self, method: Callable) -> list[Callable]:
+        """Return a method (module, index, …) for each layer; with `remat` its gradient computes it again."""
+        if self.config.remat:
+            method = nn.remat(method, static_argnums=(1,))
+        return [partial(method, self, index) for index in range(self.config.layers)]
 
 
 class Block(nn.Module):
@@ -60,35 +124,3 @@ class Block(nn.Module):
 def _flat(inputs: Float[Array, "*steps W"]) -> Float[Array, "... W"]:
     """Return all steps of all tasks as one axis: on a CPU products of matrices alone are fast."""
     return inputs.reshape(-1, inputs.shape[-1]) if inputs.ndim > 2 else inputs
-
-
-def over_tasks(function: Callable, tasks: Tasks, *arrays: Any) -> Any:
-    """Return a function of one task for B tasks. For the gradient only its inputs are kept.
-
-    On a CPU one task at a time stays in cache: that is faster than all tasks at once, and recomputing is
-    faster than keeping more (docs/measurements.md).
-    """
-    each = jax.checkpoint(function)
-    return jax.vmap(each)(*arrays) if tasks == "all" else jax.lax.map(lambda task: each(*task), arrays)
-
-
-def fastest_tasks(tasks: Tasks, platform: str) -> Tasks:
-    """Return which tasks to take at once on a platform, where that is left open."""
-    if tasks != "auto":
-        return tasks
-    return "each" if platform == "cpu" else "all"
-
-
-def layer_method(method: Callable, remat: bool) -> Callable:
-    """Return a method (module, index, …) for one layer; with `remat` its gradient computes it again."""
-    return nn.remat(method, static_argnums=(1,)) if remat else method
-
-
-def heads_problems(heads: int, spec: CoreSpec) -> list[str]:
-    """Return a message if heads do not divide the width."""
-    if heads >= 1 and spec.width % heads:
-        return [
-            f"policy.core.heads is {heads} and policy.width {spec.width}; each head takes an equal part of"
-            " the width: choose heads that divide it"
-        ]
-    return []

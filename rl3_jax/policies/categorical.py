@@ -6,6 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+PerStep = Float[Array, "*steps"]
+LogProbs = Float[Array, "*steps A"]
+Actions = Int[Array, "*steps"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Categorical:
@@ -22,7 +26,7 @@ class Categorical:
         """One logit an action."""
         return self.num_actions
 
-    def parameters(self, outputs: Float[Array, "*steps A"]) -> Float[Array, "*steps A"]:
+    def parameters(self, outputs: Float[Array, "*steps A"]) -> LogProbs:
         """Return log π(·)."""
         return jax.nn.log_softmax(outputs)
 
@@ -34,33 +38,24 @@ class Categorical:
         """Return the likeliest action."""
         return outputs.argmax(-1)
 
-    def to_env(self, action: Int[Array, "*steps"]) -> Int[Array, "*steps"]:
+    def to_env(self, action: Actions) -> Actions:
         """Return the action as it is."""
         return action
 
-    def log_prob(
-        self, parameters: Float[Array, "*steps A"], action: Int[Array, "*steps"]
-    ) -> Float[Array, "*steps"]:
+    def log_prob(self, parameters: LogProbs, action: Actions) -> PerStep:
         """Return log π(a)."""
         # A product with a one-hot is faster than a gather on a CPU, above all backward.
         return (parameters * jax.nn.one_hot(action, self.num_actions)).sum(-1)
 
-    def log_ratio(
-        self,
-        parameters: Float[Array, "*steps A"],
-        other: Float[Array, "*steps A"],
-        action: Int[Array, "*steps"],
-    ) -> Float[Array, "*steps"]:
+    def log_ratio(self, parameters: LogProbs, other: LogProbs, action: Actions) -> PerStep:
         """Return log π(a) − log π'(a), with π' the other policy."""
         # One selection from the difference: the same number, and half the work of selecting from each.
         return self.log_prob(parameters - other, action)
 
-    def entropy(self, parameters: Float[Array, "*steps A"]) -> Float[Array, "*steps"]:
+    def entropy(self, parameters: LogProbs) -> PerStep:
         """Return −Σ_a π(a) log π(a), nats."""
         return -(jnp.exp(parameters) * parameters).sum(-1)
 
-    def kl(
-        self, parameters: Float[Array, "*steps A"], other: Float[Array, "*steps A"]
-    ) -> Float[Array, "*steps"]:
+    def kl(self, parameters: LogProbs, other: LogProbs) -> PerStep:
         """Return KL(π‖π') = Σ_a π(a) (log π(a) − log π'(a)), nats, with π' the other policy."""
         return (jnp.exp(parameters) * (parameters - other)).sum(-1)

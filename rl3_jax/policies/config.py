@@ -1,12 +1,21 @@
-"""What the networks of a meta-policy look like."""
+"""What the networks of a meta-policy look like, and the sequence cores by name."""
 
 import dataclasses
 from typing import Any, Literal
 
 from rl3_jax.constraints import Count
+from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.gru import Gru
+from rl3_jax.policies.linear_attention import LinearAttention
+from rl3_jax.policies.markov import Markov
+from rl3_jax.policies.mingru import MinGru
 from rl3_jax.policies.products import Compute
+from rl3_jax.policies.transformer import Transformer
+
+CORES: dict[str, type[Core]] = {
+    core.core: core for core in (Markov, Gru, MinGru, Transformer, LinearAttention)
+}
 
 BFLOAT16_TOLERANCE = 0.1
 """`log_prob_tolerance` of products of bfloat16, whose operands have eight bits: a number that two programs
@@ -68,3 +77,14 @@ def suited(core: Core, platform: str) -> Core:
     """Return a core with the choices that it leaves open made for a platform: `cpu`, `gpu` or `tpu`."""
     make: Any = getattr(core, "suited", None)
     return core if make is None else make(platform)
+
+
+def make_core(name: str) -> Core:
+    """Return the core of that name with its default configuration.
+
+    Raises:
+      ConfigError: if there is none of that name.
+    """
+    if name not in CORES:
+        raise ConfigError(unknown_choice("policy", name, list(CORES)))
+    return CORES[name]()

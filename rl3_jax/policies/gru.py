@@ -1,9 +1,10 @@
-"""A gated recurrent unit as core (Cho et al. 2014); RL²'s original choice."""
+"""A gated recurrent unit as core (Cho et al. 2014, arXiv 1406.1078); RL²'s original choice."""
 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, cast
+from functools import partial
+from typing import Annotated, Any, ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +12,21 @@ from annotated_types import Ge
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.gru_kernel import Gates, advance, gru, project
+from rl3_jax.policies.base import Core, CoreSpec, Step, Steps
+from rl3_jax.policies.products import Compute, multiply
 
 CPU_BLOCK = 32
 """Tasks to a block on a CPU. With many tasks no other size is faster (docs/measurements.md)."""
 ALL = 2**31 - 1
 """More tasks than there are."""
 
+Memories = Float[Array, "B W"]
+Three = tuple[Array, Array, Array]
+"""An array for each of reset, update and new value."""
+
 
 @dataclasses.dataclass(frozen=True)
-class Gru:
+class Gru(Core):
     """One GRU layer whose memory lasts the whole trial.
 
     Attributes:
@@ -30,14 +35,8 @@ class Gru:
     """
 
     core: ClassVar[str] = "gru"
-    log_prob_tolerance: ClassVar[float] = 1e-5
-    constant_carry: ClassVar[bool] = True
 
     block: Annotated[int, Ge(0), "0 for the default"] = 0
-
-    def spec_problems(self, spec: CoreSpec) -> list[str]:
-        """Return no messages: it fits all sizes."""
-        return []
 
     def suited(self, platform: str) -> "Gru":
         """Return it with the size of blocks that is fastest on a platform."""
@@ -47,7 +46,7 @@ class Gru:
         """Return the linen module."""
         return GruModule(self.block, spec)
 
-    def initial_carry(self, spec: CoreSpec) -> Float[Array, " W"]:
+    def initial_carry(self, spec: CoreSpec) -> Step:
         """Return the memory at a trial's first step: zeros."""
         return jnp.zeros(spec.width)
 
@@ -62,9 +61,7 @@ class GruModule(nn.Module):
         """Make the weights."""
         self.cell = GruCell(self.spec.width)
 
-    def __call__(
-        self, carry: Float[Array, "B W"], inputs: Float[Array, "B T W"]
-    ) -> tuple[Float[Array, "B W"], Float[Array, "B T W"]]:
+    def __call__(self, carry: Memories, inputs: Steps) -> tuple[Memories, Steps]:
         """Return the memories after a part of B trials, and the outputs at each step."""
         gates, compute = cast(Gates, self.cell()), self.spec.compute
 
@@ -74,13 +71,27 @@ class GruModule(nn.Module):
 
         return by_blocks(whole, self.block or CPU_BLOCK, carry, inputs)
 
-    def step(
-        self, carry: Float[Array, " W"], inputs: Float[Array, " W"]
-    ) -> tuple[Float[Array, " W"], Float[Array, " W"]]:
+    def step(self, carry: Step, inputs: Step) -> tuple[Step, Step]:
         """Return the memory after one more step, and its output."""
         gates, compute = cast(Gates, self.cell()), self.spec.compute
         carry, _ = advance(gates, carry, project(gates, inputs, compute), compute)
         return carry, carry
+
+
+class Gates(NamedTuple):
+    """Weights of the three gates, an array each: slices of a fused array are slower in a loop on a CPU.
+
+    Attributes:
+      inputs: [W, W] each, what the inputs are multiplied by.
+      hidden: [W, W] each, what the memory is multiplied by.
+      biases: [W] each.
+      bias_hidden: [W] of the memory's part in the new value, within the reset.
+    """
+
+    inputs: Three
+    hidden: Three
+    biases: Three
+    bias_hidden: Float[Array, " W"]
 
 
 class GruCell(nn.Module):
@@ -91,23 +102,10 @@ class GruCell(nn.Module):
     @nn.compact
     def __call__(self) -> Gates:
         """Return the weights."""
-        width = self.width
-        input_reset, bias_reset = Linear(width, name="ir")()
-        input_update, bias_update = Linear(width, name="iz")()
-        input_new, bias_new = Linear(width, name="in")()
-        hidden_new, bias_hidden = Linear(width, recurrent=True, name="hn")()
-        return Gates(
-            input_reset=input_reset,
-            input_update=input_update,
-            input_new=input_new,
-            hidden_reset=Linear(width, recurrent=True, use_bias=False, name="hr")()[0],
-            hidden_update=Linear(width, recurrent=True, use_bias=False, name="hz")()[0],
-            hidden_new=hidden_new,
-            bias_reset=bias_reset,
-            bias_update=bias_update,
-            bias_new=bias_new,
-            bias_hidden=bias_hidden,
-        )
+        inputs, biases = zip(*(Linear(self.width, name=name)() for name in ("ir", "iz", "in")), strict=True)
+        hidden_new, bias_hidden = Linear(self.width, recurrent=True, name="hn")()
+        hidden = (Linear(self.width, recurrent=True, use_bias=False, name=name)()[0] for name in ("hr", "hz"))
+        return Gates(inputs, (*hidden, hidden_new), biases, bias_hidden)
 
 
 class Linear(nn.Module):
@@ -119,19 +117,16 @@ class Linear(nn.Module):
 
     @nn.compact
     def __call__(self) -> Any:
-        """Return the matrix [W, W] and the bias [W], zeros without one."""
+        """Return the matrix [W, W] and the bias [W], None without one."""
         init = nn.initializers.orthogonal() if self.recurrent else nn.initializers.lecun_normal()
         kernel = self.param("kernel", init, (self.width, self.width))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.width,)) if self.use_bias else None
-        return kernel, jnp.zeros(self.width) if bias is None else bias
+        return kernel, bias
 
 
 def by_blocks(
-    function: Callable[[Array, Array], tuple[Array, Array]],
-    block: int,
-    carry: Float[Array, "B W"],
-    inputs: Float[Array, "B T W"],
-) -> tuple[Float[Array, "B W"], Float[Array, "B T W"]]:
+    function: Callable[[Memories, Steps], tuple[Memories, Steps]], block: int, carry: Memories, inputs: Steps
+) -> tuple[Memories, Steps]:
     """Return function(carry, inputs), taken on one block of tasks after another, none larger than `block`.
 
     All are of one size, as equal to each other as can be: where it does not divide B, the last is filled
@@ -150,3 +145,111 @@ def by_blocks(
     parts = jax.lax.map(lambda part: function(*part), (cut(carry), cut(inputs)))
     after, outputs = (part.reshape(-1, *part.shape[2:])[:num_tasks] for part in parts)
     return after, outputs
+
+
+def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return 1/(1 + e^−x) by way of tanh, which is faster on a CPU (docs/measurements.md)."""
+    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+
+
+def project(gates: Gates, inputs: Float[Array, "*B W"], compute: Compute) -> Three:
+    """Return the inputs' part of each gate, before the nonlinearity."""
+    reset, update, new = (
+        multiply(inputs, weight, compute) + bias
+        for weight, bias in zip(gates.inputs, gates.biases, strict=True)
+    )
+    return reset, update, new
+
+
+def advance(
+    gates: Gates, carry: Float[Array, "*B W"], projected: Three, compute: Compute
+) -> tuple[Float[Array, "*B W"], tuple[Array, Array, Array, Array]]:
+    """Return the memory after one more step, h' = (1 − z) n + z h, and (r, z, n, q) for the backward pass.
+
+    r = σ(x W_r + h U_r + b_r), z = σ(x W_z + h U_z + b_z), q = h U_n + c_n, n = tanh(x W_n + b_n + r q).
+    """
+    reset, update, new = projected
+    hidden_reset, hidden_update, hidden_new = gates.hidden
+    reset = sigmoid(reset + multiply(carry, hidden_reset, compute))
+    update = sigmoid(update + multiply(carry, hidden_update, compute))
+    recalled = multiply(carry, hidden_new, compute) + gates.bias_hidden
+    new = jnp.tanh(new + reset * recalled)
+    return (1.0 - update) * new + update * carry, (reset, update, new, recalled)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def gru(
+    gates: Gates, carry: Memories, inputs: Float[Array, "T B W"], compute: Compute
+) -> tuple[Memories, Float[Array, "T B W"]]:
+    """Return the memories of B tasks after T steps, and after each step. Time leads: a scan slices it."""
+
+    def step(carry, projected):
+        carry, _ = advance(gates, carry, projected, compute)
+        return carry, carry
+
+    return jax.lax.scan(step, carry, project(gates, inputs, compute))
+
+
+def _forward(gates: Gates, carry: Array, inputs: Array, compute: Compute) -> tuple[Any, Any]:
+    """Return what `gru` does, and the residuals.
+
+    On a CPU the gates' inputs of all steps at once are a little faster than those of each step in the loop.
+    """
+
+    def step(carry, projected):
+        after, kept = advance(gates, carry, projected, compute)
+        return after, (after, kept)
+
+    last, (outputs, kept) = jax.lax.scan(step, carry, project(gates, inputs, compute))
+    return (last, outputs), (gates, carry, inputs, outputs, kept)
+
+
+def _backward(
+    compute: Compute, residuals: Any, cotangents: tuple[Array, Array]
+) -> tuple[Gates, Array, Array]:
+    """Return the gradients with respect to the weights, the first memory and the inputs.
+
+    Only the memory's gradient g is scanned; all others are products over all steps at once. With
+    dn = g (1 − z)(1 − n²), dq = dn r, dr = dn q r (1 − r) and dz = g (h − n) z (1 − z), before the
+    nonlinearities, the memory before the step gets g z + dr U_rᵀ + dz U_zᵀ + dq U_nᵀ.
+    """
+    gates, first, inputs, outputs, kept = residuals
+    d_last, d_outputs = cotangents
+    before = jnp.concatenate([first[None], outputs[:-1]])
+    # Without the barriers XLA folds a transposition into its product, which is then slower on a CPU
+    # (docs/measurements.md).
+    back = jax.lax.optimization_barrier(tuple(weight.T for weight in gates.hidden))
+
+    def step(d_after, at):
+        d_output, (reset, update, new, recalled), carry = at
+        d_after = d_after + d_output
+        d_new = d_after * (1.0 - update) * (1.0 - new * new)
+        d_update = d_after * (carry - new) * update * (1.0 - update)
+        d_recalled = d_new * reset
+        d_reset = d_new * recalled * reset * (1.0 - reset)
+        d_hidden = (d_reset, d_update, d_recalled)
+        products = [multiply(d, weight, compute) for d, weight in zip(d_hidden, back, strict=True)]
+        return d_after * update + sum(products), (*d_hidden, d_new)
+
+    d_first, d_gates = jax.lax.scan(step, d_last, (d_outputs, kept, before), reverse=True)
+    d_reset, d_update, d_recalled, d_new = (_flat(d) for d in d_gates)
+    d_inputs, d_hidden = (d_reset, d_update, d_new), (d_reset, d_update, d_recalled)
+    x, h = jax.lax.optimization_barrier((_flat(inputs).T, _flat(before).T))
+    d_weights = Gates(
+        inputs=cast(Three, tuple(multiply(x, d, compute) for d in d_inputs)),
+        hidden=cast(Three, tuple(multiply(h, d, compute) for d in d_hidden)),
+        biases=cast(Three, tuple(d.sum(0) for d in d_inputs)),
+        bias_hidden=d_recalled.sum(0),
+    )
+    reset, update, new = (
+        multiply(d, weight.T, compute) for d, weight in zip(d_inputs, gates.inputs, strict=True)
+    )
+    return d_weights, d_first, (reset + update + new).reshape(inputs.shape)
+
+
+def _flat(array: Float[Array, "T B W"]) -> Float[Array, "TB W"]:
+    """Return the steps of all tasks as one axis."""
+    return array.reshape(-1, array.shape[-1])
+
+
+gru.defvjp(_forward, _backward)

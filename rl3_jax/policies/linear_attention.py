@@ -11,15 +11,15 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count
-from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, fastest_tasks, heads_problems, layer_method, over_tasks
+from rl3_jax.policies.base import CoreSpec, Step, Steps, through_layers
+from rl3_jax.policies.blocks import AttentionCore, AttentionModule, OfStep, OfTrial
 
 EPSILON = 1e-6
 """Added to the sum of weights, as in the paper's code: queries and keys may all be far below 0."""
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearAttention:
+class LinearAttention(AttentionCore):
     """Layers of causal attention with weights φ(q_t)·φ(k_s), φ(x) = elu(x) + 1, instead of a softmax's.
 
     Their sums over s are two sums of the past, so that a step costs the same at any time. There are no
@@ -27,33 +27,12 @@ class LinearAttention:
     in chunks: products within one, and the sums before each.
 
     Attributes:
-      layers: residual blocks.
-      heads: attention heads of each; they divide the width.
-      feed_forward: hidden units of each block's feed-forward part.
       chunk: longest chunk of a whole trial, steps. 32 is among the fastest on a CPU (docs/measurements.md).
-      remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
-        more time (docs/measurements.md).
-      tasks: which tasks attention over whole trials takes at once.
     """
 
     core: ClassVar[str] = "linear-attention"
-    log_prob_tolerance: ClassVar[float] = 1e-5
-    constant_carry: ClassVar[bool] = True
 
-    layers: Count = 2
-    heads: Count = 4
-    feed_forward: Count = 256
     chunk: Count = 32
-    remat: bool = False
-    tasks: Tasks = "auto"
-
-    def spec_problems(self, spec: CoreSpec) -> list[str]:
-        """Return a message if the heads do not divide the width."""
-        return heads_problems(self.heads, spec)
-
-    def suited(self, platform: str) -> "LinearAttention":
-        """Return it with the tasks taken at once that are fastest on a platform."""
-        return dataclasses.replace(self, tasks=fastest_tasks(self.tasks, platform))
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
@@ -79,45 +58,32 @@ class Past:
     keys: Float[Array, "*B heads d"]
 
 
-class LinearAttentionModule(nn.Module):
+class LinearAttentionModule(AttentionModule):
     """Linear attention over parts of trials, or one step at a time."""
 
     config: LinearAttention
-    spec: CoreSpec
 
-    def setup(self):
-        """Make the layers and the last norm."""
-        config = self.config
-        self.blocks = [Block(self.spec, config.heads, config.feed_forward) for _ in range(config.layers)]
-        self.norm = nn.LayerNorm()
-
-    def __call__(
-        self, carry: tuple[Past, ...], inputs: Float[Array, "B T W"]
-    ) -> tuple[tuple[Past, ...], Float[Array, "B T W"]]:
+    def __call__(self, carry: tuple[Past, ...], inputs: Steps) -> tuple[tuple[Past, ...], Steps]:
         """Return the sums after a part of B trials, and the outputs at each of its T steps."""
-        layer = layer_method(LinearAttentionModule._layer, self.config.remat)
-        hidden, after = inputs, []
-        for index, past in enumerate(carry):
-            past, hidden = layer(self, index, past, hidden)
-            after.append(past)
-        return tuple(after), self.norm(hidden)
+        layers = self.whole_layers(LinearAttentionModule._layer)
+        carry, hidden = through_layers(layers, carry, inputs)
+        return carry, self.norm(hidden)
 
-    def step(
-        self, carry: tuple[Past, ...], inputs: Float[Array, " W"]
-    ) -> tuple[tuple[Past, ...], Float[Array, " W"]]:
+    def step(self, carry: tuple[Past, ...], inputs: Step) -> tuple[tuple[Past, ...], Step]:
         """Return the sums of one trial after one more step, and its output."""
-        hidden, after = inputs, []
-        for block, past in zip(self.blocks, carry, strict=True):
-            past, mixed = read(past, *block.project(hidden))
-            hidden = block.finish(hidden, mixed)
-            after.append(past)
-        return tuple(after), self.norm(hidden)
 
-    def _layer(self, index: int, past: Past, hidden: Float[Array, "B T W"]) -> tuple[Past, Array]:
+        def layer(block, past, hidden):
+            past, mixed = read(past, *block.project(hidden))
+            return past, block.finish(hidden, mixed)
+
+        carry, hidden = through_layers([partial(layer, block) for block in self.blocks], carry, inputs)
+        return carry, self.norm(hidden)
+
+    def _layer(self, index: int, past: Past, hidden: Steps) -> tuple[Past, Steps]:
         """Return a layer's sums after parts of trials, and its output."""
         block, config = self.blocks[index], self.config
         attend = partial(chunked_attention, chunk=config.chunk)
-        past, mixed = over_tasks(attend, config.tasks, past, *block.project(hidden))
+        past, mixed = config.over_tasks(attend, past, *block.project(hidden))
         return past, block.finish(hidden, mixed)
 
 
@@ -126,9 +92,7 @@ def features(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.exp(jnp.minimum(x, 0.0)) + jnp.maximum(x, 0.0)
 
 
-def read(
-    past: Past, query: Float[Array, "heads d"], key: Float[Array, "heads d"], value: Float[Array, "heads d"]
-) -> tuple[Past, Float[Array, "heads d"]]:
+def read(past: Past, query: OfStep, key: OfStep, value: OfStep) -> tuple[Past, OfStep]:
     """Return the sums after one more step, and φ(q)·Σ φ(k) vᵀ / φ(q)·Σ φ(k), what it reads."""
     query, key = features(query), features(key)
     products = past.products + key[:, :, None] * value[:, None, :]
@@ -138,12 +102,8 @@ def read(
 
 
 def chunked_attention(
-    past: Past,
-    queries: Float[Array, "T heads d"],
-    keys: Float[Array, "T heads d"],
-    values: Float[Array, "T heads d"],
-    chunk: int,
-) -> tuple[Past, Float[Array, "T heads d"]]:
+    past: Past, queries: OfTrial, keys: OfTrial, values: OfTrial, chunk: int
+) -> tuple[Past, OfTrial]:
     """Return the sums after T steps of one trial, and what each step reads: `read`, step by step.
 
     The steps are cut into chunks of one size, c axes below; what fills up the last one has φ(k) = 0.
@@ -162,7 +122,7 @@ def chunked_attention(
     return last, mixed.reshape(-1, *mixed.shape[2:])[:num_steps]
 
 
-def _chunks(x: Float[Array, "T heads d"], num_chunks: int) -> Float[Array, "c heads t d"]:
+def _chunks(x: OfTrial, num_chunks: int) -> Float[Array, "c heads t d"]:
     """Cut a trial into chunks of equal size, with zeros at its end."""
     num_steps, *rest = x.shape
     size = -(-num_steps // num_chunks)

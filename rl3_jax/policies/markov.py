@@ -6,21 +6,15 @@ from typing import Any, ClassVar
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from rl3_jax.policies.base import CoreSpec
+from rl3_jax.policies.base import Core, CoreSpec, Step
 from rl3_jax.policies.products import dense
 
 
 @dataclasses.dataclass(frozen=True)
-class Markov:
+class Markov(Core):
     """A feed-forward core. With RL³'s features it can be good; with RL²'s it cannot learn to adapt."""
 
     core: ClassVar[str] = "markov"
-    log_prob_tolerance: ClassVar[float] = 1e-5
-    constant_carry: ClassVar[bool] = True
-
-    def spec_problems(self, spec: CoreSpec) -> list[str]:
-        """Return no messages: it fits all sizes."""
-        return []
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
@@ -44,6 +38,6 @@ class MarkovModule(nn.Module):
         """Return the empty memory, and the output of each step."""
         return carry, nn.tanh(self.hidden(inputs))
 
-    def step(self, carry: Any, inputs: Float[Array, " W"]) -> tuple[Any, Float[Array, " W"]]:
+    def step(self, carry: Any, inputs: Step) -> tuple[Any, Step]:
         """Return the empty memory, and the output of one step."""
         return self(carry, inputs)

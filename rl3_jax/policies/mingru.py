@@ -10,13 +10,16 @@ from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.constraints import Count
-from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.products import project_steps
-from rl3_jax.policies.recurrence import Scan, average, gated_average
+from rl3_jax.policies.base import Core, CoreSpec, Step, Steps, through_layers
+from rl3_jax.policies.gru import Memories, sigmoid
+from rl3_jax.policies.products import dense
+
+Scan = Literal["auto", "sequential", "associative"]
+"""One step after another, or in log₂ T rounds over all steps: more work in fewer turns."""
 
 
 @dataclasses.dataclass(frozen=True)
-class MinGru:
+class MinGru(Core):
     """Layers of h_t = (1 − z_t) h_{t−1} + z_t h̃_t, with z = σ(W_z x + b_z) and h̃ = W_h x + b_h.
 
     The memory is linear in the values it took, so a layer's output is y = tanh(x + h). Other outputs
@@ -28,15 +31,9 @@ class MinGru:
     """
 
     core: ClassVar[str] = "mingru"
-    log_prob_tolerance: ClassVar[float] = 1e-5
-    constant_carry: ClassVar[bool] = True
 
     layers: Count = 1
-    scan: Literal["auto", "sequential", "associative"] = "auto"
-
-    def spec_problems(self, spec: CoreSpec) -> list[str]:
-        """Return no messages: it fits all sizes."""
-        return []
+    scan: Scan = "auto"
 
     def suited(self, platform: str) -> "MinGru":
         """Return it with the scan that is fastest on a platform."""
@@ -47,7 +44,7 @@ class MinGru:
         """Return the linen module."""
         return MinGruModule(self, spec)
 
-    def initial_carry(self, spec: CoreSpec) -> tuple[Float[Array, " W"], ...]:
+    def initial_carry(self, spec: CoreSpec) -> tuple[Step, ...]:
         """Return the memory of each layer at a trial's first step: zeros."""
         return (jnp.zeros(spec.width),) * self.layers
 
@@ -60,70 +57,41 @@ class MinGruModule(nn.Module):
 
     def setup(self):
         """Make the layers."""
-        self.layers = [Layer(self.spec) for _ in range(self.config.layers)]
+        self.layers = [Layer(self.spec, self.config.scan) for _ in range(self.config.layers)]
 
-    def __call__(
-        self, carry: tuple[Float[Array, "B W"], ...], inputs: Float[Array, "B T W"]
-    ) -> tuple[tuple[Float[Array, "B W"], ...], Float[Array, "B T W"]]:
+    def __call__(self, carry: tuple[Memories, ...], inputs: Steps) -> tuple[tuple[Memories, ...], Steps]:
         """Return the memories after a part of B trials, and the outputs at each step."""
-        scan: Scan = "associative" if self.config.scan == "associative" else "sequential"
-        hidden, after = inputs.swapaxes(0, 1), []
-        for layer, memory in zip(self.layers, carry, strict=True):
-            memory, hidden = cast(Any, layer(memory, hidden, scan))
-            after.append(memory)
-        return tuple(after), hidden.swapaxes(0, 1)
+        carry, outputs = through_layers(cast(Any, self.layers), carry, inputs.swapaxes(0, 1))
+        return carry, outputs.swapaxes(0, 1)
 
-    def step(
-        self, carry: tuple[Float[Array, " W"], ...], inputs: Float[Array, " W"]
-    ) -> tuple[tuple[Float[Array, " W"], ...], Float[Array, " W"]]:
+    def step(self, carry: tuple[Step, ...], inputs: Step) -> tuple[tuple[Step, ...], Step]:
         """Return the memory of one trial after one more step, and its output."""
-        hidden, after = inputs, []
-        for layer, memory in zip(self.layers, carry, strict=True):
-            memory, hidden = layer.step(memory, hidden)
-            after.append(memory)
-        return tuple(after), hidden
+        return through_layers([layer.step for layer in self.layers], carry, inputs)
 
 
 class Layer(nn.Module):
     """One recurrence and its read-out."""
 
     spec: CoreSpec
+    scan: Scan
 
     def setup(self):
         """Make the projections."""
-        self.gate = Projection(self.spec, partial(spread_times, self.spec.horizon))
-        self.value = Projection(self.spec)
+        width, compute = self.spec.width, self.spec.compute
+        self.gate = dense(width, compute, bias_init=partial(spread_times, self.spec.horizon))
+        self.value = dense(width, compute)
 
     def __call__(
-        self, memory: Float[Array, "B W"], inputs: Float[Array, "T B W"], scan: Scan
-    ) -> tuple[Float[Array, "B W"], Float[Array, "T B W"]]:
+        self, memory: Memories, inputs: Float[Array, "T B W"]
+    ) -> tuple[Memories, Float[Array, "T B W"]]:
         """Return the memories after T steps, and the outputs at each."""
-        gate, value = cast(Any, (self.gate(inputs), self.value(inputs)))
-        memory, memories = cast(Any, gated_average(gate, value, memory, scan))
+        memory, memories = cast(Any, gated_average(self.gate(inputs), self.value(inputs), memory, self.scan))
         return memory, jnp.tanh(inputs + memories)
 
-    def step(
-        self, memory: Float[Array, " W"], inputs: Float[Array, " W"]
-    ) -> tuple[Float[Array, " W"], Float[Array, " W"]]:
+    def step(self, memory: Step, inputs: Step) -> tuple[Step, Step]:
         """Return the memory after one more step, and the output."""
-        gate, value = cast(Any, (self.gate(inputs), self.value(inputs)))
-        memory = average(gate, value, memory)
+        memory = average(self.gate(inputs), self.value(inputs), memory)
         return memory, jnp.tanh(inputs + memory)
-
-
-class Projection(nn.Module):
-    """A linear layer of W units: LeCun-normal, with biases of zero unless told otherwise."""
-
-    spec: CoreSpec
-    bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
-
-    @nn.compact
-    def __call__(self, inputs: Float[Array, "*steps W"]) -> Any:
-        """Return W x + b."""
-        width = self.spec.width
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (width, width))
-        bias = self.param("bias", self.bias_init, (width,))
-        return cast(Array, project_steps(inputs, kernel, self.spec.compute)) + bias
 
 
 def spread_times(
@@ -135,3 +103,82 @@ def spread_times(
     step, and RL² learns bandits more slowly (docs/measurements.md).
     """
     return -jnp.log(jax.random.uniform(key, shape, dtype, minval=1.0, maxval=max(2.0, horizon)))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def gated_average(
+    gate: Float[Array, "T B W"], value: Float[Array, "T B W"], carry: Memories, scan: Scan
+) -> tuple[Memories, Float[Array, "T B W"]]:
+    """Return the memories of B tasks after T steps, and after each: h_t = (1 − z_t) h_{t−1} + z_t v_t.
+
+    z = σ(gate), v is the value. Time leads: a scan slices it.
+    """
+    if scan == "associative":
+        opened = sigmoid(gate)
+        outputs = _linear_recurrence(1.0 - opened, opened * value, carry)
+        return outputs[-1], outputs
+
+    def step(carry, at):
+        carry = average(at[0], at[1], carry)
+        return carry, carry
+
+    return jax.lax.scan(step, carry, (gate, value))
+
+
+def average(
+    gate: Float[Array, "*B W"], value: Float[Array, "*B W"], carry: Float[Array, "*B W"]
+) -> Float[Array, "*B W"]:
+    """Return the memory after one more step."""
+    return carry + sigmoid(gate) * (value - carry)
+
+
+def _forward(gate: Array, value: Array, carry: Array, scan: Scan) -> tuple[Any, Any]:
+    """Return what `gated_average` does, and the residuals.
+
+    The gate is opened again backward: to read that from memory would take as long.
+    """
+    last, outputs = cast(Any, gated_average(gate, value, carry, scan))
+    return (last, outputs), (gate, value, carry, outputs)
+
+
+def _backward(scan: Scan, residuals: Any, cotangents: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+    """Return the gradients with respect to gate, value and first memory.
+
+    The memory's gradient is the same recurrence reversed, d_t = g_t + (1 − z_{t+1}) d_{t+1}; those of a step
+    are dv = z d and dgate = (v − h_{t−1}) z (1 − z) d.
+    """
+    gate, value, first, outputs = residuals
+    d_last, d_outputs = cotangents
+    before = jnp.concatenate([first[None], outputs[:-1]])
+    if scan == "associative":
+        opened = sigmoid(gate)
+        d_outputs = d_outputs.at[-1].add(d_last)
+        kept = jnp.concatenate([1.0 - opened[1:], jnp.zeros_like(opened[:1])])
+        d_memory = _linear_recurrence(kept[::-1], d_outputs[::-1], jnp.zeros_like(d_last))[::-1]
+        d_value = opened * d_memory
+        return (value - before) * (1.0 - opened) * d_value, d_value, (1.0 - opened[0]) * d_memory[0]
+
+    def step(d_after, at):
+        d_output, gate, value, carry = at
+        d_after = d_after + d_output
+        opened = sigmoid(gate)
+        d_value = opened * d_after
+        return d_after - d_value, ((value - carry) * (1.0 - opened) * d_value, d_value)
+
+    d_first, (d_gate, d_value) = jax.lax.scan(step, d_last, (d_outputs, gate, value, before), reverse=True)
+    return d_gate, d_value, d_first
+
+
+gated_average.defvjp(_forward, _backward)
+
+
+def _linear_recurrence(
+    decay: Float[Array, "T B W"], drive: Float[Array, "T B W"], carry: Float[Array, "B W"]
+) -> Float[Array, "T B W"]:
+    """Return h_t = a_t h_{t−1} + b_t at each step, by an associative scan over pairs (a, b)."""
+
+    def combine(earlier, later):
+        return earlier[0] * later[0], later[0] * earlier[1] + later[1]
+
+    drive = drive.at[0].add(decay[0] * carry)
+    return jax.lax.associative_scan(combine, (decay, drive))[1]

@@ -1,7 +1,6 @@
 """The meta-policy: actor and critic, input MLP → core → read-out → head each, or two heads (design, 7)."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -11,25 +10,18 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.policies.config import PolicyConfig
 from rl3_jax.policies.distribution import Action, Distribution
-from rl3_jax.policies.products import dense
-from rl3_jax.policies.read_out import ProductReadOut
+from rl3_jax.policies.products import ProductReadOut, dense
 
 ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
 CRITIC_HEAD_SCALE = 1.0
-
-ACTIVATIONS = {"tanh": nn.tanh, "relu": nn.relu}
-"""The activations of `PolicyConfig` by name."""
 
 Params = dict[str, PyTree]
 """Parameters by network: `actor` and `critic`. Acting needs the actor's only."""
 
 
 class Network(nn.Module):
-    """Input MLP → core → read-out → linear head.
-
-    Both methods return the memory after the steps, the head's outputs, and what it read them from.
-    """
+    """Input MLP → core → read-out → linear head."""
 
     config: PolicyConfig
     horizon: int
@@ -46,20 +38,14 @@ class Network(nn.Module):
         self.head = head(self.num_outputs, self.head_scale)
 
     def __call__(
-        self, carries: Any, observations: Float[Array, "B T D"]
-    ) -> tuple[Any, Float[Array, "B T O"], Float[Array, "B T W"]]:
-        """Go through a part of B trials."""
-        return self._run(self.core, carries, observations)
+        self, carry: Any, observations: Float[Array, "*steps D"], one_step: bool = False
+    ) -> tuple[Any, Float[Array, "*steps O"], Float[Array, "*steps W"]]:
+        """Return the memory after the steps, the head's outputs, and what it read them from.
 
-    def step(
-        self, carry: Any, observation: Float[Array, " D"]
-    ) -> tuple[Any, Float[Array, " O"], Float[Array, " W"]]:
-        """Take one step of one trial."""
-        return self._run(self.core.step, carry, observation)
-
-    def _run(self, core: Callable[..., Any], carry: Any, observation: Float[Array, "*steps D"]):
-        """Apply all parts, with the core as it goes through these steps."""
-        hidden, activation = observation, ACTIVATIONS[self.config.activation]
+        Steps are [B, T], a part of B trials, or [], one step of one trial.
+        """
+        core = self.core.step if one_step else self.core
+        hidden, activation = observations, getattr(nn, self.config.activation)
         for layer in self.inputs:
             hidden = activation(layer(hidden))
         if self.normalise is not None:
@@ -133,19 +119,19 @@ class Policy:
 
         Values are None unless the critic reads the actor's features, and its parameters are there.
         """
-        found = self.actor.apply({"params": params["actor"]}, carries, observations)
-        carries, outputs, values = self._with_values(params, *cast(Any, found))
+        carries, outputs, values = self._apply_actor(params, carries, observations)
         return carries, (outputs, values)
 
     def step(
         self, params: Params, carry: Any, observation: Float[Array, " D"]
     ) -> tuple[Any, Float[Array, " O"], Float[Array, ""] | None]:
         """Return the memory of one trial after one more step, and what `unroll` does for it."""
-        found = self.actor.apply({"params": params["actor"]}, carry, observation, method=Network.step)
-        return self._with_values(params, *cast(Any, found))
+        return self._apply_actor(params, carry, observation, one_step=True)
 
-    def _with_values(self, params: Params, carry: Any, outputs: Array, features: Array):
-        """Return memory, outputs, and the values if they are read from these features."""
+    def _apply_actor(self, params: Params, carry: Any, observations: Array, one_step: bool = False):
+        """Return memory, outputs, and the values if the critic reads the actor's features."""
+        found = self.actor.apply({"params": params["actor"]}, carry, observations, one_step)
+        carry, outputs, features = cast(Any, found)
         if not self.config.shared_trunk or "critic" not in params:
             return carry, outputs, None
         return carry, outputs, cast(Array, self.critic.apply({"params": params["critic"]}, features))[..., 0]

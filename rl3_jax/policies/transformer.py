@@ -11,8 +11,8 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Count
-from rl3_jax.policies.base import CoreSpec
-from rl3_jax.policies.blocks import Block, Tasks, fastest_tasks, heads_problems, layer_method, over_tasks
+from rl3_jax.policies.base import CoreSpec, Step, Steps
+from rl3_jax.policies.blocks import AttentionCore, AttentionModule, OfStep, OfTrial
 from rl3_jax.policies.products import Compute, contract
 
 QUERY_BLOCK = 64
@@ -22,43 +22,24 @@ POSITION_SCALE = 0.02
 
 Parts = tuple[Float[Array, "*B heads slots d"], ...]
 """The keys or values of one layer, in as many arrays as the cache has parts."""
+Position = Int[Array, ""]
 
 
 @dataclasses.dataclass(frozen=True)
-class Transformer:
+class Transformer(AttentionCore):
     """Layers of causal self-attention with learned positions.
 
     A step reads the parts of the cache that are already written to, and no others. Steps come evenly, so
     parts of equal size waste least: (parts + 1) / (2 parts) of the horizon is read in the mean, 0.63 for 4.
 
     Attributes:
-      layers: residual blocks.
-      heads: attention heads of each; they divide the width.
-      feed_forward: hidden units of each block's feed-forward part.
       cache_parts: equal parts of the cache of keys and values.
-      remat: keep only the input of each layer for the gradient and compute the rest again: less memory for
-        more time (docs/measurements.md).
-      tasks: which tasks attention over whole trials takes at once.
     """
 
     core: ClassVar[str] = "transformer"
-    log_prob_tolerance: ClassVar[float] = 1e-5
     constant_carry: ClassVar[bool] = False
 
-    layers: Count = 2
-    heads: Count = 4
-    feed_forward: Count = 256
     cache_parts: Count = 4
-    remat: bool = False
-    tasks: Tasks = "auto"
-
-    def spec_problems(self, spec: CoreSpec) -> list[str]:
-        """Return a message if the heads do not divide the width."""
-        return heads_problems(self.heads, spec)
-
-    def suited(self, platform: str) -> "Transformer":
-        """Return it with the tasks taken at once that are fastest on a platform."""
-        return dataclasses.replace(self, tasks=fastest_tasks(self.tasks, platform))
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
@@ -92,21 +73,18 @@ class Cache:
     values: tuple[Parts, ...]
 
 
-class TransformerModule(nn.Module):
+class TransformerModule(AttentionModule):
     """A transformer over whole trials, or one step at a time."""
 
     config: Transformer
-    spec: CoreSpec
 
     def setup(self):
         """Make the positions, the layers and the last norm."""
-        config, spec = self.config, self.spec
-        init = nn.initializers.normal(POSITION_SCALE)
+        init, spec = nn.initializers.normal(POSITION_SCALE), self.spec
         self.positions = self.param("positions", init, (spec.horizon, spec.width))
-        self.blocks = [Block(spec, config.heads, config.feed_forward) for _ in range(config.layers)]
-        self.norm = nn.LayerNorm()
+        super().setup()
 
-    def __call__(self, carry: Cache, inputs: Float[Array, "B T W"]) -> tuple[Cache, Float[Array, "B T W"]]:
+    def __call__(self, carry: Cache, inputs: Steps) -> tuple[Cache, Steps]:
         """Return the caches after the first T steps of B trials, and the outputs at each.
 
         The caches given must be empty: `constant_carry` is False.
@@ -114,15 +92,14 @@ class TransformerModule(nn.Module):
         num_steps = inputs.shape[1]
         assert num_steps <= self.spec.horizon, "no trial is longer than the horizon"
         hidden = inputs + self.positions[:num_steps]
-        layer = layer_method(TransformerModule._layer, self.config.remat)
         keys, values = [], []
-        for index in range(self.config.layers):
-            hidden, new_keys, new_values = layer(self, index, hidden)
+        for layer in self.whole_layers(TransformerModule._layer):
+            hidden, new_keys, new_values = layer(hidden)
             keys.append(self._parts(new_keys))
             values.append(self._parts(new_values))
         return Cache(carry.position + num_steps, tuple(keys), tuple(values)), self.norm(hidden)
 
-    def step(self, carry: Cache, inputs: Float[Array, " W"]) -> tuple[Cache, Float[Array, " W"]]:
+    def step(self, carry: Cache, inputs: Step) -> tuple[Cache, Step]:
         """Return the cache of one trial after one more step, and its output."""
         position = carry.position
         hidden = inputs + self.positions[position]
@@ -135,12 +112,12 @@ class TransformerModule(nn.Module):
             hidden = block.finish(hidden, mixed)
         return Cache(position + 1, tuple(keys), tuple(values)), self.norm(hidden)
 
-    def _layer(self, index: int, hidden: Float[Array, "B T W"]) -> tuple[Array, Array, Array]:
+    def _layer(self, index: int, hidden: Steps) -> tuple[Steps, Array, Array]:
         """Return a layer's output over whole trials, and its keys and values [B, T, heads, d]."""
         block = self.blocks[index]
         queries, keys, values = block.project(hidden)
         attend = partial(causal_attention, compute=self.spec.compute)
-        mixed = over_tasks(attend, self.config.tasks, queries, keys, values)
+        mixed = self.config.over_tasks(attend, queries, keys, values)
         return block.finish(hidden, mixed), keys, values
 
     def _parts(self, entries: Float[Array, "B T heads d"]) -> Parts:
@@ -153,11 +130,8 @@ class TransformerModule(nn.Module):
 
 
 def causal_attention(
-    queries: Float[Array, "T heads d"],
-    keys: Float[Array, "T heads d"],
-    values: Float[Array, "T heads d"],
-    compute: Compute = "float32",
-) -> Float[Array, "T heads d"]:
+    queries: OfTrial, keys: OfTrial, values: OfTrial, compute: Compute = "float32"
+) -> OfTrial:
     """Return Σ_{s ≤ t} softmax_s(q_t · k_s / √d) v_s at each step t of one trial.
 
     Queries go in blocks, each with the keys up to its last: half the products of a masked square, and the
@@ -192,7 +166,7 @@ def _weights(scores: Float[Array, "... S"], seen: Array, size: int) -> Float[Arr
     return jnp.exp(scores - jax.lax.stop_gradient(scores.max(-1, keepdims=True)))
 
 
-def write(parts: Parts, entry: Float[Array, "heads d"], position: Int[Array, ""]) -> Parts:
+def write(parts: Parts, entry: OfStep, position: Position) -> Parts:
     """Return the parts of a cache with one more entry.
 
     Each part writes one slot, most of them what was there: a choice of the part would copy all of it.
@@ -206,22 +180,15 @@ def write(parts: Parts, entry: Float[Array, "heads d"], position: Int[Array, ""]
     return tuple(written)
 
 
-def read(
-    query: Float[Array, "heads d"], keys: Parts, values: Parts, position: Int[Array, ""], compute: Compute
-) -> Float[Array, "heads d"]:
+def read(query: OfStep, keys: Parts, values: Parts, position: Position, compute: Compute) -> OfStep:
     """Return what a step at this position reads, from the parts that hold steps up to it."""
     branches = [partial(_read, count, compute) for count in range(1, len(keys) + 1)]
     return jax.lax.switch(position // keys[0].shape[1], branches, query, keys, values, position)
 
 
 def _read(
-    count: int,
-    compute: Compute,
-    query: Float[Array, "heads d"],
-    keys: Parts,
-    values: Parts,
-    position: Int[Array, ""],
-) -> Float[Array, "heads d"]:
+    count: int, compute: Compute, query: OfStep, keys: Parts, values: Parts, position: Position
+) -> OfStep:
     """Return what a step reads from the first parts.
 
     Parts are arrays of their own, because a product with a slice of one array would first copy it.

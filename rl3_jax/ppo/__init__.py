@@ -1,8 +1,7 @@
 """The outer RL: PPO over whole trials, as pure functions."""
 
-from rl3_jax.ppo.collect import Batch, Trajectory, collect, gae, live, policy_acting, value_scale
+from rl3_jax.ppo.collect import Batch, collect, first_visits, gae, live, policy_acting, value_scale
 from rl3_jax.ppo.config import PPOConfig, linear
-from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values
 from rl3_jax.ppo.update import PPOState, Rates, critic_loss, init, loss, mean_kl, update
 
@@ -11,7 +10,6 @@ __all__ = [
     "PPOConfig",
     "PPOState",
     "Rates",
-    "Trajectory",
     "collect",
     "critic_loss",
     "critic_values",

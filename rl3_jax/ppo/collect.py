@@ -5,11 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.config import SMALLEST, Number, PPOConfig
-from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values, cut
 from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
 
@@ -99,14 +98,8 @@ def gae(
 ) -> Float[Array, " H"]:
     """Return A_t = δ_t + γλ A_{t+1} with δ_t = r_t + γ V_{t+1} − V_t and A_H = V_H = 0.
 
-    Generalised advantage estimation over one trial (Schulman et al. 2016, equation 16). Step H is terminal:
-    nothing is bootstrapped.
-
-    Args:
-      rewards: r_t.
-      values: V_t, the critic's estimates before each step.
-      discount: γ.
-      gae_lambda: λ.
+    Generalised advantage estimation over one trial (Schulman et al. 2016, equation 16), with V_t the critic's
+    estimate before step t. Step H is terminal: nothing is bootstrapped.
     """
     next_values = jnp.append(values[1:], 0.0)
     errors = rewards + discount * next_values - values
@@ -127,6 +120,20 @@ def value_scale(config: PPOConfig, horizon: int) -> Float[Array, " H"]:
     gap = 1.0 - jnp.asarray(config.discount, jnp.float32)
     discounted = -jnp.expm1(remaining * jnp.log1p(-gap)) / jnp.maximum(gap, SMALLEST)
     return jnp.where(gap == 0.0, remaining, discounted)
+
+
+def first_visits(
+    states: Int[Array, " H"], next_states: Int[Array, " H"], num_states: int
+) -> Bool[Array, " H"]:
+    """Return whether each step of a trial entered a state for the first time, which a bonus may pay for.
+
+    The states in which steps are taken count as visited, too: those in which episodes start.
+    """
+    horizon = states.shape[0]
+    # Step t is taken in its state at time 2t, and enters the next one at time 2t + 1.
+    times = 2 * jnp.arange(horizon)
+    earliest = jnp.full(num_states, 2 * horizon).at[states].min(times).at[next_states].min(times + 1)
+    return earliest[next_states] == times + 1
 
 
 def collect(

@@ -106,21 +106,19 @@ class PPOConfig:
         """Return a message if trials of this length cannot be cut as configured."""
         if not self.segmented(horizon) or horizon % self.segment_length == 0:
             return []
-        divisors = [str(n) for n in range(1, horizon + 1) if horizon % n == 0]
-        return [
-            f"ppo.segment_length is {self.segment_length}, which does not divide horizon {horizon};"
-            f" divisors are {', '.join(divisors)}"
-        ]
+        return [_not_a_divisor("ppo.segment_length", self.segment_length, "horizon", horizon)]
 
     def conflicts(self) -> list[str]:
         """Return a message if trials cannot be split into minibatches."""
         if self.trials % self.minibatch_trials == 0:
             return []
-        divisors = [str(n) for n in range(1, self.trials + 1) if self.trials % n == 0]
-        return [
-            f"ppo.minibatch_trials is {self.minibatch_trials}, which does not divide"
-            f" ppo.trials {self.trials}; divisors are {', '.join(divisors)}"
-        ]
+        return [_not_a_divisor("ppo.minibatch_trials", self.minibatch_trials, "ppo.trials", self.trials)]
+
+
+def _not_a_divisor(name: str, value: int, of: str, total: int) -> str:
+    """Return the message for a number that does not divide another."""
+    divisors = ", ".join(str(n) for n in range(1, total + 1) if total % n == 0)
+    return f"{name} is {value}, which does not divide {of} {total}; divisors are {divisors}"
 
 
 def linear(

@@ -1,6 +1,7 @@
 """Going through trials in parts, which bounds the memory of an update."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -67,9 +68,7 @@ def critic_values(
     Also returns its memories [n, B, …] at the start of each of n segments, or None if these are not stored.
     """
     num_segments = config.num_stored(observations.shape[1])
-
-    def unroll(carries, observations):
-        return policy.unroll_critic(params, carries, observations)
+    unroll = partial(policy.unroll_critic, params)
 
     def values(observations):
         carries = policy.initial_carries(observations.shape[0])

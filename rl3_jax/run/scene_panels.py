@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl3_jax.object_rl import Tiling
-from rl3_jax.policies.distribution import Distribution
-from rl3_jax.policies.gaussian import SquashedGaussian
+from rl3_jax.policies import Distribution, SquashedGaussian
 from rl3_jax.report.animation import Panel, Scene
 from rl3_jax.report.animation_maps import Heat
 from rl3_jax.report.animation_panels import Bars, Intervals, Return

@@ -19,6 +19,9 @@ from rl3_jax.training.train import Purpose, TrainState, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
 
+Integer = Int[Array, ""] | int
+Track = Callable[[Iterable[int]], Iterable[int]]
+
 BATCH = 500
 """Tasks evaluated in one call; bounds memory, does not change results."""
 
@@ -68,20 +71,14 @@ def agent_of(config: TrainConfig, state: TrainState) -> Agent:
 
 
 @partial(jax.jit, static_argnames=("env", "num_tasks"))
-def held_out_tasks(
-    env: TrialEnv, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
-) -> Task:
+def held_out_tasks(env: TrialEnv, seed: Integer, start: Integer, num_tasks: int) -> Task:
     """Return [num_tasks] stacked held-out tasks, with indices from `start` on."""
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
     return jax.vmap(env.family.sample_task)(keys)
 
 
 def held_out_trials(
-    env: TrialEnv,
-    behaviour: Behaviour,
-    seed: Int[Array, ""] | int,
-    start: Int[Array, ""] | int,
-    num_tasks: int,
+    env: TrialEnv, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
     """Return one trial of each held-out task, with indices from `start` on."""
     return _held_out_trials(env, type(behaviour), behaviour, seed, start, num_tasks)
@@ -92,12 +89,7 @@ def held_out_trials(
 # It was seen with jax 0.10.2 (docs/measurements.md).
 @partial(jax.jit, static_argnames=("env", "kind", "num_tasks"))
 def _held_out_trials(
-    env: TrialEnv,
-    kind: type,
-    behaviour: Behaviour,
-    seed: Int[Array, ""] | int,
-    start: Int[Array, ""] | int,
-    num_tasks: int,
+    env: TrialEnv, kind: type, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
     """Return what `held_out_trials` does, compiled once for each kind of behaviour."""
     del kind
@@ -107,12 +99,7 @@ def _held_out_trials(
 
 
 def evaluate_trials(
-    env: TrialEnv,
-    behaviour: Behaviour,
-    *,
-    num_tasks: int,
-    seed: int = 0,
-    track: Callable[[Iterable[int]], Iterable[int]] = iter,
+    env: TrialEnv, behaviour: Behaviour, *, num_tasks: int, seed: int = 0, track: Track = iter
 ) -> Trials:
     """Return one trial of each of `num_tasks` held-out tasks, as NumPy arrays.
 
@@ -125,12 +112,8 @@ def evaluate_trials(
       seed: names the set of tasks.
       track: wraps the iteration over batches, to show progress.
     """
-    batch = min(BATCH, num_tasks)
-    parts = [
-        jax.device_get(held_out_trials(env, behaviour, seed, start, batch))
-        for start in track(range(0, num_tasks, batch))
-    ]
-    trials: Trials = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_tasks], *parts)
+    of_batch = partial(held_out_trials, env, behaviour, seed)
+    trials: Trials = _in_batches(of_batch, num_tasks, track)
     if trials.dropped.any():
         warnings.warn(dropped_message(float(trials.dropped.mean())), stacklevel=2)
     # Compiled programs sort names.
@@ -153,11 +136,13 @@ def dropped_message(per_trial: float) -> str:
 def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
     """Return the SHA-256 of the held-out tasks' arrays: equal for results that saw the same tasks."""
     digest = hashlib.sha256(env.family.name.encode())
-    batch = min(BATCH, num_tasks)
-    parts = [
-        jax.tree.leaves(jax.device_get(held_out_tasks(env, seed, start, batch)))
-        for start in range(0, num_tasks, batch)
-    ]
-    for leaf in zip(*parts, strict=True):
-        digest.update(np.concatenate(leaf)[:num_tasks].tobytes())
+    for leaf in jax.tree.leaves(_in_batches(partial(held_out_tasks, env, seed), num_tasks)):
+        digest.update(leaf.tobytes())
     return digest.hexdigest()
+
+
+def _in_batches(function: Callable[[int, int], PyTree], num_tasks: int, track: Track = iter) -> PyTree:
+    """Return function(start, size) for all tasks together, as NumPy arrays."""
+    size = min(BATCH, num_tasks)
+    parts = [jax.device_get(function(start, size)) for start in track(range(0, num_tasks, size))]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_tasks], *parts)

@@ -103,12 +103,13 @@ def bind(config: TrainConfig, hyper: Hyper) -> TrainConfig:
 def rates(hyper: Hyper, iteration: Int[Array, ""]) -> ppo.Rates:
     """Return the scheduled numbers of an iteration, from iteration / total iterations."""
     progress = iteration / hyper.iterations
+
+    def scheduled(name):
+        first, final, hold = (getattr(hyper, name + part) for part in ("", "_final", "_hold"))
+        return ppo.linear(first, final, progress, hold)
+
     return ppo.Rates(
-        learning_rate=ppo.linear(
-            hyper.learning_rate, hyper.learning_rate_final, progress, hyper.learning_rate_hold
-        ),
-        entropy_bonus=ppo.linear(
-            hyper.entropy_bonus, hyper.entropy_bonus_final, progress, hyper.entropy_bonus_hold
-        ),
+        learning_rate=scheduled("learning_rate"),
+        entropy_bonus=scheduled("entropy_bonus"),
         novelty_bonus=ppo.linear(hyper.novelty_bonus, 0.0, progress / hyper.novelty_share),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 from typing import Any, cast
 
 import jax
@@ -110,7 +111,7 @@ def _activation_bytes(hyper: ppo.PPOConfig, policy: Policy, params: PyTree, batc
     def part(leaf):
         return jax.ShapeDtypeStruct((leaf.shape[0] // hyper.num_minibatches, *leaf.shape[1:]), leaf.dtype)
 
-    def residuals(loss: Any, names: tuple[str, ...]) -> int:
+    def residuals(loss: Any, *names: str) -> int:
         chosen = {name: params[name] for name in names}
 
         def backward(chosen, batch):
@@ -121,9 +122,7 @@ def _activation_bytes(hyper: ppo.PPOConfig, policy: Policy, params: PyTree, batc
     def loss(params, batch):
         return ppo.loss(hyper, policy, params, batch, jax.numpy.float32(0.0))[0]
 
-    def critic_loss(params, batch):
-        return ppo.critic_loss(hyper, policy, params, batch)
-
     if policy.config.shared_trunk:
-        return max(0, residuals(loss, ("actor", "critic")))
-    return max(0, residuals(loss, ("actor",)), residuals(critic_loss, ("critic",)))
+        return max(0, residuals(loss, "actor", "critic"))
+    critic_loss = partial(ppo.critic_loss, hyper, policy)
+    return max(0, residuals(loss, "actor"), residuals(critic_loss, "critic"))

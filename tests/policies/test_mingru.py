@@ -9,8 +9,8 @@ import pytest
 
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, MinGru
+from rl3_jax.policies.mingru import gated_average
 from rl3_jax.policies.products import project_steps
-from rl3_jax.policies.recurrence import gated_average
 from tests.conformance.cores import opinionated
 from tests.policies.test_gru import assert_close_trees, loss_of
 from tests.reference import recurrent
