@@ -5,6 +5,7 @@ import math
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
@@ -108,8 +109,8 @@ class Learner(Protocol):
         ...
 
     def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
-        """Return how many transitions the model could not keep, for want of room."""
-        ...
+        """Return how many transitions the model could not keep, for want of room; here 0."""
+        return jnp.int32(0)
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
@@ -129,3 +130,31 @@ def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
         f" and {spec.num_actions:,} actions; at most {MAX_STATE_BYTES:,} are allowed: use fewer"
         f" states, bins or tiles{mend}"
     ]
+
+
+def error_problems(learner: Learner, spec: TableSpec) -> list[str]:
+    """Return a message if standard errors are asked of a learner that has none."""
+    if not spec.standard_errors:
+        return []
+    return [
+        f"learner {learner.learner} has no standard errors; switch features.standard_errors off, or use"
+        " learner model-based"
+    ]
+
+
+def new_spread(model: Any, triple: Any, reward: Float[Array, ""]) -> Float[Array, "*triples"] | None:
+    """Return Σ (r − r̄)² of all triples after one more reward of one, or None if it is not kept.
+
+    It never subtracts large sums (Welford 1962).
+
+    Args:
+      model: with `counts`, `reward_sum` and `spread` [*triples] before the reward.
+      triple: index of the one that is rewarded.
+      reward: the reward.
+    """
+    if model.spread is None:
+        return None
+    n, reward_sum = model.counts[triple], model.reward_sum[triple]
+    before = reward_sum / jnp.maximum(n, 1.0)
+    after = (reward_sum + reward) / (n + 1.0)
+    return model.spread.at[triple].set(model.spread[triple] + (reward - before) * (reward - after))

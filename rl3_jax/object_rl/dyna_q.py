@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Natural
 from rl3_jax.object_rl import successor_model, tabular_model
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
-from rl3_jax.object_rl.q_learning import QLearningState, QTable, error_problems
+from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, error_problems, size_problems
+from rl3_jax.object_rl.q_learning import QLearning, QLearningState
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.tabular_model import TabularModel
 
@@ -37,12 +37,12 @@ class DynaQState:
 
 
 @dataclasses.dataclass(frozen=True)
-class DynaQ(QTable):
+class DynaQ(QLearning):
     """Q-learning, and after each step updates from a tabular model.
 
     Each such update draws a pair uniformly from those tried, its successor in proportion to n(s,a,s'), and
     takes the mean reward r̄(s,a,s'); its step size is that of the pair's last real update. The other
-    fields are those of `QTable`.
+    fields are those of `QLearning`.
 
     Attributes:
       model_updates: m, updates from the model after each step.
@@ -57,13 +57,13 @@ class DynaQ(QTable):
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
-        return size_problems(self, spec, ", or learner q-learning") + error_problems(self.learner, spec)
+        return size_problems(self, spec, ", or learner q-learning") + error_problems(self, spec)
 
     def init(self, spec: TableSpec) -> DynaQState:
         """Return the state of a learner that has seen nothing."""
         num_pairs = spec.num_states * spec.num_actions
         return DynaQState(
-            table=self.new_table(spec),
+            table=super().init(spec),
             model=successor_model.init(spec, False) if spec.num_successors else tabular_model.init(spec),
             pairs=jnp.zeros(min(num_pairs, spec.horizon or num_pairs), jnp.int32),
             num_pairs=jnp.int32(0),
@@ -73,7 +73,7 @@ class DynaQ(QTable):
     def update(self, spec: TableSpec, state: DynaQState, transition: Transition) -> DynaQState:
         """Learn from the transition, then from the model."""
         s, a = transition.s, transition.a
-        table = self.learn_and_count(state.table, transition)
+        table = super().update(spec, state.table, transition)
         model = count(state.model, transition)
         # A model as lists may have no room for a transition, so that its pair stays untried there.
         before, after = (outcomes(m, s, a)[0].sum() for m in (state.model, model))
@@ -98,7 +98,7 @@ class DynaQ(QTable):
 
     def values(self, spec: TableSpec, state: DynaQState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
-        return ActionValues(q=state.table.q[s], counts=state.table.counts[s])
+        return super().values(spec, state.table, s)
 
     def dropped(self, spec: TableSpec, state: DynaQState) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""

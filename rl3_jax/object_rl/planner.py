@@ -23,41 +23,29 @@ Untried = Literal["uniform", "stay"]
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelRule:
-    """What makes a model of counts, and values of the model.
+class Rule:
+    """What makes a model of counts, and values of the model by synchronous sweeps of value iteration.
 
     Attributes:
       discount: planning discount γ.
       smoothing: α.
       untried: what a pair never tried does, see `ModelBased`.
+      max_sweeps: sweeps made at the most.
+      tolerance: stop once the largest change of Q in a sweep is below this; 0 makes the number of
+        sweeps fixed, and the program shorter.
+      warm: whether planning starts from the last values, instead of from zero.
     """
 
     discount: float
     smoothing: float
-    untried: Untried = "uniform"
-
-    @property
-    def untried_stays(self) -> bool:
-        """Whether a pair never tried leads to its own state: Q(s,a) = γ V(s)."""
-        return self.untried == "stay"
-
-
-@dataclasses.dataclass(frozen=True)
-class SweepRule:
-    """How many synchronous sweeps value iteration makes.
-
-    Attributes:
-      max_sweeps: sweeps made at the most.
-      tolerance: stop once the largest change of Q in a sweep is below this; 0 makes the number of
-        sweeps fixed, and the program shorter.
-    """
-
+    untried: Untried
     max_sweeps: int
     tolerance: float
+    warm: bool
 
 
 def iterate(
-    rule: SweepRule,
+    rule: Rule,
     backup: Callable[[Any], Any],
     change: Callable[[Any, Any], Float[Array, ""]],
     start: Any,
@@ -87,8 +75,7 @@ def iterate(
 
 
 def value_iteration(
-    rule: SweepRule,
-    discount: float,
+    rule: Rule,
     transition: Float[Array, "S A S"],
     reward: Float[Array, "S A"],
     absorbing: Bool[Array, " S"],
@@ -97,19 +84,17 @@ def value_iteration(
     """Return Q after sweeps of Q(s,a) ← R(s,a) + γ Σ_s' T(s'|s,a) V(s'), V = max_a Q, from `q`.
 
     Args:
-      rule: when to stop; each task stops on its own.
-      discount: planning discount γ.
+      rule: discount, and when to stop; each task stops on its own.
       transition: T(s'|s,a).
       reward: expected reward of each pair.
       absorbing: states whose value is 0.
       q: values from which to start.
     """
-    return _tasks_last(partial(_sweeps, rule, discount))(transition, reward, absorbing, q)
+    return _tasks_last(partial(_sweeps, rule))(transition, reward, absorbing, q)
 
 
 def value_to_back_up(
-    num_sweeps: int,
-    discount: float,
+    rule: Rule,
     transition: Float[Array, "S A S"],
     reward: Float[Array, "S A"],
     absorbing: Bool[Array, " S"],
@@ -120,17 +105,16 @@ def value_to_back_up(
     alone that are looked at. Nor is the first one made: from zero it yields R.
 
     Args:
-      num_sweeps: how many sweeps, the last included.
-      discount: planning discount γ.
+      rule: discount, and how many sweeps, the last included.
       transition: T(s'|s,a).
       reward: expected reward of each pair.
       absorbing: states whose value is 0.
     """
-    live, num_backups = discount * (1.0 - absorbing), num_sweeps - 2
+    live, num_backups = rule.discount * (1.0 - absorbing), rule.max_sweeps - 2
     if num_backups < 0:
         return jnp.zeros_like(live)
     if num_backups > _FEW_BACKUPS:
-        return _tasks_last(partial(_value_sweeps, num_backups, discount))(transition, reward, absorbing)
+        return _tasks_last(partial(_backups, num_backups))(live, transition, reward, reward)
     value = live * reward.max(axis=-1)
     for _ in range(num_backups):
         value = live * back_up(transition, reward, value).max(axis=-1)
@@ -168,20 +152,17 @@ def _tasks_last(kernel: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _sweeps(
-    rule: SweepRule,
-    discount: float,
+    rule: Rule,
     transition: Float[Array, "S A S B"],
     reward: Float[Array, "S A B"],
     absorbing: Bool[Array, "S B"],
     q: Float[Array, "S A B"],
 ) -> Float[Array, "S A B"]:
     """Sweep B tasks at once, each until it has converged."""
-    live = discount * (1.0 - absorbing)
-    value = _discounted_value(live, q)
+    live = rule.discount * (1.0 - absorbing)
     if rule.tolerance == 0.0:
-        return _back_up_all(
-            transition, reward, _backups(rule.max_sweeps - 1, live, transition, reward, value)
-        )
+        value = _backups(rule.max_sweeps - 1, live, transition, reward, q)
+        return _back_up_all(transition, reward, value)
 
     def sweep(carry):
         k, q, value, active = carry
@@ -195,20 +176,8 @@ def _sweeps(
         k, _, _, active = carry
         return (k < rule.max_sweeps) & active.any()
 
-    active = jnp.ones(q.shape[-1], bool)
-    return jax.lax.while_loop(unfinished, sweep, (0, q, value, active))[1]
-
-
-def _value_sweeps(
-    num_backups: int,
-    discount: float,
-    transition: Float[Array, "S A S B"],
-    reward: Float[Array, "S A B"],
-    absorbing: Bool[Array, "S B"],
-) -> Float[Array, "S B"]:
-    """Return γ V of B tasks after some backups from γ max_a R."""
-    live = discount * (1.0 - absorbing)
-    return _backups(num_backups, live, transition, reward, _discounted_value(live, reward))
+    start = 0, q, _discounted_value(live, q), jnp.ones(q.shape[-1], bool)
+    return jax.lax.while_loop(unfinished, sweep, start)[1]
 
 
 def _backups(
@@ -216,14 +185,14 @@ def _backups(
     live: Float[Array, "S B"],
     transition: Float[Array, "S A S B"],
     reward: Float[Array, "S A B"],
-    value: Float[Array, "S B"],
+    q: Float[Array, "S A B"],
 ) -> Float[Array, "S B"]:
-    """Return γ V of B tasks after some backups; `live` is γ, and 0 for absorbing states."""
+    """Return γ V of B tasks after some backups from `q`; `live` is γ, and 0 for absorbing states."""
 
     def backup(_, value):
         return _discounted_value(live, _back_up_all(transition, reward, value))
 
-    return jax.lax.fori_loop(0, number, backup, value)
+    return jax.lax.fori_loop(0, number, backup, _discounted_value(live, q))
 
 
 def _back_up_all(

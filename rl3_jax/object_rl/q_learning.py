@@ -1,7 +1,7 @@
 """Tabular Q-learning as object-level RL (design, section 5.2; Watkins and Dayan 1992)."""
 
 import dataclasses
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import jax.numpy as jnp
 from annotated_types import Ge, Le
@@ -9,7 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Fraction, NonNegative
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
 
 
 @struct.dataclass
@@ -26,8 +26,10 @@ class QLearningState:
 
 
 @dataclasses.dataclass(frozen=True)
-class QTable:
-    """What algorithms share that learn a table from single transitions.
+class QLearning(Learner):
+    """One off-policy update a step.
+
+    A truncated episode bootstraps from s', a terminated one does not.
 
     Attributes:
       discount: γ.
@@ -36,15 +38,26 @@ class QTable:
       initial_value: value of pairs never tried; above the true values it is optimistic.
     """
 
+    learner: ClassVar[str] = "q-learning"
+
     discount: Fraction = 0.95
     step_size: Annotated[float, Ge(0), Le(1), "0 for n^−ω"] = 0.0
     step_exponent: NonNegative = 0.8
     initial_value: float = 0.0
 
-    def new_table(self, spec: TableSpec) -> QLearningState:
-        """Return the table before any experience."""
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such a table that this learner cannot do."""
+        return size_problems(self, spec, "") + error_problems(self, spec)
+
+    def init(self, spec: TableSpec) -> Any:
+        """Return the table (`QLearningState`) before any experience."""
         pairs = (spec.num_states, spec.num_actions)
         return QLearningState(q=jnp.full(pairs, self.initial_value), counts=jnp.zeros(pairs))
+
+    def update(self, spec: TableSpec, state: Any, transition: Transition) -> Any:
+        """Count the transition, then learn from it."""
+        counts = state.counts.at[transition.s, transition.a].add(1.0)
+        return self.learn(QLearningState(q=state.q, counts=counts), transition)
 
     def learn(self, table: QLearningState, transition: Transition) -> QLearningState:
         """Return the table after Q(s,a) ← Q(s,a) + η (r + γ max_a' Q(s',a') − Q(s,a)); counts stay."""
@@ -54,44 +67,6 @@ class QTable:
         error = transition.r + self.discount * bootstrap - table.q[s, a]
         return QLearningState(q=table.q.at[s, a].add(eta * error), counts=table.counts)
 
-    def learn_and_count(self, table: QLearningState, transition: Transition) -> QLearningState:
-        """Count the transition, then learn from it."""
-        counts = table.counts.at[transition.s, transition.a].add(1.0)
-        return self.learn(QLearningState(q=table.q, counts=counts), transition)
-
-
-@dataclasses.dataclass(frozen=True)
-class QLearning(QTable):
-    """One off-policy update a step.
-
-    A truncated episode bootstraps from s', a terminated one does not. Its fields are those of `QTable`.
-    """
-
-    learner: ClassVar[str] = "q-learning"
-
-    def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return a message for each thing about such a table that this learner cannot do."""
-        return size_problems(self, spec, "") + error_problems(self.learner, spec)
-
-    def init(self, spec: TableSpec) -> QLearningState:
-        """Return the state of a learner that has seen nothing."""
-        return self.new_table(spec)
-
-    def update(self, spec: TableSpec, state: QLearningState, transition: Transition) -> QLearningState:
-        """Update the value of one pair."""
-        return self.learn_and_count(state, transition)
-
-    def values(self, spec: TableSpec, state: QLearningState, s: Int[Array, ""]) -> ActionValues:
+    def values(self, spec: TableSpec, state: Any, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
         return ActionValues(q=state.q[s], counts=state.counts[s])
-
-    def dropped(self, spec: TableSpec, state: QLearningState) -> Int[Array, ""]:
-        """Return 0: every transition is kept."""
-        return jnp.int32(0)
-
-
-def error_problems(learner: str, spec: TableSpec) -> list[str]:
-    """Return a message if standard errors are asked of a learner that has none."""
-    if not spec.standard_errors:
-        return []
-    return [f"learner {learner} has no standard errors; switch the feature off, or use learner model-based"]

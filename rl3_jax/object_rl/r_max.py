@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.constraints import Count
 from rl3_jax.grid import STAY, Grid
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems
 
 CERTAIN = 0.99
 """Largest belief that a cell is blocked: planning rules nothing out but the wall, whose belief is 1."""
@@ -59,7 +59,7 @@ class Beliefs:
 
 
 @dataclasses.dataclass(frozen=True)
-class RMax:
+class RMax(Learner):
     """R-max for grids: optimistic planning with rules that are known beforehand.
 
     A cell that was not entered is believed to pay the most that it pays in any task (R-max, Brafman and
@@ -80,15 +80,13 @@ class RMax:
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
-        found = []
-        if spec.grid is None:
-            found.append(
-                "learner r-max knows the rules of gridworld alone, and plans on its cells (method rl3);"
-                " choose learner model-based, or another method"
-            )
-        if spec.standard_errors:
-            found.append("learner r-max has no standard errors; switch features.standard_errors off")
-        return found
+        if spec.grid is not None:
+            return error_problems(self, spec)
+        return [
+            "learner r-max knows the rules of gridworld alone, and plans on its cells (method rl3);"
+            " choose learner model-based, or another method",
+            *error_problems(self, spec),
+        ]
 
     def init(self, spec: TableSpec) -> RMaxState:
         """Return the state of a learner that has seen nothing."""
@@ -124,10 +122,6 @@ class RMax:
     def values(self, spec: TableSpec, state: RMaxState, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
         return ActionValues(state.q[:, _grid(spec).place(s)], state.counts[s])
-
-    def dropped(self, spec: TableSpec, state: RMaxState) -> Int[Array, ""]:
-        """Return 0: all transitions are kept."""
-        return jnp.int32(0)
 
     def _plan(self, grid: Grid, state: RMaxState) -> Float[Array, "A Z"]:
         """Return the action values after some sweeps from the last ones."""

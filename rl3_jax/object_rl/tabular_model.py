@@ -6,9 +6,8 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from rl3_jax.object_rl.base import TableSpec, Transition
-from rl3_jax.object_rl.planner import ModelRule, Untried
-from rl3_jax.object_rl.standard_errors import new_spread
+from rl3_jax.object_rl.base import TableSpec, Transition, new_spread
+from rl3_jax.object_rl.planner import Rule, Untried
 
 
 @struct.dataclass
@@ -62,28 +61,12 @@ def count(model: TabularModel, transition: Transition) -> TabularModel:
         counts=model.counts.at[s, a, next_s].add(1.0),
         reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
         absorbing=model.absorbing.at[next_s].max(transition.terminated),
-        spread=_new_spread(model, transition),
+        spread=new_spread(model, (s, a, next_s), transition.r),
     )
 
 
-def _new_spread(model: TabularModel, transition: Transition) -> Float[Array, "S A S"] | None:
-    """Return the spread of rewards after one transition, if it is kept."""
-    if model.spread is None:
-        return None
-    triple = transition.s, transition.a, transition.next_s
-    spread = new_spread(model.spread[triple], model.counts[triple], model.reward_sum[triple], transition.r)
-    return model.spread.at[triple].set(spread)
-
-
-def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: ModelRule) -> TabularModel:
-    """Count one transition and refresh the row of its pair, or all rows where states are discovered.
-
-    Args:
-      spec: sizes.
-      model: the model so far.
-      transition: one step of the task.
-      rule: smoothing, and what a pair never tried does.
-    """
+def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: Rule) -> TabularModel:
+    """Count one transition and refresh the row of its pair, or all rows where states are discovered."""
     s, a, next_s = transition.s, transition.a, transition.next_s
     experience = count(model, transition)
     if spec.discovered:
