@@ -92,9 +92,7 @@ class Identity(Abstraction):
             return []
         return ["abstraction is identity, but the states are vectors; tiling cuts them into table states"]
 
-    def locate(
-        self, space: StateSpace, memory: Any, index: Int[Array, ""], coordinates: Any
-    ) -> Int[Array, ""]:
+    def locate(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
         """Return the index."""
         return index
 

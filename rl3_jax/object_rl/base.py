@@ -114,13 +114,7 @@ class Learner(Protocol):
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
-    """Return a message if what a learner keeps of one task is more than `MAX_STATE_BYTES`.
-
-    Args:
-      learner: the learner.
-      spec: sizes.
-      mend: how to need less, beside fewer states.
-    """
+    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` adds a remedy."""
     leaves = jax.tree.leaves(jax.eval_shape(lambda: learner.init(spec)))
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if size <= MAX_STATE_BYTES:
@@ -140,21 +134,3 @@ def error_problems(learner: Learner, spec: TableSpec) -> list[str]:
         f"learner {learner.learner} has no standard errors; switch features.standard_errors off, or use"
         " learner model-based"
     ]
-
-
-def new_spread(model: Any, triple: Any, reward: Float[Array, ""]) -> Float[Array, "*triples"] | None:
-    """Return Σ (r − r̄)² of all triples after one more reward of one, or None if it is not kept.
-
-    It never subtracts large sums (Welford 1962).
-
-    Args:
-      model: with `counts`, `reward_sum` and `spread` [*triples] before the reward.
-      triple: index of the one that is rewarded.
-      reward: the reward.
-    """
-    if model.spread is None:
-        return None
-    n, reward_sum = model.counts[triple], model.reward_sum[triple]
-    before = reward_sum / jnp.maximum(n, 1.0)
-    after = (reward_sum + reward) / (n + 1.0)
-    return model.spread.at[triple].set(model.spread[triple] + (reward - before) * (reward - after))

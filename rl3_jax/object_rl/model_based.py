@@ -1,44 +1,28 @@
 """The model-based learner: a maximum-likelihood model, planned on after each step (design, section 5.1)."""
 
 import dataclasses
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
-from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.constraints import Fraction, Natural, NonNegative
-from rl3_jax.object_rl import bandit_model, standard_errors, successor_model, successor_planner, tabular_model
-from rl3_jax.object_rl.bandit_model import BanditModel
+from rl3_jax.object_rl import standard_errors, successor_model, successor_planner, tabular_model
+from rl3_jax.object_rl.bandit_model import ClosedForm
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, size_problems
-from rl3_jax.object_rl.planner import Rule, Untried, back_up, value_iteration, value_to_back_up
+from rl3_jax.object_rl.planner import ModelPlanner, back_up, value_iteration, value_to_back_up
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
-from rl3_jax.object_rl.tabular_model import TabularModel
-
-Planner = Literal["auto", "dense", "sparse", "visited"]
+from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelBased(Learner):
+class ModelBased(Rule, Learner):
     """Value iteration on a maximum-likelihood tabular model after each step; the reference's choice.
 
-    Bandits are solved in closed form.
+    Bandits are solved in closed form. The other fields are those of `Rule`.
 
     Attributes:
-      smoothing: α, the count added to each successor; 0.1 for bandits and MDPs. It is above 0, or 0 where
-        pairs never tried stay.
-      untried: what the model says of a pair never tried. `uniform`: it leads to each state that counts, all
-        as likely, as in the reference. `stay`: it stays where it is, so that it is worth γ V(s). Its reward
-        is 0 either way.
-      discount: planning discount γ.
-      tolerance: ε, planning stops once the largest change of Q is below it; 0 makes the number of
-        sweeps fixed.
-      max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
-      warm_start_length: where episodes have at least this many steps, planning starts from the last
-        values, else from zero; 100 is the reference's.
       planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;
         `visited` the same for the states met so far alone; `auto` is `visited` where the table gives the
         number of successors, else `dense`. All find the same values.
@@ -46,13 +30,7 @@ class ModelBased(Learner):
 
     learner: ClassVar[str] = "model-based"
 
-    smoothing: NonNegative = 0.1
-    untried: Untried = "uniform"
-    discount: Fraction = 0.95
-    tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
-    max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
-    warm_start_length: Natural = 100
-    planner: Planner = "auto"
+    planner: Literal["auto", "dense", "sparse", "visited"] = "auto"
 
     def conflicts(self) -> list[str]:
         """Return a message if pairs never tried would lead nowhere."""
@@ -70,10 +48,9 @@ class ModelBased(Learner):
                 f"learner.planner is {self.planner}, but any number of states may follow one in this family;"
                 " use auto or dense"
             ]
-        mend = "" if spec.num_successors else ", or learner q-learning"
-        return size_problems(self, spec, mend)
+        return size_problems(self, spec, "" if spec.num_successors else ", or learner q-learning")
 
-    def planner_name(self, spec: TableSpec) -> Planner:
+    def planner_name(self, spec: TableSpec) -> str:
         """Return the planner that `auto` stands for."""
         if self.planner != "auto":
             return self.planner
@@ -81,14 +58,7 @@ class ModelBased(Learner):
 
     def make_planner(self, spec: TableSpec) -> "ClosedForm | Tables | Lists":
         """Return the model and the planning for such a table, all with the same values."""
-        rule = Rule(
-            discount=self.discount,
-            smoothing=self.smoothing,
-            untried=self.untried,
-            max_sweeps=self.max_sweeps or spec.episode_length,
-            tolerance=self.tolerance,
-            warm=spec.episode_length >= self.warm_start_length,
-        )
+        rule = dataclasses.replace(self, max_sweeps=self.max_sweeps or spec.episode_length)
         if spec.one_shot:
             return ClosedForm(spec, rule)
         planner = self.planner_name(spec)
@@ -113,9 +83,6 @@ class ModelBased(Learner):
         return self.make_planner(spec).dropped(state)
 
 
-V = TypeVar("V")
-
-
 @struct.dataclass
 class Planned:
     """A model, and the values planned on it.
@@ -132,50 +99,13 @@ class Planned:
     errors: Any = None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Planner:
-    """A model of one task and the planning on it: a `Learner` for one table.
-
-    Attributes:
-      spec: sizes.
-      rule: of the model and its values.
-    """
-
-    spec: TableSpec
-    rule: Rule
-
-    def start(self, values: V) -> V:
-        """Return the values from which planning starts."""
-        return values if self.rule.warm else jax.tree.map(jnp.zeros_like, values)
-
-    def dropped(self, state: Any) -> Int[Array, ""]:
-        """Return 0: a table has room for all transitions."""
-        return jnp.int32(0)
-
-
-class ClosedForm(_Planner):
-    """A bandit's values in closed form."""
-
-    def init(self) -> BanditModel:
-        """Return the model of no pulls."""
-        return bandit_model.init(self.spec)
-
-    def update(self, state: BanditModel, transition: Transition) -> BanditModel:
-        """Count one pull."""
-        return bandit_model.update(state, transition)
-
-    def values(self, state: BanditModel, s: Int[Array, ""]) -> ActionValues:
-        """Return the values of the one state in which a bandit is pulled."""
-        return bandit_model.values(state, self.rule)
-
-
-class Tables(_Planner):
+class Tables(ModelPlanner):
     """Sweeps over all triples of states and actions."""
 
     @property
     def awaits(self) -> bool:
         """Whether the last sweep is made for one state alone, once it is looked at: nothing else needs it."""
-        return self.rule.tolerance == 0.0 and not self.rule.warm and not self.spec.standard_errors
+        return self.rule.tolerance == 0.0 and not self.warm and not self.spec.standard_errors
 
     def init(self) -> Planned:
         """Return an empty model, and values of 0."""
@@ -186,13 +116,12 @@ class Tables(_Planner):
     def update(self, state: Planned, transition: Transition) -> Planned:
         """Count the transition, then plan."""
         model = tabular_model.update(self.spec, state.model, transition, self.rule)
-        tables = model.transition, model.reward, model.absorbing
         if self.awaits:
-            return Planned(model, value_to_back_up(self.rule, *tables))
+            return Planned(model, value_to_back_up(self.rule, model))
         start = self.start(state.values)
         if self.spec.standard_errors:
             return Planned(model, *standard_errors.plan_tables(self.rule, model, start))
-        return Planned(model, value_iteration(self.rule, *tables, start))
+        return Planned(model, value_iteration(self.rule, model, start))
 
     def values(self, state: Planned, s: Int[Array, ""]) -> ActionValues:
         """Return a row of the tables."""
@@ -202,7 +131,7 @@ class Tables(_Planner):
 
 
 @dataclasses.dataclass(frozen=True)
-class Lists(_Planner):
+class Lists(ModelPlanner):
     """Sweeps over lists of the successors seen.
 
     Attributes:

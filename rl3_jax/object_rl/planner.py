@@ -1,14 +1,17 @@
-"""Value iteration on a dense tabular model (design, section 5.1)."""
+"""What planners share, and value iteration on a dense tabular model (design, section 5.1)."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
+
+from rl3_jax.object_rl.base import TableSpec
+from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 _UNROLLED = 4  # fixed sweeps up to so many are written out
 _FEW_BACKUPS = 3
@@ -18,30 +21,30 @@ On a CPU moving them costs what a few backups gain by it (docs/measurements.md).
 """
 
 
-Untried = Literal["uniform", "stay"]
-"""Where a pair never tried is taken to lead: to each state that counts alike, or nowhere else."""
-
-
 @dataclasses.dataclass(frozen=True)
-class Rule:
-    """What makes a model of counts, and values of the model by synchronous sweeps of value iteration.
+class ModelPlanner:
+    """A model of one task and the planning on it: a `Learner` for one table.
 
     Attributes:
-      discount: planning discount γ.
-      smoothing: α.
-      untried: what a pair never tried does, see `ModelBased`.
-      max_sweeps: sweeps made at the most.
-      tolerance: stop once the largest change of Q in a sweep is below this; 0 makes the number of
-        sweeps fixed, and the program shorter.
-      warm: whether planning starts from the last values, instead of from zero.
+      spec: sizes.
+      rule: of the model and its values, with a number of sweeps.
     """
 
-    discount: float
-    smoothing: float
-    untried: Untried
-    max_sweeps: int
-    tolerance: float
-    warm: bool
+    spec: TableSpec
+    rule: Rule
+
+    @property
+    def warm(self) -> bool:
+        """Whether planning starts from the last values, instead of from zero."""
+        return self.spec.episode_length >= self.rule.warm_start_length
+
+    def start(self, values: Any) -> Any:
+        """Return the values from which planning starts."""
+        return values if self.warm else jax.tree.map(jnp.zeros_like, values)
+
+    def dropped(self, state: Any) -> Int[Array, ""]:
+        """Return 0: a table has room for all transitions."""
+        return jnp.int32(0)
 
 
 def iterate(
@@ -74,43 +77,22 @@ def iterate(
     return jax.lax.while_loop(unfinished, sweep, (0, start, True))[1]
 
 
-def value_iteration(
-    rule: Rule,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "S A"],
-    absorbing: Bool[Array, " S"],
-    q: Float[Array, "S A"],
-) -> Float[Array, "S A"]:
+def value_iteration(rule: Rule, model: TabularModel, q: Float[Array, "S A"]) -> Float[Array, "S A"]:
     """Return Q after sweeps of Q(s,a) ← R(s,a) + γ Σ_s' T(s'|s,a) V(s'), V = max_a Q, from `q`.
 
-    Args:
-      rule: discount, and when to stop; each task stops on its own.
-      transition: T(s'|s,a).
-      reward: expected reward of each pair.
-      absorbing: states whose value is 0.
-      q: values from which to start.
+    Each task stops on its own.
     """
-    return _tasks_last(partial(_sweeps, rule))(transition, reward, absorbing, q)
+    return _tasks_last(partial(_sweeps, rule))(model.transition, model.reward, model.absorbing, q)
 
 
-def value_to_back_up(
-    rule: Rule,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "S A"],
-    absorbing: Bool[Array, " S"],
-) -> Float[Array, " S"]:
+def value_to_back_up(rule: Rule, model: TabularModel) -> Float[Array, " S"]:
     """Return γ V after all but the last of a fixed number of sweeps from zero; 0 for absorbing states.
 
     The last sweep, Q(s,a) ← R(s,a) + Σ_s' T(s'|s,a) γ V(s'), can then be made by `back_up` for the states
     alone that are looked at. Nor is the first one made: from zero it yields R.
-
-    Args:
-      rule: discount, and how many sweeps, the last included.
-      transition: T(s'|s,a).
-      reward: expected reward of each pair.
-      absorbing: states whose value is 0.
     """
-    live, num_backups = rule.discount * (1.0 - absorbing), rule.max_sweeps - 2
+    transition, reward = model.transition, model.reward
+    live, num_backups = rule.discount * (1.0 - model.absorbing), rule.max_sweeps - 2
     if num_backups < 0:
         return jnp.zeros_like(live)
     if num_backups > _FEW_BACKUPS:

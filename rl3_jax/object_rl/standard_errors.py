@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl3_jax.object_rl import successor_planner
-from rl3_jax.object_rl.planner import Rule, iterate
+from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_planner import Problem, RowValues
-from rl3_jax.object_rl.tabular_model import TabularModel
+from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 UNTRIED_VARIANCE = 1.0 / 12.0
 """Var T(s'|s,a) of a pair never tried, for each state that counts: that of a uniform variable."""
@@ -48,63 +48,50 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
     assert model.spread is not None
     start = successor_planner.start_of(problem, model.visits.shape[1])
     zero = RowValues(jnp.zeros_like(start.q), jnp.zeros_like(start.untried))
-    mean_reward = model.reward_sum / jnp.maximum(model.counts, 1.0)
+    # T, E_T², r̄ and E_R² of listed successors, T and E_T² of others.
     of_listed = (
         *probability(rule, model.counts, model.visits, problem.num_states),
-        mean_reward,
+        model.reward_sum / jnp.maximum(model.counts, 1.0),
         reward_variance(model.counts, model.spread),
     )
     of_other = probability(rule, jnp.zeros_like(model.visits), model.visits, problem.num_states)
 
     def backup(carry):
         values, variances = carry
-        new = successor_planner.backup(rule, problem, values)
-        return new, _variances(rule, problem, of_listed, of_other, values, variances)
+        value = jnp.where(problem.live, values.q.max(0), 0.0)
+        greedy = jnp.take_along_axis(variances.q, values.q.argmax(0, keepdims=True), 0)[0]
+        value_variance = jnp.where(problem.live, greedy, 0.0)
+        all_squares = (value**2).sum() + problem.num_unmet * values.untried**2
+        all_variances = value_variance.sum() + problem.num_unmet * variances.untried
+
+        # One slice [A, N] per successor, as in planning Q.
+        tried, squares, other_variances = jnp.zeros_like(model.visits), all_squares, all_variances
+        for k, row in enumerate(model.successors):
+            listed = (model.num_listed > k).astype(jnp.float32)
+            listed_value, listed_variance = (
+                listed * x.at[row].get(mode="promise_in_bounds") for x in (value, value_variance)
+            )
+            squares -= listed_value**2
+            other_variances -= listed_variance
+            tried += listed * term(rule, *(x[k] for x in of_listed), listed_value, listed_variance)
+        others = problem.num_states - model.num_listed
+        # A difference of sums that are equal but for rounding may come out below 0, or above where it is 0.
+        squares, other_variances = (
+            jnp.where(others > 0.0, jnp.maximum(x, 0.0), 0.0) for x in (squares, other_variances)
+        )
+        tried += of_others(rule, *of_other, others, squares, other_variances)
+        untried, unmet = (
+            of_untried(rule, problem.num_states, all_squares, all_variances, own)
+            for own in (value_variance, variances.untried)
+        )
+        new = RowValues(jnp.where(model.visits > 0.0, tried, untried), unmet)
+        return successor_planner.backup(rule, problem, values), new
 
     def change(new, old):
         return successor_planner.change(problem, new[0], old[0])
 
     values, variances = iterate(rule, backup, change, (start, zero))
     return values, RowValues(jnp.sqrt(variances.q), jnp.sqrt(variances.untried))
-
-
-def _variances(
-    rule: Rule,
-    problem: Problem,
-    of_listed: tuple[Float[Array, "K A N"], ...],
-    of_other: tuple[Float[Array, "A N"], ...],
-    values: RowValues,
-    variances: RowValues,
-) -> RowValues:
-    """Return Var Q after one sweep, from T, E_T², r̄ and E_R² of listed successors, T and E_T² of others."""
-    model = problem.model
-    value = jnp.where(problem.live, values.q.max(0), 0.0)
-    greedy = jnp.take_along_axis(variances.q, values.q.argmax(0, keepdims=True), 0)[0]
-    value_variance = jnp.where(problem.live, greedy, 0.0)
-    all_squares = (value**2).sum() + problem.num_unmet * values.untried**2
-    all_variances = value_variance.sum() + problem.num_unmet * variances.untried
-
-    # One slice [A, N] per successor, as in planning Q.
-    tried, squares, other_variances = jnp.zeros_like(model.visits), all_squares, all_variances
-    for k, row in enumerate(model.successors):
-        listed = (model.num_listed > k).astype(jnp.float32)
-        listed_value, listed_variance = (
-            listed * x.at[row].get(mode="promise_in_bounds") for x in (value, value_variance)
-        )
-        squares -= listed_value**2
-        other_variances -= listed_variance
-        tried += listed * term(rule, *(x[k] for x in of_listed), listed_value, listed_variance)
-    others = problem.num_states - model.num_listed
-    # A difference of sums that are equal but for rounding may come out below 0, or above where it is 0.
-    squares, other_variances = (
-        jnp.where(others > 0.0, jnp.maximum(x, 0.0), 0.0) for x in (squares, other_variances)
-    )
-    tried += of_others(rule, *of_other, others, squares, other_variances)
-    untried, unmet = (
-        of_untried(rule, problem.num_states, all_squares, all_variances, own)
-        for own in (value_variance, variances.untried)
-    )
-    return RowValues(jnp.where(model.visits > 0.0, tried, untried), unmet)
 
 
 def probability(

@@ -8,7 +8,8 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.object_rl.base import TableSpec, Transition, new_spread
+from rl3_jax.object_rl.base import TableSpec, Transition
+from rl3_jax.object_rl.tabular_model import new_spread
 
 
 @struct.dataclass
@@ -48,12 +49,7 @@ class SuccessorModel:
 
 
 def init(spec: TableSpec, compact: bool) -> SuccessorModel:
-    """Return the model of a learner that has seen nothing.
-
-    Args:
-      spec: sizes; it must give the number of successors.
-      compact: whether rows are given to states as they are met, or row s to state s.
-    """
+    """Return the model of a learner that has seen nothing, for a table with a number of successors."""
     # No more rows than a trial can meet.
     rows = min(spec.num_states, 2 * spec.horizon + 1) if compact and spec.horizon else spec.num_states
     pairs = (spec.num_actions, rows)

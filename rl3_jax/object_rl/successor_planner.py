@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from rl3_jax.object_rl.planner import Rule, iterate
+from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
+from rl3_jax.object_rl.tabular_model import Rule
 
 _WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
 _LANES = 16  # a width is a multiple of this many rows, the float32 lanes of a wide register

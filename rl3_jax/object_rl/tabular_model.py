@@ -1,13 +1,43 @@
-"""Maximum-likelihood tabular model with smoothed transitions (design, section 5.1)."""
+"""Maximum-likelihood model as tables, and what it shares with the other models (design, section 5.1)."""
 
 import dataclasses
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from rl3_jax.object_rl.base import TableSpec, Transition, new_spread
-from rl3_jax.object_rl.planner import Rule, Untried
+from rl3_jax.constraints import Fraction, Natural, NonNegative
+from rl3_jax.object_rl.base import TableSpec, Transition
+
+Untried = Literal["uniform", "stay"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What makes a model of counts, and values of the model.
+
+    Attributes:
+      smoothing: α, the count added to each successor; 0.1 for bandits and MDPs. It is above 0, or 0 where
+        pairs never tried stay.
+      untried: what the model says of a pair never tried. `uniform`: it leads to each state that counts, all
+        as likely, as in the reference. `stay`: it stays where it is, so that it is worth γ V(s). Its reward
+        is 0 either way.
+      discount: planning discount γ.
+      tolerance: ε, planning stops once the largest change of Q is below it; 0 makes the number of
+        sweeps fixed.
+      max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
+      warm_start_length: where episodes have at least this many steps, planning starts from the last
+        values, else from zero; 100 is the reference's.
+    """
+
+    smoothing: NonNegative = 0.1
+    untried: Untried = "uniform"
+    discount: Fraction = 0.95
+    tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
+    max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
+    warm_start_length: Natural = 100
 
 
 @struct.dataclass
@@ -87,9 +117,7 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: R
 
 def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, "*#pairs S"]:
     """Return T(·|s,a) of pairs never tried, up to a factor; axes of pairs are left out or broadcast."""
-    if untried == "stay":
-        return jnp.eye(counting.shape[0])[:, None]
-    return counting.astype(jnp.float32)
+    return jnp.eye(len(counting))[:, None] if untried == "stay" else counting.astype(jnp.float32)
 
 
 def _rows(
@@ -105,3 +133,21 @@ def _rows(
     probability = weight / weight.sum(-1, keepdims=True)
     mean_reward = reward_sum / jnp.maximum(counts, 1.0)
     return probability, (probability * mean_reward).sum(-1)
+
+
+def new_spread(model: Any, triple: Any, reward: Float[Array, ""]) -> Float[Array, "*triples"] | None:
+    """Return Σ (r − r̄)² of all triples after one more reward of one, or None if it is not kept.
+
+    It never subtracts large sums (Welford 1962).
+
+    Args:
+      model: with `counts`, `reward_sum` and `spread` [*triples] before the reward.
+      triple: index of the one that is rewarded.
+      reward: the reward.
+    """
+    if model.spread is None:
+        return None
+    n, reward_sum = model.counts[triple], model.reward_sum[triple]
+    before = reward_sum / jnp.maximum(n, 1.0)
+    after = (reward_sum + reward) / (n + 1.0)
+    return model.spread.at[triple].set(model.spread[triple] + (reward - before) * (reward - after))
