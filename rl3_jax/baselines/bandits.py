@@ -6,7 +6,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline, Number
-from rl3_jax.object_rl import Transition, bandit_model
+from rl3_jax.object_rl import ModelBased, Transition
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.tasks import Action, BanditTask, Task
 from rl3_jax.trial import TrialEnv, TrialState
@@ -27,11 +27,11 @@ class BanditBaseline(Baseline):
 
     def init(self, env: TrialEnv, task: Task) -> BanditModel:
         """Return the memory of no pulls. The task is not looked at."""
-        return bandit_model.init(env.object_rl.table)
+        return ModelBased().init(env.object_rl.table)
 
     def learn(self, env: TrialEnv, memory: BanditModel, transition: Transition) -> BanditModel:
         """Count one pull."""
-        return bandit_model.update(memory, transition)
+        return ModelBased().update(env.object_rl.table, memory, transition)
 
     def posterior(self, memory: BanditModel) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
         """Return the two parameters of each arm's Beta posterior, α + wins and β + losses."""

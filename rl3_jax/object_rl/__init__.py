@@ -1,11 +1,9 @@
 """The RL inside a trial: learners behind one interface, and what they take for a state."""
 
-from rl3_jax.object_rl.abstraction import Abstraction, Identity, StateSpace, Tiling
+from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Identity, StateSpace, Tiling
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
-from rl3_jax.object_rl.clusters import Clusters
-from rl3_jax.object_rl.dyna_q import DynaQ
 from rl3_jax.object_rl.model_based import ModelBased
-from rl3_jax.object_rl.q_learning import QLearning
+from rl3_jax.object_rl.q_learning import DynaQ, QLearning
 from rl3_jax.object_rl.r_max import RMax
 from rl3_jax.object_rl.registry import ABSTRACTIONS, LEARNERS, make_learner
 

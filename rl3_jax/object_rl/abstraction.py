@@ -2,8 +2,11 @@
 
 import dataclasses
 import math
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
+import jax.numpy as jnp
+from annotated_types import Ge
+from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.bins import Bounds, bin_of
@@ -29,16 +32,13 @@ class StateSpace:
     neighbour_radius: float = 0.0
 
 
-Index = Int[Array, ""] | None
-Coordinates = Float[Array, " n"] | None
-
-
 @runtime_checkable
 class Abstraction(Protocol):
     """A map from the concrete states of one task to those of a table; callers `vmap`.
 
     A frozen dataclass whose fields are its configuration. A concrete state has an index, coordinates or
-    both (`StateSpace`). The memory is any pytree of arrays, kept for a trial.
+    both (`StateSpace`); what it lacks is None. The memory is any pytree of arrays, kept for a trial.
+    Without methods of its own an abstraction remembers nothing, and keeps the number of states.
     """
 
     abstraction: ClassVar[str]
@@ -52,19 +52,19 @@ class Abstraction(Protocol):
 
     def num_states(self, space: StateSpace) -> int:
         """Return the number of table states."""
-        ...
+        return space.num_states
 
     def num_successors(self, space: StateSpace) -> int:
         """Return how many table states may follow one, whatever the action; 0 where all may."""
-        ...
+        return space.num_successors
 
     def init(self, space: StateSpace) -> Any:
         """Return the memory before any state is met."""
-        ...
+        return ()
 
     def enter(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Any:
         """Return the memory after a concrete state is met: a trial's first, and each next one."""
-        ...
+        return memory
 
     def locate(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
         """Return the table state of a concrete state that has been met."""
@@ -72,36 +72,15 @@ class Abstraction(Protocol):
 
     def record(self, memory: Any, index: Any, action: Int[Array, ""]) -> Any:
         """Return the memory after an action in a concrete state."""
-        ...
+        return memory
 
     def counts(self, memory: Any, index: Any, table_counts: Float[Array, " A"]) -> Float[Array, " A"]:
         """Return how often each action was taken in a concrete state, given that of its table state."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Fixed:
-    """What abstractions share that remember nothing of a trial."""
-
-    def init(self, space: StateSpace) -> tuple[()]:
-        """Return the empty memory."""
-        return ()
-
-    def enter(self, space: StateSpace, memory: Any, index: Index, coordinates: Coordinates) -> Any:
-        """Return the memory unchanged."""
-        return memory
-
-    def record(self, memory: Any, index: Index, action: Int[Array, ""]) -> Any:
-        """Return the memory unchanged."""
-        return memory
-
-    def counts(self, memory: Any, index: Index, table_counts: Float[Array, " A"]) -> Float[Array, " A"]:
-        """Return the counts of the table state."""
         return table_counts
 
 
 @dataclasses.dataclass(frozen=True)
-class Identity(Fixed):
+class Identity(Abstraction):
     """Each concrete state is a table state of its own."""
 
     abstraction: ClassVar[str] = "identity"
@@ -113,23 +92,13 @@ class Identity(Fixed):
             return []
         return ["abstraction is identity, but the states are vectors; tiling cuts them into table states"]
 
-    def num_states(self, space: StateSpace) -> int:
-        """Return S."""
-        return space.num_states
-
-    def num_successors(self, space: StateSpace) -> int:
-        """Return K."""
-        return space.num_successors
-
-    def locate(
-        self, space: StateSpace, memory: Any, index: Int[Array, ""], coordinates: Coordinates
-    ) -> Int[Array, ""]:
+    def locate(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
         """Return the index."""
         return index
 
 
 @dataclasses.dataclass(frozen=True)
-class Tiling(Fixed):
+class Tiling(Abstraction):
     """A Box of states cut into equal tiles; what lies outside the bounds belongs to the nearest tile.
 
     Attributes:
@@ -158,12 +127,119 @@ class Tiling(Fixed):
         """Return the number of tiles."""
         return math.prod(self.bins)
 
-    def num_successors(self, space: StateSpace) -> int:
-        """Return K, which a family of vectors gives for its usual tiles."""
-        return space.num_successors
-
     def locate(
-        self, space: StateSpace, memory: Any, index: Index, coordinates: Float[Array, " n"]
+        self, space: StateSpace, memory: Any, index: Any, coordinates: Float[Array, " n"]
     ) -> Int[Array, ""]:
         """Return the number of the tile, counted along the last coordinate first."""
         return bin_of(coordinates, space.bounds, self.bins)
+
+
+@struct.dataclass
+class ClusterMemory:
+    """The clusters of one trial. States are numbered as they are met, clusters as they are opened.
+
+    Attributes:
+      cluster: [S] cluster of each state by its index; S for a state not met.
+      coordinates: [S, n] of the states met, in that order.
+      member_of: [S] cluster of the states met, in that order.
+      sizes: [S] members of each cluster.
+      num_met: [] states met.
+      num_clusters: [] clusters opened.
+      counts: [S, A] how often each action was taken in each concrete state, float32.
+    """
+
+    cluster: Int[Array, " S"]
+    coordinates: Float[Array, "S n"]
+    member_of: Int[Array, " S"]
+    sizes: Int[Array, " S"]
+    num_met: Int[Array, ""]
+    num_clusters: Int[Array, ""]
+    counts: Float[Array, "S A"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Clusters(Abstraction):
+    """Clusters of neighbouring states, formed as states are met: RL³-coarse (paper, appendix).
+
+    A state met for the first time joins the cluster of the nearest earlier state that is strictly within
+    `radius` and whose cluster is not full (ties to the earliest), else it opens its own. Counts shown are
+    those of the concrete state.
+
+    Attributes:
+      cluster_size: members of a cluster at the most.
+      radius: Euclidean distance; 0 stands for the family's distance between neighbours.
+    """
+
+    abstraction: ClassVar[str] = "clusters"
+    discovered: ClassVar[bool] = True
+
+    cluster_size: Count = 2
+    radius: Annotated[float, Ge(0), "0 for neighbours of the family"] = 0.0
+
+    def space_problems(self, space: StateSpace) -> list[str]:
+        """Return a message if states lack an index or coordinates."""
+        if space.num_states and space.bounds:
+            return []
+        return [
+            "abstraction is clusters (method rl3-coarse), which needs integer states that have coordinates,"
+            " as in a gridworld; use method rl3"
+        ]
+
+    def num_successors(self, space: StateSpace) -> int:
+        """Return K times the members of a cluster."""
+        return space.num_successors * self.cluster_size
+
+    def init(self, space: StateSpace) -> ClusterMemory:
+        """Return the memory before any state is met."""
+        num_states = space.num_states
+        return ClusterMemory(
+            cluster=jnp.full(num_states, num_states),
+            coordinates=jnp.zeros((num_states, len(space.bounds))),
+            member_of=jnp.zeros(num_states, jnp.int32),
+            sizes=jnp.zeros(num_states, jnp.int32),
+            num_met=jnp.int32(0),
+            num_clusters=jnp.int32(0),
+            counts=jnp.zeros((num_states, space.num_actions)),
+        )
+
+    def enter(
+        self, space: StateSpace, memory: ClusterMemory, index: Int[Array, ""], coordinates: Float[Array, " n"]
+    ) -> ClusterMemory:
+        """Return the memory after a state is met; nothing changes if it has been met before."""
+        num_states = space.num_states
+        distance = jnp.sqrt(((memory.coordinates - coordinates) ** 2).sum(-1))
+        joinable = (
+            (jnp.arange(num_states) < memory.num_met)
+            & (distance < (self.radius or space.neighbour_radius))
+            & (memory.sizes[memory.member_of] < self.cluster_size)
+        )
+        nearest = jnp.where(joinable, distance, jnp.inf).argmin()
+        joins = joinable[nearest]
+        cluster = jnp.where(joins, memory.member_of[nearest], memory.num_clusters)
+        known = memory.cluster[index] < num_states
+        met = jnp.where(known, num_states, memory.num_met)  # beyond the end, where nothing is written
+        return dataclasses.replace(
+            memory,
+            cluster=memory.cluster.at[jnp.where(known, num_states, index)].set(cluster, mode="drop"),
+            coordinates=memory.coordinates.at[met].set(coordinates, mode="drop"),
+            member_of=memory.member_of.at[met].set(cluster, mode="drop"),
+            sizes=memory.sizes.at[jnp.where(known, num_states, cluster)].add(1, mode="drop"),
+            num_met=memory.num_met + ~known,
+            num_clusters=memory.num_clusters + (~known & ~joins),
+        )
+
+    def locate(
+        self, space: StateSpace, memory: ClusterMemory, index: Int[Array, ""], coordinates: Any
+    ) -> Int[Array, ""]:
+        """Return the cluster of a state that has been met."""
+        return memory.cluster[index]
+
+    def record(self, memory: ClusterMemory, index: Int[Array, ""], action: Int[Array, ""]) -> ClusterMemory:
+        """Return the memory after an action in a state."""
+        return dataclasses.replace(memory, counts=memory.counts.at[index, action].add(1.0))
+
+    def counts(
+        self, memory: ClusterMemory, index: Int[Array, ""], table_counts: Float[Array, " A"]
+    ) -> Float[Array, " A"]:
+        """Return how often each action was taken in the concrete state."""
+        return memory.counts[index]

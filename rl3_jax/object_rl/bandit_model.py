@@ -2,10 +2,12 @@
 
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
-from rl3_jax.object_rl.standard_errors import Formulas, new_spread, reward_variance
+from rl3_jax.object_rl.base import ActionValues, Transition
+from rl3_jax.object_rl.planner import ModelPlanner
+from rl3_jax.object_rl.standard_errors import of_others, of_untried, probability, reward_variance, term
+from rl3_jax.object_rl.tabular_model import new_spread
 
 
 @struct.dataclass
@@ -23,43 +25,35 @@ class BanditModel:
     spread: Float[Array, " A"] | None = None
 
 
-def init(spec: TableSpec) -> BanditModel:
-    """Return the model of a learner that has seen nothing."""
-    zeros = jnp.zeros(spec.num_actions)
-    return BanditModel(counts=zeros, reward_sum=zeros, spread=zeros if spec.standard_errors else None)
+class ClosedForm(ModelPlanner):
+    """A bandit's values in closed form."""
 
+    def init(self) -> BanditModel:
+        """Return the model of a learner that has seen nothing."""
+        zeros = jnp.zeros(self.spec.num_actions)
+        return BanditModel(zeros, zeros, zeros if self.spec.standard_errors else None)
 
-def update(model: BanditModel, transition: Transition) -> BanditModel:
-    """Count one pull."""
-    a, r = transition.a, transition.r
-    spread = None
-    if model.spread is not None:
-        spread = model.spread.at[a].set(new_spread(model.spread[a], model.counts[a], model.reward_sum[a], r))
-    return BanditModel(
-        counts=model.counts.at[a].add(1.0), reward_sum=model.reward_sum.at[a].add(r), spread=spread
-    )
+    def update(self, state: BanditModel, transition: Transition) -> BanditModel:
+        """Count one pull."""
+        a, r = transition.a, transition.r
+        counts, reward_sum = state.counts.at[a].add(1.0), state.reward_sum.at[a].add(r)
+        return BanditModel(counts, reward_sum, new_spread(state, a, r))
 
+    def values(self, state: BanditModel, s: Int[Array, ""]) -> ActionValues:
+        """Return Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest.
 
-def values(model: BanditModel, formulas: Formulas) -> ActionValues:
-    """Return Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest.
-
-    It is one sweep of value iteration over the two states, the second absorbing. As it starts from zero, an
-    arm never pulled is worth 0 whether it is taken to lead anywhere or to stay.
-    """
-    n, pulled = model.counts, jnp.maximum(model.counts, 1.0)
-    mean_reward = model.reward_sum / pulled
-    q = mean_reward * (n + formulas.smoothing) / (pulled + 2.0 * formulas.smoothing)
-    errors = None if model.spread is None else _errors(model, model.spread, mean_reward, formulas)
-    return ActionValues(q=q, counts=model.counts, standard_errors=errors)
-
-
-def _errors(
-    model: BanditModel, spread: Float[Array, " A"], mean_reward: Float[Array, " A"], formulas: Formulas
-) -> Float[Array, " A"]:
-    """Return E_Q of that sweep, whose values are 0 before; 0 before the first pull, as nothing is planned."""
-    n, zero = model.counts, jnp.float32(0.0)
-    p, p_variance = formulas.probability(n, n, 2.0)
-    variance = formulas.term(p, p_variance, mean_reward, reward_variance(n, spread), zero, zero)
-    variance += formulas.of_others(*formulas.probability(jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
-    untried = formulas.of_untried(2.0, zero, zero, zero)
-    return jnp.where(n.sum() > 0.0, jnp.sqrt(jnp.where(n > 0.0, variance, untried)), 0.0)
+        It is one sweep of value iteration over the two states, the second absorbing. As it starts from
+        zero, an arm never pulled is worth 0 whether it is taken to lead anywhere or to stay.
+        """
+        rule, n, pulled = self.rule, state.counts, jnp.maximum(state.counts, 1.0)
+        mean_reward = state.reward_sum / pulled
+        q = mean_reward * (n + rule.smoothing) / (pulled + 2.0 * rule.smoothing)
+        if state.spread is None:
+            return ActionValues(q, n)
+        # E_Q of that sweep, whose values are 0 before; 0 before the first pull, as nothing is planned.
+        zero, of_reward = jnp.float32(0.0), reward_variance(n, state.spread)
+        variance = term(rule, *probability(rule, n, n, 2.0), mean_reward, of_reward, zero, zero)
+        variance += of_others(rule, *probability(rule, jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
+        untried = of_untried(rule, 2.0, zero, zero, zero)
+        errors = jnp.sqrt(jnp.where(n > 0.0, variance, untried))
+        return ActionValues(q, n, jnp.where(n.sum() > 0.0, errors, 0.0))

@@ -5,6 +5,7 @@ import math
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
@@ -108,18 +109,12 @@ class Learner(Protocol):
         ...
 
     def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
-        """Return how many transitions the model could not keep, for want of room."""
-        ...
+        """Return how many transitions the model could not keep, for want of room; here 0."""
+        return jnp.int32(0)
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
-    """Return a message if what a learner keeps of one task is more than `MAX_STATE_BYTES`.
-
-    Args:
-      learner: the learner.
-      spec: sizes.
-      mend: how to need less, beside fewer states.
-    """
+    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` adds a remedy."""
     leaves = jax.tree.leaves(jax.eval_shape(lambda: learner.init(spec)))
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if size <= MAX_STATE_BYTES:
@@ -128,4 +123,14 @@ def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
         f"learner {learner.learner} would keep {size:,} bytes for each task, with {spec.num_states:,} states"
         f" and {spec.num_actions:,} actions; at most {MAX_STATE_BYTES:,} are allowed: use fewer"
         f" states, bins or tiles{mend}"
+    ]
+
+
+def error_problems(learner: Learner, spec: TableSpec) -> list[str]:
+    """Return a message if standard errors are asked of a learner that has none."""
+    if not spec.standard_errors:
+        return []
+    return [
+        f"learner {learner.learner} has no standard errors; switch features.standard_errors off, or use"
+        " learner model-based"
     ]

@@ -1,38 +1,28 @@
 """The model-based learner: a maximum-likelihood model, planned on after each step (design, section 5.1)."""
 
 import dataclasses
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from annotated_types import Ge
-from jaxtyping import Array, Int
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int
 
-from rl3_jax.constraints import Fraction, Natural, NonNegative
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition, size_problems
-from rl3_jax.object_rl.model_planners import AwaitedTables, ClosedForm, Lists, ModelPlanner, Tables
-from rl3_jax.object_rl.planner import SweepRule, Untried
-from rl3_jax.object_rl.standard_errors import Formulas
-
-Planner = Literal["auto", "dense", "sparse", "visited"]
+from rl3_jax.object_rl import standard_errors, successor_model, successor_planner, tabular_model
+from rl3_jax.object_rl.bandit_model import ClosedForm
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, size_problems
+from rl3_jax.object_rl.planner import ModelPlanner, back_up, value_iteration, value_to_back_up
+from rl3_jax.object_rl.successor_model import SuccessorModel
+from rl3_jax.object_rl.successor_planner import RowValues
+from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelBased:
+class ModelBased(Rule, Learner):
     """Value iteration on a maximum-likelihood tabular model after each step; the reference's choice.
 
-    Bandits are solved in closed form.
+    Bandits are solved in closed form. The other fields are those of `Rule`.
 
     Attributes:
-      smoothing: α, the count added to each successor; 0.1 for bandits and MDPs. It is above 0, or 0 where
-        pairs never tried stay.
-      untried: what the model says of a pair never tried. `uniform`: it leads to each state that counts, all
-        as likely, as in the reference. `stay`: it stays where it is, so that it is worth γ V(s). Its reward
-        is 0 either way.
-      discount: planning discount γ.
-      tolerance: ε, planning stops once the largest change of Q is below it; 0 makes the number of
-        sweeps fixed.
-      max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
-      warm_start_length: where episodes have at least this many steps, planning starts from the last
-        values, else from zero; 100 is the reference's.
       planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;
         `visited` the same for the states met so far alone; `auto` is `visited` where the table gives the
         number of successors, else `dense`. All find the same values.
@@ -40,13 +30,7 @@ class ModelBased:
 
     learner: ClassVar[str] = "model-based"
 
-    smoothing: NonNegative = 0.1
-    untried: Untried = "uniform"
-    discount: Fraction = 0.95
-    tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
-    max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
-    warm_start_length: Natural = 100
-    planner: Planner = "auto"
+    planner: Literal["auto", "dense", "sparse", "visited"] = "auto"
 
     def conflicts(self) -> list[str]:
         """Return a message if pairs never tried would lead nowhere."""
@@ -64,27 +48,23 @@ class ModelBased:
                 f"learner.planner is {self.planner}, but any number of states may follow one in this family;"
                 " use auto or dense"
             ]
-        mend = "" if spec.num_successors else ", or learner q-learning"
-        return size_problems(self, spec, mend)
+        return size_problems(self, spec, "" if spec.num_successors else ", or learner q-learning")
 
-    def planner_name(self, spec: TableSpec) -> Planner:
+    def planner_name(self, spec: TableSpec) -> str:
         """Return the planner that `auto` stands for."""
         if self.planner != "auto":
             return self.planner
         return "visited" if spec.num_successors else "dense"
 
-    def make_planner(self, spec: TableSpec) -> ModelPlanner:
-        """Return the model and the planning for such a table."""
-        rule = SweepRule(self.max_sweeps or spec.episode_length, self.tolerance)
-        formulas = Formulas(self.discount, self.smoothing, self.untried)
-        warm = spec.episode_length >= self.warm_start_length
+    def make_planner(self, spec: TableSpec) -> "ClosedForm | Tables | Lists":
+        """Return the model and the planning for such a table, all with the same values."""
+        rule = dataclasses.replace(self, max_sweeps=self.max_sweeps or spec.episode_length)
         if spec.one_shot:
-            return ClosedForm(spec, rule, formulas, warm)
+            return ClosedForm(spec, rule)
         planner = self.planner_name(spec)
-        if planner != "dense":
-            return Lists(spec, rule, formulas, warm, compact=planner == "visited")
-        awaited = rule.tolerance == 0.0 and not warm and not spec.standard_errors
-        return (AwaitedTables if awaited else Tables)(spec, rule, formulas, warm)
+        if planner == "dense":
+            return Tables(spec, rule)
+        return Lists(spec, rule, compact=planner == "visited")
 
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
@@ -101,3 +81,94 @@ class ModelBased:
     def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""
         return self.make_planner(spec).dropped(state)
+
+
+@struct.dataclass
+class Planned:
+    """A model, and the values planned on it.
+
+    Attributes:
+      model: the tables or lists.
+      values: action values after the last step, of tables [S, A]; where the last sweep is awaited [S] γ V
+        after all the others.
+      errors: standard errors of the action values, or None where they are not asked for.
+    """
+
+    model: Any
+    values: Any
+    errors: Any = None
+
+
+class Tables(ModelPlanner):
+    """Sweeps over all triples of states and actions."""
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the last sweep is made for one state alone, once it is looked at: nothing else needs it."""
+        return self.rule.tolerance == 0.0 and not self.warm and not self.spec.standard_errors
+
+    def init(self) -> Planned:
+        """Return an empty model, and values of 0."""
+        model = tabular_model.init(self.spec, self.rule.untried)
+        values = jnp.zeros_like(model.absorbing if self.awaits else model.reward, jnp.float32)
+        return Planned(model, values, values if self.spec.standard_errors else None)
+
+    def update(self, state: Planned, transition: Transition) -> Planned:
+        """Count the transition, then plan."""
+        model = tabular_model.update(self.spec, state.model, transition, self.rule)
+        if self.awaits:
+            return Planned(model, value_to_back_up(self.rule, model))
+        start = self.start(state.values)
+        if self.spec.standard_errors:
+            return Planned(model, *standard_errors.plan_tables(self.rule, model, start))
+        return Planned(model, value_iteration(self.rule, model, start))
+
+    def values(self, state: Planned, s: Int[Array, ""]) -> ActionValues:
+        """Return a row of the tables."""
+        model: TabularModel = state.model
+        q = back_up(model.transition[s], model.reward[s], state.values) if self.awaits else state.values[s]
+        return ActionValues(q, model.counts[s].sum(-1), None if state.errors is None else state.errors[s])
+
+
+@dataclasses.dataclass(frozen=True)
+class Lists(ModelPlanner):
+    """Sweeps over lists of the successors seen.
+
+    Attributes:
+      compact: whether only the states met so far have lists, or all.
+    """
+
+    compact: bool
+
+    def init(self) -> Planned:
+        """Return empty lists, and values of 0."""
+        model = successor_model.init(self.spec, self.compact)
+        values = RowValues(q=jnp.zeros_like(model.visits), untried=jnp.float32(0.0))
+        return Planned(model, values, values if self.spec.standard_errors else None)
+
+    def update(self, state: Planned, transition: Transition) -> Planned:
+        """Count the transition, then plan."""
+        model = successor_model.update(state.model, transition, self.rule.smoothing)
+        met_before = successor_model.is_met(state.model)
+        start = self.start(state.values)
+        problem = successor_planner.problem_of(model, start, met_before, self.spec.discovered)
+        if self.spec.standard_errors:
+            return Planned(model, *standard_errors.plan_lists(self.rule, problem))
+        return Planned(model, successor_planner.value_iteration(self.rule, problem))
+
+    def values(self, state: Planned, s: Int[Array, ""]) -> ActionValues:
+        """Return what is known of a state: its row, or what states not met are worth."""
+        model: SuccessorModel = state.model
+        row = model.row_of[s]
+        known = row >= 0
+
+        def shown(values: RowValues) -> Float[Array, " A"]:
+            return jnp.where(known, values.q[:, row], values.untried)
+
+        counts = jnp.where(known, model.visits[:, row], 0.0)
+        errors = None if state.errors is None else shown(state.errors)
+        return ActionValues(shown(state.values), counts, errors)
+
+    def dropped(self, state: Planned) -> Int[Array, ""]:
+        """Return how many transitions found no room in the lists."""
+        return state.model.dropped

@@ -1,14 +1,17 @@
-"""Value iteration on a dense tabular model (design, section 5.1)."""
+"""What planners share, and value iteration on a dense tabular model (design, section 5.1)."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
+
+from rl3_jax.object_rl.base import TableSpec
+from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 _UNROLLED = 4  # fixed sweeps up to so many are written out
 _FEW_BACKUPS = 3
@@ -18,46 +21,34 @@ On a CPU moving them costs what a few backups gain by it (docs/measurements.md).
 """
 
 
-Untried = Literal["uniform", "stay"]
-"""Where a pair never tried is taken to lead: to each state that counts alike, or nowhere else."""
-
-
 @dataclasses.dataclass(frozen=True)
-class ModelRule:
-    """What makes a model of counts, and values of the model.
+class ModelPlanner:
+    """A model of one task and the planning on it: a `Learner` for one table.
 
     Attributes:
-      discount: planning discount γ.
-      smoothing: α.
-      untried: what a pair never tried does, see `ModelBased`.
+      spec: sizes.
+      rule: of the model and its values, with a number of sweeps.
     """
 
-    discount: float
-    smoothing: float
-    untried: Untried = "uniform"
+    spec: TableSpec
+    rule: Rule
 
     @property
-    def untried_stays(self) -> bool:
-        """Whether a pair never tried leads to its own state: Q(s,a) = γ V(s)."""
-        return self.untried == "stay"
+    def warm(self) -> bool:
+        """Whether planning starts from the last values, instead of from zero."""
+        return self.spec.episode_length >= self.rule.warm_start_length
 
+    def start(self, values: Any) -> Any:
+        """Return the values from which planning starts."""
+        return values if self.warm else jax.tree.map(jnp.zeros_like, values)
 
-@dataclasses.dataclass(frozen=True)
-class SweepRule:
-    """How many synchronous sweeps value iteration makes.
-
-    Attributes:
-      max_sweeps: sweeps made at the most.
-      tolerance: stop once the largest change of Q in a sweep is below this; 0 makes the number of
-        sweeps fixed, and the program shorter.
-    """
-
-    max_sweeps: int
-    tolerance: float
+    def dropped(self, state: Any) -> Int[Array, ""]:
+        """Return 0: a table has room for all transitions."""
+        return jnp.int32(0)
 
 
 def iterate(
-    rule: SweepRule,
+    rule: Rule,
     backup: Callable[[Any], Any],
     change: Callable[[Any, Any], Float[Array, ""]],
     start: Any,
@@ -86,51 +77,26 @@ def iterate(
     return jax.lax.while_loop(unfinished, sweep, (0, start, True))[1]
 
 
-def value_iteration(
-    rule: SweepRule,
-    discount: float,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "S A"],
-    absorbing: Bool[Array, " S"],
-    q: Float[Array, "S A"],
-) -> Float[Array, "S A"]:
+def value_iteration(rule: Rule, model: TabularModel, q: Float[Array, "S A"]) -> Float[Array, "S A"]:
     """Return Q after sweeps of Q(s,a) ← R(s,a) + γ Σ_s' T(s'|s,a) V(s'), V = max_a Q, from `q`.
 
-    Args:
-      rule: when to stop; each task stops on its own.
-      discount: planning discount γ.
-      transition: T(s'|s,a).
-      reward: expected reward of each pair.
-      absorbing: states whose value is 0.
-      q: values from which to start.
+    Each task stops on its own.
     """
-    return _tasks_last(partial(_sweeps, rule, discount))(transition, reward, absorbing, q)
+    return _tasks_last(partial(_sweeps, rule))(model.transition, model.reward, model.absorbing, q)
 
 
-def value_to_back_up(
-    num_sweeps: int,
-    discount: float,
-    transition: Float[Array, "S A S"],
-    reward: Float[Array, "S A"],
-    absorbing: Bool[Array, " S"],
-) -> Float[Array, " S"]:
+def value_to_back_up(rule: Rule, model: TabularModel) -> Float[Array, " S"]:
     """Return γ V after all but the last of a fixed number of sweeps from zero; 0 for absorbing states.
 
     The last sweep, Q(s,a) ← R(s,a) + Σ_s' T(s'|s,a) γ V(s'), can then be made by `back_up` for the states
     alone that are looked at. Nor is the first one made: from zero it yields R.
-
-    Args:
-      num_sweeps: how many sweeps, the last included.
-      discount: planning discount γ.
-      transition: T(s'|s,a).
-      reward: expected reward of each pair.
-      absorbing: states whose value is 0.
     """
-    live, num_backups = discount * (1.0 - absorbing), num_sweeps - 2
+    transition, reward = model.transition, model.reward
+    live, num_backups = rule.discount * (1.0 - model.absorbing), rule.max_sweeps - 2
     if num_backups < 0:
         return jnp.zeros_like(live)
     if num_backups > _FEW_BACKUPS:
-        return _tasks_last(partial(_value_sweeps, num_backups, discount))(transition, reward, absorbing)
+        return _tasks_last(partial(_backups, num_backups))(live, transition, reward, reward)
     value = live * reward.max(axis=-1)
     for _ in range(num_backups):
         value = live * back_up(transition, reward, value).max(axis=-1)
@@ -168,20 +134,17 @@ def _tasks_last(kernel: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _sweeps(
-    rule: SweepRule,
-    discount: float,
+    rule: Rule,
     transition: Float[Array, "S A S B"],
     reward: Float[Array, "S A B"],
     absorbing: Bool[Array, "S B"],
     q: Float[Array, "S A B"],
 ) -> Float[Array, "S A B"]:
     """Sweep B tasks at once, each until it has converged."""
-    live = discount * (1.0 - absorbing)
-    value = _discounted_value(live, q)
+    live = rule.discount * (1.0 - absorbing)
     if rule.tolerance == 0.0:
-        return _back_up_all(
-            transition, reward, _backups(rule.max_sweeps - 1, live, transition, reward, value)
-        )
+        value = _backups(rule.max_sweeps - 1, live, transition, reward, q)
+        return _back_up_all(transition, reward, value)
 
     def sweep(carry):
         k, q, value, active = carry
@@ -195,20 +158,8 @@ def _sweeps(
         k, _, _, active = carry
         return (k < rule.max_sweeps) & active.any()
 
-    active = jnp.ones(q.shape[-1], bool)
-    return jax.lax.while_loop(unfinished, sweep, (0, q, value, active))[1]
-
-
-def _value_sweeps(
-    num_backups: int,
-    discount: float,
-    transition: Float[Array, "S A S B"],
-    reward: Float[Array, "S A B"],
-    absorbing: Bool[Array, "S B"],
-) -> Float[Array, "S B"]:
-    """Return γ V of B tasks after some backups from γ max_a R."""
-    live = discount * (1.0 - absorbing)
-    return _backups(num_backups, live, transition, reward, _discounted_value(live, reward))
+    start = 0, q, _discounted_value(live, q), jnp.ones(q.shape[-1], bool)
+    return jax.lax.while_loop(unfinished, sweep, start)[1]
 
 
 def _backups(
@@ -216,14 +167,14 @@ def _backups(
     live: Float[Array, "S B"],
     transition: Float[Array, "S A S B"],
     reward: Float[Array, "S A B"],
-    value: Float[Array, "S B"],
+    q: Float[Array, "S A B"],
 ) -> Float[Array, "S B"]:
-    """Return γ V of B tasks after some backups; `live` is γ, and 0 for absorbing states."""
+    """Return γ V of B tasks after some backups from `q`; `live` is γ, and 0 for absorbing states."""
 
     def backup(_, value):
         return _discounted_value(live, _back_up_all(transition, reward, value))
 
-    return jax.lax.fori_loop(0, number, backup, value)
+    return jax.lax.fori_loop(0, number, backup, _discounted_value(live, q))
 
 
 def _back_up_all(

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.constraints import Count
 from rl3_jax.grid import STAY, Grid
-from rl3_jax.object_rl.base import ActionValues, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems
 
 CERTAIN = 0.99
 """Largest belief that a cell is blocked: planning rules nothing out but the wall, whose belief is 1."""
@@ -39,27 +39,8 @@ class RMaxState:
     q: Float[Array, "A Z"]
 
 
-@struct.dataclass
-class Beliefs:
-    """The model that is planned on.
-
-    Attributes:
-      pay: [Z] what entering a cell pays.
-      discount_after: [Z] γ times the probability that the episode then goes on.
-      pay_staying: [Z] what staying in a cell pays.
-      free: D arrays [Z], the probability that the cell to which a displacement leads can be entered.
-      slippery: [Z] whether actions move otherwise in a cell.
-    """
-
-    pay: Float[Array, " Z"]
-    discount_after: Float[Array, " Z"]
-    pay_staying: Float[Array, " Z"]
-    free: list[Float[Array, " Z"]]
-    slippery: Bool[Array, " Z"]
-
-
 @dataclasses.dataclass(frozen=True)
-class RMax:
+class RMax(Learner):
     """R-max for grids: optimistic planning with rules that are known beforehand.
 
     A cell that was not entered is believed to pay the most that it pays in any task (R-max, Brafman and
@@ -80,15 +61,13 @@ class RMax:
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
-        found = []
-        if spec.grid is None:
-            found.append(
-                "learner r-max knows the rules of gridworld alone, and plans on its cells (method rl3);"
-                " choose learner model-based, or another method"
-            )
-        if spec.standard_errors:
-            found.append("learner r-max has no standard errors; switch features.standard_errors off")
-        return found
+        if spec.grid is not None:
+            return error_problems(self, spec)
+        return [
+            "learner r-max knows the rules of gridworld alone, and plans on its cells (method rl3);"
+            " choose learner model-based, or another method",
+            *error_problems(self, spec),
+        ]
 
     def init(self, spec: TableSpec) -> RMaxState:
         """Return the state of a learner that has seen nothing."""
@@ -125,23 +104,8 @@ class RMax:
         """Return the current action values and visit counts of state `s`."""
         return ActionValues(state.q[:, _grid(spec).place(s)], state.counts[s])
 
-    def dropped(self, spec: TableSpec, state: RMaxState) -> Int[Array, ""]:
-        """Return 0: all transitions are kept."""
-        return jnp.int32(0)
-
     def _plan(self, grid: Grid, state: RMaxState) -> Float[Array, "A Z"]:
-        """Return the action values after some sweeps from the last ones."""
-        beliefs = self._beliefs(grid, state)
-        value = jax.lax.fori_loop(
-            1,
-            self.max_sweeps,
-            lambda _, value: functools.reduce(jnp.maximum, back_up(grid, self.discount, beliefs, value)),
-            state.q.max(axis=0),
-        )
-        return jnp.stack(back_up(grid, self.discount, beliefs, value))
-
-    def _beliefs(self, grid: Grid, state: RMaxState) -> Beliefs:
-        """Return what is believed of the grid, with optimism."""
+        """Return the action values after some sweeps from the last ones, with optimism about the grid."""
         entered, largest = state.entered, max(grid.largest_reward)
         if self.bound == "cell":
             most, ends = grid.walled(grid.largest_reward, 0.0), grid.walled(grid.ends, False)
@@ -151,34 +115,32 @@ class RMax:
         pay = jnp.where(entered, state.reward, jnp.where(found, grid.usual_reward, most))
         discount_after = jnp.where(jnp.where(entered, state.ended, ends & ~found), 0.0, self.discount)
         risk = danger_risk(grid, entered, state.reward)
-        return Beliefs(
-            pay=(1.0 - risk) * pay + risk * grid.danger,
-            discount_after=(1.0 - risk) * discount_after,
-            pay_staying=state.reward,
-            free=[1.0 - blocked for blocked in grid.shifted(state.blocked)],
-            slippery=entered & (state.reward == grid.slippery),
-        )
+        pay, discount_after = (1.0 - risk) * pay + risk * grid.danger, (1.0 - risk) * discount_after
+        free = [1.0 - blocked for blocked in grid.shifted(state.blocked)]
+        slippery = entered & (state.reward == grid.slippery)
 
+        def back_up(value):
+            """Return what each action is worth in each cell, from the cells' last values."""
+            stay = state.reward + self.discount * value
+            arrive = pay + discount_after * value
+            moved = [stay + p * (x - stay) for p, x in zip(free, grid.shifted(arrive), strict=True)]
+            moved[STAY] = stay
+            return [
+                functools.reduce(
+                    jnp.add,
+                    (
+                        jnp.where(slippery, slipped, p) * moved[d]
+                        for d, (p, slipped) in enumerate(zip(*rows, strict=True))
+                        if p or slipped
+                    ),
+                )
+                for rows in zip(grid.moves, grid.slippery_moves, strict=True)
+            ]
 
-def back_up(
-    grid: Grid, discount: float, beliefs: Beliefs, value: Float[Array, " Z"]
-) -> list[Float[Array, " Z"]]:
-    """Return what each action is worth in each cell, from the cells' last values."""
-    stay = beliefs.pay_staying + discount * value
-    arrive = beliefs.pay + beliefs.discount_after * value
-    moved = [stay + p * (x - stay) for p, x in zip(beliefs.free, grid.shifted(arrive), strict=True)]
-    moved[STAY] = stay
-    return [
-        functools.reduce(
-            jnp.add,
-            (
-                jnp.where(beliefs.slippery, slipped, p) * moved[d]
-                for d, (p, slipped) in enumerate(zip(*rows, strict=True))
-                if p or slipped
-            ),
-        )
-        for rows in zip(grid.moves, grid.slippery_moves, strict=True)
-    ]
+        def sweep(_, value):
+            return functools.reduce(jnp.maximum, back_up(value))
+
+        return jnp.stack(back_up(jax.lax.fori_loop(1, self.max_sweeps, sweep, state.q.max(axis=0))))
 
 
 def danger_risk(grid: Grid, entered: Bool[Array, " Z"], reward: Float[Array, " Z"]) -> Float[Array, " Z"]:

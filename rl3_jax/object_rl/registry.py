@@ -1,12 +1,10 @@
 """The object-level learners and the state abstractions by name."""
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl.abstraction import Abstraction, Identity, Tiling
+from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Identity, Tiling
 from rl3_jax.object_rl.base import Learner
-from rl3_jax.object_rl.clusters import Clusters
-from rl3_jax.object_rl.dyna_q import DynaQ
 from rl3_jax.object_rl.model_based import ModelBased
-from rl3_jax.object_rl.q_learning import QLearning
+from rl3_jax.object_rl.q_learning import DynaQ, QLearning
 from rl3_jax.object_rl.r_max import RMax
 
 LEARNERS: dict[str, type[Learner]] = {

@@ -1,7 +1,6 @@
 """Maximum-likelihood model as lists of the successors seen, for states met so far (design, section 5.1)."""
 
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
 from flax import struct
@@ -10,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.base import TableSpec, Transition
-from rl3_jax.object_rl.standard_errors import new_spread
+from rl3_jax.object_rl.tabular_model import new_spread
 
 
 @struct.dataclass
@@ -49,21 +48,10 @@ class SuccessorModel:
     compact: bool = struct.field(pytree_node=False)
 
 
-def num_rows(spec: TableSpec, compact: bool) -> int:
-    """Return N: as many rows as there are states, or as a trial can meet."""
-    if compact and spec.horizon:
-        return min(spec.num_states, 2 * spec.horizon + 1)
-    return spec.num_states
-
-
 def init(spec: TableSpec, compact: bool) -> SuccessorModel:
-    """Return the model of a learner that has seen nothing.
-
-    Args:
-      spec: sizes; it must give the number of successors.
-      compact: whether rows are given to states as they are met, or row s to state s.
-    """
-    rows = num_rows(spec, compact)
+    """Return the model of a learner that has seen nothing, for a table with a number of successors."""
+    # No more rows than a trial can meet.
+    rows = min(spec.num_states, 2 * spec.horizon + 1) if compact and spec.horizon else spec.num_states
     pairs = (spec.num_actions, rows)
     triples = (spec.num_successors, *pairs)
     return SuccessorModel(
@@ -85,11 +73,6 @@ def init(spec: TableSpec, compact: bool) -> SuccessorModel:
 def update(model: SuccessorModel, transition: Transition, smoothing: float) -> SuccessorModel:
     """Count one transition and refresh the expected reward of its pair.
 
-    Args:
-      model: the model so far.
-      transition: one step of the task.
-      smoothing: α.
-
     Raises:
       ConfigError: if there is no room for the transition and this is not compiled code, where it is
         counted in `dropped`.
@@ -102,25 +85,28 @@ def update(model: SuccessorModel, transition: Transition, smoothing: float) -> S
     matches = (model.successors[:, row] == next_row) & (slot_range < listed) | (slot_range == listed)
     slot, a = matches.argmax(), transition.a
     kept = matches.any() & (row < rows) & (next_row < rows)
+    if not isinstance(kept, Tracer) and not kept:
+        raise ConfigError(
+            f"a state has more than {slots} distinct successors, or a trial met more than {rows} states;"
+            " let the table's num_successors and horizon be larger, or use learner.planner dense"
+        )
     to = jnp.where(kept, row, rows)
     counts = model.counts.at[slot, a, to].add(1.0)
     reward_sum = model.reward_sum.at[slot, a, to].add(transition.r)
     n = counts[:, a, row]
     expected = jnp.where(n > 0.0, (n + smoothing) * reward_sum[:, a, row] / jnp.maximum(n, 1.0), 0.0)
-    new = dataclasses.replace(
+    return dataclasses.replace(
         model,
         successors=model.successors.at[slot, to].set(next_row),
         num_listed=model.num_listed.at[to].max(slot + 1),
         counts=counts,
         reward_sum=reward_sum,
-        spread=_new_spread(model, (slot, a, row), kept, transition.r),
+        spread=new_spread(model, (slot, a, to), transition.r),
         visits=model.visits.at[a, to].add(1.0),
         reward=model.reward.at[a, to].set(expected.sum()),
         absorbing=model.absorbing.at[next_row].max(transition.terminated),
         dropped=model.dropped + ~kept,
     )
-    _check_room(new.dropped, kept, slots, rows)
-    return new
 
 
 def is_met(model: SuccessorModel) -> Bool[Array, " N"]:
@@ -141,24 +127,3 @@ def _meet(model: SuccessorModel, state: Int[Array, ""]) -> tuple[SuccessorModel,
         num_met=jnp.minimum(model.num_met + is_new, rows),
     )
     return met, row
-
-
-def _new_spread(
-    model: SuccessorModel, triple: tuple[Array, Array, Array], kept: Bool[Array, ""], reward: Float[Array, ""]
-) -> Float[Array, "K A N"] | None:
-    """Return the spread of rewards after one more reward of a triple, if it is kept."""
-    if model.spread is None:
-        return None
-    spread = new_spread(model.spread[triple], model.counts[triple], model.reward_sum[triple], reward)
-    slot, a, row = triple
-    return model.spread.at[slot, a, jnp.where(kept, row, model.visits.shape[1])].set(spread)
-
-
-def _check_room(dropped: Any, kept: Any, slots: int, rows: int) -> None:
-    """Raise if this is not compiled code and the last transition was not kept."""
-    if isinstance(dropped, Tracer) or bool(kept):
-        return
-    raise ConfigError(
-        f"a state has more than {slots} distinct successors, or a trial met more than {rows} states;"
-        " let the table's num_successors and horizon be larger, or use learner.planner dense"
-    )

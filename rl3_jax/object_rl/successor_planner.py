@@ -6,10 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from rl3_jax.object_rl.planner import ModelRule, SweepRule, iterate
+from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
+from rl3_jax.object_rl.tabular_model import Rule
 
 _WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
 _LANES = 16  # a width is a multiple of this many rows, the float32 lanes of a wide register
@@ -33,13 +34,9 @@ class Problem:
     """What one planning reads.
 
     Attributes:
-      q: [A, N] values from which to start.
-      untried: [] the same of states not met.
-      met_before: [N] rows to which these values apply.
-      successors: [K, N] rows; an entry not listed has count 0.
-      counts: [K, A, N] n(s,a,s').
-      visits: [A, N] n(s,a).
-      reward: [A, N] Σ_s' (n(s,a,s') + α) r̄(s,a,s').
+      model: lists of successors; an entry not listed has count 0.
+      start: values from which to start.
+      met_before: [N] rows to which `start` applies; the others start as states not met.
       met: [N] rows that were given to a state.
       live: [N] rows of states met that are not absorbing.
       any_unmet: [] whether there are states not met.
@@ -47,13 +44,9 @@ class Problem:
       num_states: [] states that count, M, float32.
     """
 
-    q: Float[Array, "A N"]
-    untried: Float[Array, ""]
+    model: SuccessorModel
+    start: RowValues
     met_before: Bool[Array, " N"]
-    successors: Int[Array, "K N"]
-    counts: Float[Array, "K A N"]
-    visits: Float[Array, "A N"]
-    reward: Float[Array, "A N"]
     met: Bool[Array, " N"]
     live: Bool[Array, " N"]
     any_unmet: Bool[Array, ""]
@@ -61,51 +54,30 @@ class Problem:
     num_states: Float[Array, ""]
 
 
-def value_iteration(
-    rule: SweepRule,
-    model_rule: ModelRule,
-    model: SuccessorModel,
-    start: RowValues,
-    met_before: Bool[Array, " N"],
-    discovered: bool,
-) -> RowValues:
-    """Return values after sweeps of the dense planner's backup, from `start`.
+def value_iteration(rule: Rule, problem: Problem) -> RowValues:
+    """Return values after sweeps of the dense planner's backup; each task stops on its own.
 
     The smoothing is rank one: Q(s,a) = (Σ_s' (n + α) r̄ + γ (α Σ_s' V(s') + Σ_k n_k V(s'_k)))/(n(s,a) + αM),
     and for a pair never tried γ/M Σ_s' V(s'), or γ V(s) if it stays. All states not met are worth the same,
     and are counted instead of swept. Written for one task; under `vmap` all tasks sweep as many rows as the
     task that has met most.
-
-    Args:
-      rule: when to stop; each task stops on its own.
-      model_rule: discount and smoothing, and what a pair never tried does.
-      model: lists of successors.
-      start: values from which to start.
-      met_before: rows to which `start` applies; the others start as states not met.
-      discovered: whether M is the number of states met, or of all states.
     """
-    problem = problem_of(model, start, met_before, discovered)
-    rows = problem.met.shape[0]
-    sweeps = partial(_sweeps, rule, model_rule)
-    if not model.compact or rows <= _LANES:
+    rows, sweeps = problem.met.shape[0], partial(_sweeps, rule)
+    if not problem.model.compact or rows <= _LANES:
         return sweeps(rows, problem)
-    return _for_batches(sweeps, rows, 0)(model.num_met, problem)
+    return _for_batches(sweeps, rows, 0)(problem)
 
 
 def problem_of(
     model: SuccessorModel, start: RowValues, met_before: Bool[Array, " N"], discovered: bool
 ) -> Problem:
-    """Return what planning reads; see `value_iteration`."""
+    """Return what planning reads; M is the number of states met where they are discovered, or of all."""
     met = is_met(model)
     num_states = model.num_met if discovered else jnp.int32(model.row_of.shape[0])
     return Problem(
-        q=start.q,
-        untried=start.untried,
+        model=model,
+        start=start,
         met_before=met_before,
-        successors=model.successors,
-        counts=model.counts,
-        visits=model.visits,
-        reward=model.reward,
         met=met,
         live=met & ~model.absorbing,
         any_unmet=model.num_met < model.row_of.shape[0],
@@ -121,59 +93,55 @@ def _for_batches(sweeps, rows: int, depth: int):
 
     def of_width(width, problem):
         values = sweeps(width, problem)
-        return values.replace(q=problem.q.at[:, :width].set(values.q))
+        return values.replace(q=problem.start.q.at[:, :width].set(values.q))
 
     @jax.custom_batching.custom_vmap
-    def plan(num_met, problem):
+    def plan(problem):
         branches = [partial(of_width, width) for width in widths]
         for _ in range(depth):
             branches = [jax.vmap(branch) for branch in branches]
-        return jax.lax.switch((num_met.max() - 1) // step, branches, problem)
+        return jax.lax.switch((problem.model.num_met.max() - 1) // step, branches, problem)
 
     @plan.def_vmap
-    def plan_many(axis_size, in_batched, *args):
+    def plan_many(axis_size, in_batched, problem):
         def batch(x, batched):
             return x if batched else jnp.broadcast_to(x, (axis_size, *x.shape))
 
-        num_met, problem = jax.tree.map(batch, args, tuple(in_batched))
-        values = _for_batches(sweeps, rows, depth + 1)(num_met, problem)
+        problem = jax.tree.map(batch, problem, in_batched[0])
+        values = _for_batches(sweeps, rows, depth + 1)(problem)
         return values, jax.tree.map(lambda _: True, values)
 
     return plan
 
 
-def _sweeps(rule: SweepRule, model_rule: ModelRule, width: int, problem: Problem) -> RowValues:
+def _sweeps(rule: Rule, width: int, problem: Problem) -> RowValues:
     """Sweep the first rows of one task, as many as `width`."""
-    return iterate(
-        rule,
-        partial(backup, model_rule, problem),
-        partial(change, problem),
-        start_of(problem, width),
-    )
+    return iterate(rule, partial(backup, rule, problem), partial(change, problem), start_of(problem, width))
 
 
 def start_of(problem: Problem, width: int) -> RowValues:
     """Return the first rows of the values from which to start."""
-    q = jnp.where(problem.met_before[:width], problem.q[:, :width], problem.untried)
-    return RowValues(q, problem.untried)
+    start = problem.start
+    q = jnp.where(problem.met_before[:width], start.q[:, :width], start.untried)
+    return RowValues(q, start.untried)
 
 
-def backup(rule: ModelRule, problem: Problem, values: RowValues) -> RowValues:
+def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
     """Return values after one sweep of the first rows, as many as `values` has."""
     # Slices are taken here, where they are read: taken before the loop they would be copies.
-    width = values.q.shape[1]
-    visits, successors = problem.visits[:, :width], problem.successors[:, :width]
+    width, model = values.q.shape[1], problem.model
+    visits, successors = model.visits[:, :width], model.successors[:, :width]
     best = functools.reduce(jnp.maximum, values.q)
     value = jnp.where(problem.live[:width], best, 0.0)
     total = value.sum() + problem.num_unmet * values.untried
     # One slice [A, W] per successor, so that each is gathered once and not once an action.
     successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
-    products = (n[:, :width] * v for n, v in zip(problem.counts, successor_values, strict=True))
+    products = (n[:, :width] * v for n, v in zip(model.counts, successor_values, strict=True))
     expected = functools.reduce(jnp.add, products, rule.smoothing * total)
     # Pairs never tried have a weight too, as without smoothing it would be 0.
     weight = jnp.maximum(visits, 1.0) + rule.smoothing * problem.num_states
-    tried = (problem.reward[:, :width] + rule.discount * expected) / weight
-    if rule.untried_stays:
+    tried = (model.reward[:, :width] + rule.discount * expected) / weight
+    if rule.untried == "stay":
         untried, unmet = rule.discount * value, rule.discount * values.untried
     else:
         untried = unmet = rule.discount / problem.num_states * total

@@ -1,14 +1,43 @@
-"""Maximum-likelihood tabular model with smoothed transitions (design, section 5.1)."""
+"""Maximum-likelihood model as tables, and what it shares with the other models (design, section 5.1)."""
 
 import dataclasses
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
+from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
+from rl3_jax.constraints import Fraction, Natural, NonNegative
 from rl3_jax.object_rl.base import TableSpec, Transition
-from rl3_jax.object_rl.planner import ModelRule, Untried
-from rl3_jax.object_rl.standard_errors import new_spread
+
+Untried = Literal["uniform", "stay"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What makes a model of counts, and values of the model.
+
+    Attributes:
+      smoothing: α, the count added to each successor; 0.1 for bandits and MDPs. It is above 0, or 0 where
+        pairs never tried stay.
+      untried: what the model says of a pair never tried. `uniform`: it leads to each state that counts, all
+        as likely, as in the reference. `stay`: it stays where it is, so that it is worth γ V(s). Its reward
+        is 0 either way.
+      discount: planning discount γ.
+      tolerance: ε, planning stops once the largest change of Q is below it; 0 makes the number of
+        sweeps fixed.
+      max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
+      warm_start_length: where episodes have at least this many steps, planning starts from the last
+        values, else from zero; 100 is the reference's.
+    """
+
+    smoothing: NonNegative = 0.1
+    untried: Untried = "uniform"
+    discount: Fraction = 0.95
+    tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
+    max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
+    warm_start_length: Natural = 100
 
 
 @struct.dataclass
@@ -62,28 +91,12 @@ def count(model: TabularModel, transition: Transition) -> TabularModel:
         counts=model.counts.at[s, a, next_s].add(1.0),
         reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
         absorbing=model.absorbing.at[next_s].max(transition.terminated),
-        spread=_new_spread(model, transition),
+        spread=new_spread(model, (s, a, next_s), transition.r),
     )
 
 
-def _new_spread(model: TabularModel, transition: Transition) -> Float[Array, "S A S"] | None:
-    """Return the spread of rewards after one transition, if it is kept."""
-    if model.spread is None:
-        return None
-    triple = transition.s, transition.a, transition.next_s
-    spread = new_spread(model.spread[triple], model.counts[triple], model.reward_sum[triple], transition.r)
-    return model.spread.at[triple].set(spread)
-
-
-def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: ModelRule) -> TabularModel:
-    """Count one transition and refresh the row of its pair, or all rows where states are discovered.
-
-    Args:
-      spec: sizes.
-      model: the model so far.
-      transition: one step of the task.
-      rule: smoothing, and what a pair never tried does.
-    """
+def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: Rule) -> TabularModel:
+    """Count one transition and refresh the row of its pair, or all rows where states are discovered."""
     s, a, next_s = transition.s, transition.a, transition.next_s
     experience = count(model, transition)
     if spec.discovered:
@@ -104,9 +117,7 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: M
 
 def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, "*#pairs S"]:
     """Return T(·|s,a) of pairs never tried, up to a factor; axes of pairs are left out or broadcast."""
-    if untried == "stay":
-        return jnp.eye(counting.shape[0])[:, None]
-    return counting.astype(jnp.float32)
+    return jnp.eye(len(counting))[:, None] if untried == "stay" else counting.astype(jnp.float32)
 
 
 def _rows(
@@ -122,3 +133,21 @@ def _rows(
     probability = weight / weight.sum(-1, keepdims=True)
     mean_reward = reward_sum / jnp.maximum(counts, 1.0)
     return probability, (probability * mean_reward).sum(-1)
+
+
+def new_spread(model: Any, triple: Any, reward: Float[Array, ""]) -> Float[Array, "*triples"] | None:
+    """Return Σ (r − r̄)² of all triples after one more reward of one, or None if it is not kept.
+
+    It never subtracts large sums (Welford 1962).
+
+    Args:
+      model: with `counts`, `reward_sum` and `spread` [*triples] before the reward.
+      triple: index of the one that is rewarded.
+      reward: the reward.
+    """
+    if model.spread is None:
+        return None
+    n, reward_sum = model.counts[triple], model.reward_sum[triple]
+    before = reward_sum / jnp.maximum(n, 1.0)
+    after = (reward_sum + reward) / (n + 1.0)
+    return model.spread.at[triple].set(model.spread[triple] + (reward - before) * (reward - after))

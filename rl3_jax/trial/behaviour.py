@@ -22,38 +22,10 @@ class Behaviour(Protocol):
 
     def init(self, env: TrialEnv, task: Any) -> Any:
         """Return the memory before the trial. Only a clairvoyant may look at the task."""
-        ...
-
-    def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
-        """Return the memory at an episode's first step: the place to plan. The key is consumed."""
-        ...
-
-    def act(
-        self,
-        env: TrialEnv,
-        memory: Any,
-        state: TrialState,
-        observation: Float[Array, " D"],
-        key: PRNGKeyArray,
-    ) -> tuple[Any, Action]:
-        """Return the memory and an action. The key is consumed."""
-        ...
-
-    def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
-        """Return the memory after a step of the task."""
-        ...
-
-
-@struct.dataclass
-class BehaviourBase:
-    """A `Behaviour` that remembers, plans and learns nothing; each overrides what it needs."""
-
-    def init(self, env: TrialEnv, task: Any) -> Any:
-        """Return no memory."""
         return ()
 
     def begin_episode(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Any:
-        """Return the memory unchanged: nothing is planned. The key is not used."""
+        """Return the memory at an episode's first step: the place to plan. The key is consumed."""
         return memory
 
     def act(
@@ -68,8 +40,13 @@ class BehaviourBase:
         raise NotImplementedError
 
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
-        """Return the memory unchanged: nothing is learnt."""
+        """Return the memory after a step of the task."""
         return memory
+
+
+@struct.dataclass
+class BehaviourBase(Behaviour):
+    """A `Behaviour` that remembers, plans and learns nothing; each overrides what it needs."""
 
 
 class Trials(NamedTuple):
@@ -97,7 +74,7 @@ def behaviour_acting(behaviour: Behaviour, env: TrialEnv) -> Acting:
     def begin_episode(memory, state, key):
         return behaviour.begin_episode(env, memory, state, key)
 
-    plans = type(behaviour).begin_episode is not BehaviourBase.begin_episode
+    plans = type(behaviour).begin_episode is not Behaviour.begin_episode
     return Acting(
         init=lambda task: behaviour.init(env, task),
         act=act,

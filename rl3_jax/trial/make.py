@@ -1,7 +1,7 @@
 """Ready-made trials by name."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import jax
 from jaxtyping import PRNGKeyArray
@@ -23,9 +23,6 @@ COARSE = {"rl3-coarse": Clusters}
 """Methods with an abstraction of their own."""
 OF_FAMILIES = (Identity, Tiling)
 """What the other methods have."""
-
-POOL_SIZE = 1024
-"""Tasks in the pool of `make`, on which trainers that reset at each step draw."""
 
 
 def with_method(features: Features, method: str) -> Features:
@@ -74,10 +71,10 @@ def family_learner(name: str, family: TaskFamily) -> Learner:
     Raises:
       ConfigError: if there is none of that name.
     """
-    learner = make_learner(name)
+    learner: Any = make_learner(name)
     known = {"smoothing": family.smoothing, "tolerance": family.tolerance}
-    fields = {field.name for field in dataclasses.fields(cast(Any, learner))}
-    return dataclasses.replace(cast(Any, learner), **{k: v for k, v in known.items() if k in fields})
+    fields = {field.name for field in dataclasses.fields(learner)}
+    return dataclasses.replace(learner, **{k: v for k, v in known.items() if k in fields})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +99,7 @@ def make(
     method: str = "rl3",
     horizon: int = 100,
     learner: str = "model-based",
-    pool_size: int = POOL_SIZE,
+    pool_size: int = 1024,
     step_api: str = "six",
     **options: Any,
 ) -> tuple[TrialEnv, TrialParams]:
