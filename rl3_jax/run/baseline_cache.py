@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rl3_jax import training
-from rl3_jax.run.environment import versions
 from rl3_jax.run.files import cache_folder, write_atomically
+from rl3_jax.run.machine import versions
 from rl3_jax.run.progress import tracker
 from rl3_jax.trial import TrialEnv
 

@@ -32,7 +32,7 @@ from rl3_jax.run.evaluation import (
 )
 from rl3_jax.run.family_commands import Baselines, Describe
 from rl3_jax.run.folder import config_file_problems
-from rl3_jax.run.loggers import LOGGERS
+from rl3_jax.run.metrics import LOGGERS
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import Report
 from rl3_jax.run.tables import print_lists, print_plan, print_result

@@ -12,8 +12,8 @@ from typing import Any
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.environment import device, versions
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
+from rl3_jax.run.machine import device, versions
 from rl3_jax.training import TrainConfig, serialise
 
 try:
@@ -61,40 +61,26 @@ class RunRecord:
 BESIDE_CONFIG = tuple(field.name for field in dataclasses.fields(RunRecord) if field.name != "config")
 
 
-@dataclasses.dataclass(frozen=True)
 class RunFolder:
     """The paths of a run.
 
     Attributes:
       path: the folder.
+      config: the fully resolved configuration, with versions and device.
+      metrics: one JSON object an iteration.
+      checkpoints: whole training states.
+      agent: what acting needs and nothing else.
+      evaluation: results on held-out tasks.
     """
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The fully resolved configuration, with versions and device."""
-        return self.path / "config.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object an iteration."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Whole training states."""
-        return self.path / "checkpoints"
-
-    @property
-    def agent(self) -> Path:
-        """What acting needs and nothing else."""
-        return self.path / "agent"
-
-    @property
-    def evaluation(self) -> Path:
-        """Results on held-out tasks."""
-        return self.path / "evaluation.json"
+    def __init__(self, path: str | Path):
+        """Name the paths; nothing is looked at."""
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.agent = self.path / "agent"
+        self.evaluation = self.path / "evaluation.json"
 
     def write(self, record: RunRecord) -> None:
         """Write `config.json` at once."""

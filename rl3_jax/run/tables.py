@@ -10,7 +10,7 @@ from rich.table import Table
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
-from rl3_jax.run.memory import in_words
+from rl3_jax.run.machine import in_words
 from rl3_jax.run.progress import in_short
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from rl3_jax import ConfigError, resume, train
-from rl3_jax.run import loggers
+from rl3_jax.run.metrics import logger_problems
 from tests.run import tiny
 
 
@@ -46,4 +46,4 @@ def test_wandb_gets_each_line(tmp_path, monkeypatch):
     assert [step for step, _ in logged] == list(range(1, 14))
     assert started[0] == started[2]
     assert started[1] == started[3] == "finished"
-    assert loggers.logger_problems("wandb") == []
+    assert logger_problems("wandb") == []

@@ -1,7 +1,9 @@
-"""How much memory there is, and refusing what cannot fit into it."""
+"""What a run computes with: libraries, devices and memory; refusing what cannot fit."""
 
+import importlib.metadata
+import platform
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
@@ -9,6 +11,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.evaluate import BATCH
 
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use (cgroup version 2)."""
 MEMINFO = Path("/proc/meminfo")
@@ -17,6 +20,36 @@ Part = Literal["state", "program", "evaluation"]
 RECLAIMABLE = ("inactive_file", "active_file")
 """What counts as used by a container but is only a cache of files, which Linux gives back when asked."""
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package, Python and the libraries that decide a result."""
+    return {"rl3_jax": _version("rl3-jax"), "python": platform.python_version()} | {
+        name.removesuffix("-checkpoint"): _version(name) for name in LIBRARIES
+    }
+
+
+def _version(distribution: str) -> str:
+    """Return an installed distribution's version."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # this package, run from its source tree
+
+
+def changed_versions(recorded: dict[str, str]) -> list[str]:
+    """Return a description of each version that is another one now than was recorded."""
+    return [
+        f"{name} {recorded.get(name, 'unknown')} -> {version}"
+        for name, version in versions().items()
+        if recorded.get(name) != version
+    ]
+
+
+def device() -> dict[str, Any]:
+    """Return the devices that JAX computes on."""
+    devices = jax.devices()
+    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
 
 
 def available_bytes() -> int | None:
@@ -57,7 +90,7 @@ def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> in
 
     Args:
       program: the program.
-      arguments: count these too; not where they are held already, and so are no longer free.
+      arguments: count these, too; they are left out where they are held already.
     """
     stats = program.memory_analysis()
     if stats is None:
@@ -69,10 +102,10 @@ def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> in
 
 def in_words(number: int | float) -> str:
     """Return a number of bytes with a unit, e.g. `1.2 GB`."""
-    power = 0
-    while number >= 999.5 and power < len(UNITS) - 1:
-        number, power = number / 1000, power + 1
-    return f"{number:.3g} {UNITS[power]}"
+    unit, *larger = UNITS
+    while number >= 999.5 and larger:
+        number, unit, *larger = number / 1000, *larger
+    return f"{number:.3g} {unit}"
 
 
 def _what_to_lower(config: TrainConfig, part: Part) -> str:
