@@ -36,12 +36,22 @@ def compile_cache(enabled: bool = True) -> Iterator[None]:
     if _decided.get():
         yield
         return
-    token = _decided.set(True)
+    token, settings = _decided.set(True), _settings(enabled)
+    before = {name: getattr(jax.config, name) for name in settings}
     try:
-        with _configured(_settings(enabled)):
-            yield
+        _configure(settings)
+        yield
     finally:
+        _configure(before)
         _decided.reset(token)
+
+
+def _configure(settings: dict[str, Any]) -> None:
+    """Change JAX's configuration, and let go of the cache that JAX may have opened under the old one."""
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    if settings:
+        jax_cache.reset_cache()
 
 
 def prune(folder: Path, most_bytes: int) -> None:
@@ -49,20 +59,16 @@ def prune(folder: Path, most_bytes: int) -> None:
 
     JAX could do so itself, but a process that is killed while it does leaves a folder that JAX cannot clean.
     """
-    files = [(max(stat.st_atime, stat.st_mtime), stat.st_size, path) for path, stat in _files(folder)]
-    total = 0
+    files, total = [], 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # other processes remove files, too
+            if path.is_file():
+                stat = path.stat()
+                files.append((max(stat.st_atime, stat.st_mtime), stat.st_size, path))
     for _, size, path in sorted(files, reverse=True):
         total += size
         if total > most_bytes:
             path.unlink(missing_ok=True)
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield the files below a folder, but for those that other processes remove meanwhile."""
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file():
-                yield path, path.stat()
 
 
 def _settings(enabled: bool) -> dict[str, Any]:
@@ -89,27 +95,6 @@ def _settings(enabled: bool) -> dict[str, Any]:
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": LEAST_SECONDS,
     }
-
-
-@contextlib.contextmanager
-def _configured(settings: dict[str, Any]) -> Iterator[None]:
-    """Change JAX's configuration for a while."""
-    if not settings:
-        yield
-        return
-    before = {name: getattr(jax.config, name) for name in settings}
-    try:
-        _configure(settings)
-        yield
-    finally:
-        _configure(before)
-
-
-def _configure(settings: dict[str, Any]) -> None:
-    """Change JAX's configuration, and let go of the cache that JAX may have opened under the old one."""
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    jax_cache.reset_cache()
 
 
 def _warn(reason: str) -> None:

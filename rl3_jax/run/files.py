@@ -58,6 +58,20 @@ def read_json(path: Path) -> Any:
         raise ConfigError(f"{path} is not valid JSON: {error}") from None
 
 
+def write_json(content: Any, path: Path | None) -> None:
+    """Write a JSON file, in a folder that is made if it is missing; nothing if no file is named."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(content) + "\n").encode())
+
+
+def file_problems(path: Path | None) -> list[str]:
+    """Return a message if a file cannot be written; none if none is asked for."""
+    if path is None:
+        return []
+    return [f"cannot write {path}: it is a folder"] if path.is_dir() else writing_problems(path)
+
+
 def writing_problems(path: Path) -> list[str]:
     """Return a message if a file or folder could not be made here, judged by its nearest ancestor."""
     ancestor = next(parent for parent in path.absolute().parents if parent.exists())

@@ -145,15 +145,6 @@ def read_config_file(path: Path) -> TrainConfig:
     return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=str(path))
 
 
-def config_file_problems(path: str | Path) -> list[str]:
-    """Return a message for each reason why `read_config_file` cannot read a file."""
-    try:
-        read_config_file(Path(path))
-    except ConfigError as error:
-        return list(error.problems)
-    return []
-
-
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run: its `config.json` has what only `RunFolder.write` puts there."""
     try:
@@ -171,12 +162,11 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
         return [f"{path} is a file, not a folder; choose another --out"]
     if not os.access(path, os.W_OK):
         return [f"cannot write {path}: no permission; choose another --out"]
-    if not set(path.iterdir()) - set(leftovers(path, WRITTEN)):
+    empty, replaceable = not set(path.iterdir()) - set(leftovers(path, WRITTEN)), is_run(path)
+    if empty or (overwrite and replaceable):
         return []
-    if not is_run(path):
+    if not replaceable:
         return [f"{path} is not empty and not a run folder; choose another --out"]
-    if overwrite:
-        return []
     return [
         f"{path} already holds a run; go on with `rl3 resume {path}`,"
         " replace it with --overwrite, or choose another --out"

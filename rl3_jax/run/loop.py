@@ -36,7 +36,7 @@ def train_to_target(
     on_metrics: OnMetrics | None = None,
     fits: bool = False,
 ) -> None:
-    """Go on with a run from its newest checkpoint, or from the start, to its target.
+    """Go on with a run from its newest checkpoint, or from the start, to its target, as `resume` does.
 
     Call it under the folder's lock.
 
@@ -44,13 +44,8 @@ def train_to_target(
       folder: of the run.
       record: what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
-      on_metrics: called with each new line of `metrics.jsonl`; if it returns true, training stops there.
+      on_metrics: as in `train`.
       fits: whether `plan` has found that the run fits into memory, which is then not asked again.
-
-    Raises:
-      ConfigError: if the checkpoint is not of this run, or the run does not fit into memory.
-      NonFiniteError: if a loss or parameter is no longer finite; that is not saved.
-      Interrupted: on SIGINT or SIGTERM, after saving.
     """
     config, target = record.config, record.target_iterations
     folder.remove_leftovers()
@@ -212,11 +207,7 @@ class Loop:
 def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: float) -> int:
     """Return how many iterations to run next: about `CHUNK_SECONDS`, not across what is due between chunks.
 
-    Args:
-      config: the run.
-      done: iterations done.
-      target: iterations in all.
-      seconds_each: what an iteration took lately; infinite until one was measured.
+    An iteration took `seconds_each` lately; infinite until one was measured.
     """
     lengths = [int(CHUNK_SECONDS / seconds_each), training.CHUNK_CAPACITY, target - done]
     lengths += [every - done % every for every in (config.checkpoint_every, config.evaluation.every) if every]

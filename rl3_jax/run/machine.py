@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,9 +69,7 @@ def available_bytes() -> int | None:
 def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None:
     """Refuse a run of which one part needs more memory than there is.
 
-    Args:
-      config: the run.
-      needed: bytes of parts that are not held at once, beyond what is held already.
+    The parts are not held at once; what each needs is in bytes, beyond what is held already.
 
     Raises:
       ConfigError: how much is needed, how much there is, and what to lower.
@@ -88,9 +87,7 @@ def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None
 def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> int | None:
     """Return what a compiled program holds at its peak, results included; None if unknown.
 
-    Args:
-      program: the program.
-      arguments: count these, too; they are left out where they are held already.
+    Its arguments count, too, unless they are held already.
     """
     stats = program.memory_analysis()
     if stats is None:
@@ -129,9 +126,8 @@ def _what_to_lower(config: TrainConfig, part: Part) -> str:
 
 def _machine_bytes() -> int | None:
     """Return the memory that the machine can give without swapping."""
-    lines = _text(MEMINFO).splitlines()
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else None
+    found = re.search(r"^MemAvailable: +(\d+)", _text(MEMINFO), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def _container_bytes() -> int | None:
@@ -139,9 +135,8 @@ def _container_bytes() -> int | None:
     limit, used = (_text(CGROUP / name).strip() for name in ("memory.max", "memory.current"))
     if not (limit.isdigit() and used.isdigit()):
         return None
-    entries = [line.split() for line in _text(CGROUP / "memory.stat").splitlines()]
-    cached = sum(int(entry[1]) for entry in entries if len(entry) == 2 and entry[0] in RECLAIMABLE)
-    return int(limit) - max(0, int(used) - cached)
+    cached = re.findall(rf"^(?:{'|'.join(RECLAIMABLE)}) (\d+)$", _text(CGROUP / "memory.stat"), re.MULTILINE)
+    return int(limit) - max(0, int(used) - sum(map(int, cached)))
 
 
 def _text(path: Path) -> str:

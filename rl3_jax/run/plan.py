@@ -15,7 +15,7 @@ from rl3_jax.run.loop import compile_chunk
 from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.training import TrainConfig
-from rl3_jax.training.plan import Counts, count
+from rl3_jax.training.plan import count
 from rl3_jax.training.serialise import config_problems
 
 PROBE_SECONDS = 2.0
@@ -63,25 +63,22 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
         "parameters": counts.parameters,
         "iterations": config.iterations,
         "steps_per_iteration": config.steps_per_iteration,
-        "bytes": _bytes(counts) | {"program": needed, "available": available_bytes()},
+        "bytes": {
+            "parameters": counts.parameter_bytes,
+            "optimiser": counts.optimiser_bytes,
+            "trajectory": counts.trajectory_bytes,
+            "carries": counts.carry_bytes,
+            "activations": counts.activation_bytes,
+            "evaluation": counts.evaluation_bytes,
+            "program": needed,
+            "available": available_bytes(),
+        },
         "seconds": {
             "compile": round(compiled - started, 2),
             "iteration": seconds,
             "run": None if seconds is None else seconds * config.iterations,
         },
         "steps_per_second": None if seconds is None else config.steps_per_iteration / seconds,
-    }
-
-
-def _bytes(counts: Counts) -> dict[str, int | None]:
-    """Return the sizes by the names of the result."""
-    return {
-        "parameters": counts.parameter_bytes,
-        "optimiser": counts.optimiser_bytes,
-        "trajectory": counts.trajectory_bytes,
-        "carries": counts.carry_bytes,
-        "activations": counts.activation_bytes,
-        "evaluation": counts.evaluation_bytes,
     }
 
 

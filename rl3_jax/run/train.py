@@ -8,7 +8,7 @@ from typing import Any, overload
 import jax
 
 from rl3_jax import training
-from rl3_jax.errors import ConfigError
+from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
@@ -74,25 +74,15 @@ class UnsavedRun:
 
     def evaluate(self, **asked: Any) -> dict[str, Any]:
         """Evaluate the agent on held-out tasks, as `evaluate_run` does; nothing is written."""
-        return evaluate_agent(self.config, self.agent, **asked)
+        return evaluate_agent(self.agent, **asked)
 
 
 @overload
-def train(
-    config: TrainConfig,
-    out: str | Path,
-    *,
-    overwrite: bool = False,
-    log: str | None = None,
-    progress: bool = True,
-    on_metrics: OnMetrics | None = None,
-) -> Run: ...
+def train(config: TrainConfig, out: str | Path, **options: Any) -> Run: ...
 
 
 @overload
-def train(
-    config: TrainConfig, out: None = None, *, progress: bool = True, on_metrics: OnMetrics | None = None
-) -> UnsavedRun: ...
+def train(config: TrainConfig, out: None = None, **options: Any) -> UnsavedRun: ...
 
 
 @compile_cache()
@@ -145,11 +135,7 @@ def _train_in_memory(config: TrainConfig, *, progress: bool, on_metrics: OnMetri
     with watched(config, config.iterations, visible=progress) as (shown, stop):
         shown.phase("compiling", 0)
         state = training.init(config, jax.random.key(config.seed))
-
-        def nothing_is_saved() -> str:
-            return "nothing is saved, as the run has no folder"
-
-        kept = rows.extend, states.append, nothing_is_saved
+        kept = rows.extend, states.append, lambda: "nothing is saved, as the run has no folder"
         done = Loop(config, config.iterations, *kept, shown, stop, on_metrics).run(state, 0.0)
     if done == 0:
         assert stop.signum is not None
@@ -214,10 +200,9 @@ def resume_problems(path: str | Path, iterations: int | None) -> list[str]:
     found = []
     if iterations is not None and iterations < 1:
         found.append(f"iterations is {iterations}; a run has at least 1")
-    try:
-        found += logger_problems(folder.read().log)
-    except ConfigError as error:
-        return [*found, *error.problems]
+    if unreadable := problems_of(folder.read):
+        return found + unreadable
+    found += logger_problems(folder.read().log)
     places = (folder.config, folder.checkpoints / "0", folder.agent / "0")
     found += dict.fromkeys(problem for place in places for problem in writing_problems(place))
     done = newest_iteration(folder.checkpoints)
