@@ -78,26 +78,22 @@ def _settings(enabled: bool) -> dict[str, Any]:
         return {"jax_enable_compilation_cache": False}
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return {}
-    folder = cache_folder("compiled")
-    if folder is None:
-        _warn("there is no home folder")
-        return {}
+    folder, problem = cache_folder("compiled"), ""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # who writes here, runs code as this user
-        prune(folder, MOST_BYTES)
+        if folder is None:
+            problem = "there is no home folder"
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # who writes here, runs code as this user
+            prune(folder, MOST_BYTES)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                problem = f"no permission to write in {folder}"
     except OSError as error:
-        _warn(f"{error.strerror}: {folder}")
-        return {}
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        _warn(f"no permission to write in {folder}")
+        problem = f"{error.strerror}: {folder}"
+    if problem:
+        fix = "set XDG_CACHE_HOME to another folder"
+        warnings.warn(f"compiled programs are not kept for the next start: {problem}; {fix}", stacklevel=2)
         return {}
     return {
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": LEAST_SECONDS,
     }
-
-
-def _warn(reason: str) -> None:
-    """Say that programs are not kept."""
-    fix = "set XDG_CACHE_HOME to another folder"
-    warnings.warn(f"compiled programs are not kept for the next start: {reason}; {fix}", stacklevel=2)

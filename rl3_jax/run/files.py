@@ -13,11 +13,7 @@ from rl3_jax.errors import ConfigError
 def write_atomically(path: Path, content: bytes, *, temporary_folder: Path | None = None) -> None:
     """Replace a file's content at once.
 
-    Args:
-      path: the file.
-      content: its new content.
-      temporary_folder: where the content is written first, on the same disk; the file's own folder
-        if not given.
+    It is written to a temporary folder on the same disk first: the file's own, if not given.
     """
     # Not from `tempfile`, whose files only their owner may read.
     temporary = (temporary_folder or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"

@@ -30,10 +30,7 @@ class TrainProgress:
     def __init__(self, total: int, *, visible: bool, names: Sequence[str] = ()):
         """Prepare to show a run of `total` iterations; or nothing, if not visible.
 
-        Args:
-          total: iterations.
-          visible: whether to show anything.
-          names: fields of a metrics line that are shown besides the return and the pace.
+        What has these names in a metrics line is shown besides the return and the pace.
         """
         self._console = Console(stderr=True, quiet=not visible)
         self._total = total
