@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from rl3_jax import ConfigError
 from rl3_jax.policies import Core, make_core
-from rl3_jax.run.environment import device, versions
+from rl3_jax.run.machine import device, versions
 
 Key = TypeVar("Key")
 START = time.process_time(), time.perf_counter()

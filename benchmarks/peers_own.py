@@ -9,7 +9,7 @@ from common import core_variant
 from peers_setting import Setting
 
 from rl3_jax import PolicyConfig, PPOConfig, TrainConfig
-from rl3_jax.run.environment import versions
+from rl3_jax.run.machine import versions
 from rl3_jax.tasks import Bandit
 from rl3_jax.training import CHUNK_CAPACITY, hyper_of, init, lower_steps
 from rl3_jax.trial import method_features

@@ -21,7 +21,8 @@ from jaxtyping import Array, Float, Int
 from rl3_jax import ConfigError, compile_cache, constraints, make_family
 from rl3_jax.baselines import Baseline, asked_names, baseline_names, make_baselines, plain_name
 from rl3_jax.errors import unknown_choice
-from rl3_jax.run.evaluation import baseline_problems, task_set_problems
+from rl3_jax.run.baselines import baseline_problems
+from rl3_jax.run.evaluation import task_set_problems
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import Bandit, Gridworld, RandomMdp, TaskFamily
 from rl3_jax.training import Purpose, evaluate, held_out_tasks, serialise, stream, task_keys

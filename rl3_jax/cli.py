@@ -1,17 +1,15 @@
 """The command line `rl3`: reading the arguments, and exit codes."""
 
+import argparse
 import contextlib
 import dataclasses
-import functools
 import io
-import itertools
-import operator
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 import tyro
 from rich.console import Console
@@ -19,17 +17,21 @@ from tyro.conf import subcommand
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from rl3_jax import plugins
-from rl3_jax.errors import ConfigError, NonFiniteError
+from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import PRESETS, choose, method_name, name_problems
-from rl3_jax.run.commands import COMMANDS, Command, Plan, Train
+from rl3_jax.run.arguments import Shared
+from rl3_jax.run.commands import COMMANDS, Plan, Train
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.folder import config_file_problems, read_config_file
+from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training.serialise import NAMED
 from rl3_jax.trial import METHODS
 
 HELP_PRESET = "mdp-h100-quick"
 """Its values are the ones that `rl3 train --help` shows without a preset."""
+
+NAMES = ("method", "policy", "learner")
+"""Arguments that name a part of the configuration."""
 
 CONFIGURED: dict[str, type[Train]] = {"train": Train, "plan": Plan}
 """Commands whose arguments are the fields of a configuration."""
@@ -83,7 +85,7 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def parse(arguments: list[str]) -> Command:
+def parse(arguments: list[str]) -> Shared:
     """Return the command that was typed, checked.
 
     Raises:
@@ -93,82 +95,75 @@ def parse(arguments: list[str]) -> Command:
     """
     arguments = arguments or ["--help"]
     _load_plugins(arguments)
-    command = _read_as_typed(arguments)
-    if problems := getattr(command, "problems", list)():
+    command = _read(arguments)
+    if problems := command.problems():
         raise ConfigError(problems)
     return command
 
 
-def _read_as_typed(arguments: list[str]) -> Command:
+def _read(arguments: list[str]) -> Shared:
     """Return what tyro makes of the arguments, those of `train` with the defaults of the preset in them.
 
     A preset's name may also be the value of an option: the one is right that is then read as the preset.
     """
     if arguments[0] not in CONFIGURED:
-        return _read(arguments, None)
+        return _read_with(arguments, None)
     candidates = [text for text in dict.fromkeys(arguments[1:]) if text in PRESETS]
     for preset in (*candidates, None):
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(_Refused):
-            command = _read(arguments, preset)
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):
+                command = _read_with(arguments, preset)
+        except SystemExit as stop:
+            if not stop.code:  # after help
+                raise
+        else:
             if preset is None or getattr(command, "preset", None) == preset:
                 return command
     # Which arguments there are depends on these names, so they come first.
     word = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else None
-    problems = name_problems(preset=word, **_typed_names(arguments))
-    for file in _typed(arguments, "--config")[-1:]:
-        problems += config_file_problems(file)
+    names, file, _ = _typed(arguments)
+    problems = name_problems(preset=word, **names)
+    if file is not None:
+        problems += problems_of(read_config_file, file)
     if problems:
         raise ConfigError(problems)
-    return _read(arguments, candidates[0] if candidates else None)
+    return _read_with(arguments, candidates[0] if candidates else None)
 
 
-class _Refused(SystemExit):
-    """Tyro could not read the arguments, and has said why."""
-
-
-def _read(arguments: list[str], preset: str | None) -> Command:
+def _read_with(arguments: list[str], preset: str | None) -> Shared:
     """Return what tyro makes of the arguments if those of `train` have a preset's defaults."""
-    train = _train_default(arguments, preset)
-    shared = {field.name: getattr(train, field.name) for field in dataclasses.fields(train)}
-    defaults = {name: kind(**shared) for name, kind in CONFIGURED.items()}
-    types = [
-        Annotated[kind, subcommand(name, default=defaults[name]) if name in defaults else subcommand(name)]
-        for name, kind in COMMANDS.items()
+    typed = _configured(arguments, preset)
+    defaults = {name: kind(**typed) for name, kind in CONFIGURED.items()}
+    commands: Any = Union[  # noqa: UP007
+        tuple(
+            Annotated[kind, subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
+            for name, kind in COMMANDS.items()
+        )
     ]
-    commands: Any = functools.reduce(operator.or_, types)
     description = "Meta-reinforcement learning in JAX: RL³ and RL²."
-    try:
-        with REGISTRY:
-            return tyro.cli(commands, args=arguments, prog="rl3", description=description)
-    except SystemExit as stop:
-        if stop.code:
-            raise _Refused(stop.code) from None
-        raise
+    with REGISTRY:
+        return tyro.cli(commands, args=arguments, prog="rl3", description=description)
 
 
-def _train_default(arguments: list[str], preset: str | None) -> Train:
-    """Return `train` with the values of the preset or file, method, policy and learner that were typed.
+def _configured(arguments: list[str], preset: str | None) -> dict[str, Any]:
+    """Return fields of `train`, of the preset or file, method, policy and learner that were typed.
 
     They decide which arguments there are and what their defaults are, so they are looked for before the rest
     is read. Names that are not valid, or a file that cannot be read, are left to `Train.problems`.
     """
-    config = PRESETS[preset or HELP_PRESET]
-    file = _typed(arguments, "--config")
-    if file and not config_file_problems(file[-1]):
-        config = read_config_file(Path(file[-1]))
-    names = {
-        what: None if name_problems(**{what: name}) else name
-        for what, name in _typed_names(arguments).items()
-    }
-    config = choose(config, **names)
+    names, file, _ = _typed(arguments)
+    unread = file is None or problems_of(read_config_file, file)
+    config = PRESETS[preset or HELP_PRESET] if unread else read_config_file(file)
+    valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
+    config = choose(config, **valid)
     method = method_name(config)
-    return Train(
-        preset="",
-        settings=config,
-        method=method if method in METHODS else "",
-        policy=config.policy.core.core,
-        learner=config.learner.learner,
-    )
+    return {
+        "preset": "",
+        "settings": config,
+        "method": method if method in METHODS else "",
+        "policy": config.policy.core.core,
+        "learner": config.learner.learner,
+    }
 
 
 def _load_plugins(arguments: list[str]) -> None:
@@ -177,27 +172,23 @@ def _load_plugins(arguments: list[str]) -> None:
     Which names and arguments there are depends on them.
     """
     plugins.load_installed()
-    named = _typed(arguments, "--plugin")
-    if named and "" not in sys.path:
+    *_, modules = _typed(arguments)
+    if modules and "" not in sys.path:
         sys.path.append("")
-    for module in itertools.chain.from_iterable(modules.split(",") for modules in named):
+    for module in modules:
         plugins.load(module)
 
 
-def _typed_names(arguments: list[str]) -> dict[str, str | None]:
-    """Return the method, policy and learner that were typed, each as typed last."""
-    typed = {what: _typed(arguments, f"--{what}") for what in ("method", "policy", "learner")}
-    return {what: values[-1] if values else None for what, values in typed.items()}
-
-
-def _typed(arguments: list[str], option: str) -> list[str]:
-    """Return the values that were typed for an option."""
-    found = []
-    for text, following in itertools.pairwise([*arguments, ""]):
-        name, equals, value = text.partition("=")
-        if name == option:
-            found.append(value if equals else following)
-    return found
+def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, list[str]]:
+    """Return the method, policy and learner that were typed, each as typed last; the file; the plugins."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in (*NAMES, "config"):
+        parser.add_argument(f"--{name}", nargs="?")
+    parser.add_argument("--plugin", nargs="?", action="append", default=[])
+    found = vars(parser.parse_known_args(arguments)[0])
+    modules = ",".join(filter(None, found["plugin"]))
+    file = found["config"] and Path(found["config"])
+    return {name: found[name] for name in NAMES}, file, modules.split(",") if modules else []
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The errors a user can meet, each with a message that says what is wrong and how to mend it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class ConfigError(ValueError):
@@ -22,3 +23,12 @@ class NonFiniteError(RuntimeError):
 def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
     """Return the message for a name that is not among the valid ones."""
     return f"unknown {what} {value!r}; choose from: {', '.join(sorted(choices))}"
+
+
+def problems_of(call: Callable[..., object], *arguments: Any) -> list[str]:
+    """Return the problems of the `ConfigError` that a call raises, or none."""
+    try:
+        call(*arguments)
+    except ConfigError as error:
+        return list(error.problems)
+    return []

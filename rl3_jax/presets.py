@@ -21,6 +21,7 @@ from rl3_jax.tasks import (
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import (
     METHODS,
+    TrialEnv,
     family_abstraction,
     family_learner,
     fits_method,
@@ -264,8 +265,8 @@ def choose(
     return config
 
 
-def method_name(config: TrainConfig) -> str:
-    """Return the method whose features a configuration has, or `custom`."""
+def method_name(config: TrainConfig | TrialEnv) -> str:
+    """Return the method whose features a configuration or trial has, or `custom`."""
     for name in METHODS:
         if with_method(config.features, name) == config.features and fits_method(name, config.abstraction):
             return name

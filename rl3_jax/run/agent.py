@@ -112,13 +112,12 @@ def load_agent(path: str | Path) -> LoadedAgent:
     config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
     params, iteration = _read_params(folder / PARAMS_FILE)
     expected = jax.eval_shape(config.network.init, jax.random.key(0))["actor"]
-    if jax.tree.map(lambda x: (x.shape, x.dtype), params) != jax.tree.map(
-        lambda x: (x.shape, x.dtype), expected
-    ):
+    read, fitting = (jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (params, expected))
+    if read != fitting:
         raise ConfigError(
             f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
         )
-    return LoadedAgent(env=config.env, policy=config.network, params=params, config=data, iteration=iteration)
+    return LoadedAgent(config.env, config.network, params, data, iteration)
 
 
 def _read_params(path: Path) -> tuple[PyTree, int]:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from rl3_jax.errors import ConfigError
-from rl3_jax.training import TrainConfig, TrainState, init, serialise
+from rl3_jax.training import TrainConfig, TrainState, serialise
+from rl3_jax.training.plan import abstract_state
 
 KEPT = 3
 """Checkpoints that are kept, the newest ones."""
@@ -51,11 +50,9 @@ class Checkpoints:
     def save(self, state: TrainState) -> None:
         """Save a state under its iteration."""
         args = self._ocp.args
+        config = args.JsonSave(serialise.to_dict(self._config))
         self._manager.save(
-            int(state.iteration),
-            args=args.Composite(
-                state=args.StandardSave(state), config=args.JsonSave(serialise.to_dict(self._config))
-            ),
+            int(state.iteration), args=args.Composite(state=args.StandardSave(state), config=config)
         )
 
     def restore(self) -> TrainState:
@@ -67,19 +64,14 @@ class Checkpoints:
         args = self._ocp.args
         where = Path(self._manager.directory) / str(self.latest)
         theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
-        try:
-            # A field that is newer than the checkpoint has its default.
-            theirs = serialise.to_dict(serialise.from_dict(theirs))
-        except ConfigError as error:
-            raise ConfigError(
-                [f"the configuration in checkpoint {where}: {problem}" for problem in error.problems]
-            ) from None
-        if different := serialise.differences(theirs, serialise.to_dict(self._config)):
+        # A field that is newer than the checkpoint has its default.
+        theirs = serialise.from_dict(theirs, source=f"the configuration in checkpoint {where}")
+        if different := serialise.differences(*map(serialise.to_dict, (theirs, self._config))):
             raise ConfigError(
                 f"checkpoint {where} is of another configuration than config.json: " + "; ".join(different)
             )
-        target = jax.eval_shape(lambda key: init(self._config, key), jax.random.key(0))
-        return self._load(where, args.Composite(state=args.StandardRestore(target))).state
+        target = args.StandardRestore(abstract_state(self._config))
+        return self._load(where, args.Composite(state=target)).state
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -2,42 +2,44 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from rl3_jax.errors import problems_of
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
+from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import (
     JsonFile,
     NumTasks,
     RunDir,
     Seed,
     Shared,
-    json_problems,
     one_of,
     optional,
-    write_json,
 )
-from rl3_jax.run.compare import compare, compare_problems
+from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
+from rl3_jax.run.compare import compare
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
-    add_baselines,
+    describe,
     evaluate_run,
     evaluation_problems,
-    variations,
+    readable_variations,
+    task_set_problems,
 )
-from rl3_jax.run.family_commands import Baselines, Describe
-from rl3_jax.run.folder import config_file_problems
-from rl3_jax.run.loggers import LOGGERS
+from rl3_jax.run.files import file_problems, write_json
+from rl3_jax.run.folder import read_config_file
+from rl3_jax.run.metrics import LOGGERS
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import Report
-from rl3_jax.run.tables import print_lists, print_plan, print_result
-from rl3_jax.run.train import resume, resume_problems, train, train_problems
+from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics
+from rl3_jax.run.train import resume, train, train_problems
 from rl3_jax.run.watch import Watch
+from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
 from rl3_jax.trial import METHODS
 
@@ -88,13 +90,14 @@ class Train(Shared):
 
     def _naming_problems(self) -> list[str]:
         """Return a message for each name that is not valid, and if there are no or two configurations."""
-        names = {"preset": self.preset, "method": self.method, "policy": self.policy, "learner": self.learner}
-        found = name_problems(**{what: name or None for what, name in names.items()})
-        if not self.preset and self.config is None:
-            found.append(f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}")
-        if self.preset and self.config is not None:
+        names = {name: getattr(self, name) or None for name in ("preset", "method", "policy", "learner")}
+        found = name_problems(**names)
+        if self.config is None:
+            none = f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}"
+            return found if self.preset else [*found, none]
+        if self.preset:
             found.append(f"give either the preset {self.preset} or --config {self.config}, not both")
-        return found if self.config is None else found + config_file_problems(self.config)
+        return found + problems_of(read_config_file, self.config)
 
     def run(self) -> None:
         """Train."""
@@ -113,9 +116,8 @@ class Plan(Train):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid; where the run would go does not matter."""
-        found = self._naming_problems()
-        found += train_problems(self.settings, None, overwrite=False, log=self.log)
-        return found + json_problems(self.json)
+        found = train_problems(self.settings, None, overwrite=False, log=self.log)
+        return self._naming_problems() + found + file_problems(self.json)
 
     def run(self) -> None:
         """Plan."""
@@ -130,10 +132,6 @@ class Resume(Shared):
 
     dir: RunDir
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
-
-    def problems(self) -> list[str]:
-        """Return a message for each argument that is not valid."""
-        return resume_problems(self.dir, self.iterations)
 
     def run(self) -> None:
         """Train on."""
@@ -155,28 +153,29 @@ class Evaluate(Shared):
     baselines: Annotated[bool, arg(help="set the family's baselines beside it, on the same tasks")] = True
     json: JsonFile = None
 
-    @property
     def _asked(self) -> list[dict[str, Any]]:
-        """The trials to evaluate on, of each variation."""
-        names: Sequence[str | None] = (self.variation,)
-        if self.variation == ALL:
-            names = variations(self.dir)[0]
+        """Return what to evaluate on, of each variation; where there is no agent, of one."""
+        names: list[str | None] = [None if self.variation == ALL else self.variation]
+        if self.variation == ALL and not problems_of(load_agent, self.dir):
+            names = [*readable_variations(load_agent(self.dir))]
         rest = {name: getattr(self, name) for name in ("horizon", "num_tasks", "seed")}
         return [{"variation": name} | rest for name in names]
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = [problem for asked in self._asked for problem in evaluation_problems(self.dir, **asked)]
-        return list(dict.fromkeys(found)) + json_problems(self.json)
+        found = [problem for asked in self._asked() for problem in evaluation_problems(self.dir, **asked)]
+        return list(dict.fromkeys(found)) + file_problems(self.json)
 
     def run(self) -> None:
         """Evaluate."""
-        results = []
-        if self.variation == ALL and (left_out := variations(self.dir)[1]):
-            print(
-                f"left out, as this agent cannot read what they show: {', '.join(left_out)}", file=sys.stderr
-            )
-        for asked in self._asked:
+        results, all_asked = [], self._asked()
+        if self.variation == ALL:
+            taken = [asked["variation"] for asked in all_asked]
+            left = [name for name in load_agent(self.dir).env.family.variations if name not in taken]
+            if left:
+                message = "left out, as this agent cannot read what they show"
+                print(f"{message}: {', '.join(left)}", file=sys.stderr)
+        for asked in all_asked:
             result = evaluate_run(self.dir, **asked, greedy=self.greedy, progress=True)
             if self.baselines:
                 result = add_baselines(self.dir, result, progress=True)
@@ -192,10 +191,6 @@ class Compare(Shared):
     dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     out: Annotated[Path, arg(metavar="DIR", help="folder for the figure and the table")] = Path("comparison")
 
-    def problems(self) -> list[str]:
-        """Return a message for each argument that is not valid."""
-        return compare_problems(list(self.dirs), self.out)
-
     def run(self) -> None:
         """Compare."""
         figure, table = compare(list(self.dirs), self.out, progress=True)
@@ -203,18 +198,84 @@ class Compare(Shared):
         print(f"written: {figure} and {table}")
 
 
-COMMANDS = {
-    "list": List,
-    "train": Train,
-    "plan": Plan,
-    "resume": Resume,
-    "evaluate": Evaluate,
-    "baselines": Baselines,
-    "compare": Compare,
-    "describe": Describe,
-    "report": Report,
-    "watch": Watch,
+@dataclasses.dataclass(frozen=True)
+class OfFamily(Shared):
+    """Arguments of every command that takes a task family."""
+
+    family: Annotated[Positional[str], arg(metavar="FAMILY", help=one_of(FAMILIES))]
+    variation: Annotated[str | None, optional("V", "of the task family; its base, if not given")] = None
+    num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
+
+    def make(self) -> TaskFamily:
+        """Return the family.
+
+        Raises:
+          ConfigError: if there is none like that.
+        """
+        fields = {"variation": self.variation, "num_arms": self.num_arms}
+        return make_family(self.family, **{name: x for name, x in fields.items() if x is not None})
+
+
+@dataclasses.dataclass(frozen=True)
+class Baselines(OfFamily):
+    """Evaluate the baselines of a task family on held-out tasks."""
+
+    horizon: Annotated[int | None, optional("H", "trial length; the family's usual one, if not given")] = None
+    names: Annotated[tuple[str, ...], optional("NAME ...", "of the baselines; all, if not given")] = ()
+    prior_reward: Annotated[
+        float | None,
+        optional("M", "mean reward that baselines of random MDPs believe in beforehand; only those run"),
+    ] = None
+    num_tasks: NumTasks = DEFAULT_NUM_TASKS
+    seed: Seed = 0
+    json: JsonFile = None
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        horizon = 1 if self.horizon is None else self.horizon
+        found = problems_of(self.make) + task_set_problems(horizon, self.num_tasks, self.seed)
+        if not found:
+            family, length = self._trials()
+            found = baseline_problems(family, length, self.names, self.prior_reward)
+        return found + file_problems(self.json)
+
+    def _trials(self) -> tuple[TaskFamily, int]:
+        """Return the family and the trial length."""
+        family = self.make()
+        return family, family.trial_length if self.horizon is None else self.horizon
+
+    def run(self) -> None:
+        """Evaluate."""
+        asked = {name: getattr(self, name) for name in ("num_tasks", "seed", "names", "prior_reward")}
+        result = evaluate_baselines(*self._trials(), **asked, progress=True)
+        print_result(result)
+        write_json(result, self.json)
+
+
+@dataclasses.dataclass(frozen=True)
+class Describe(OfFamily):
+    """Say what characterises the tasks of a family: statistics of many, with standard errors."""
+
+    num_tasks: Annotated[int, arg(metavar="N", help="tasks drawn, those counted that the family rejects")] = (
+        DEFAULT_NUM_TASKS
+    )
+    seed: Annotated[int, arg(metavar="S", help="names the set of tasks")] = 0
+    json: JsonFile = None
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        found = problems_of(self.make) + task_set_problems(1, self.num_tasks, self.seed)
+        return found + file_problems(self.json)
+
+    def run(self) -> None:
+        """Describe."""
+        description = describe(self.make(), num_tasks=self.num_tasks, seed=self.seed, progress=True)
+        print_statistics(description)
+        write_json(description, self.json)
+
+
+COMMANDS: dict[str, type[Shared]] = {
+    command.__name__.lower(): command
+    for command in (List, Train, Plan, Resume, Evaluate, Baselines, Compare, Describe, Report, Watch)
 }
-
-
-Command = List | Train | Plan | Resume | Evaluate | Baselines | Compare | Describe | Report | Watch
+"""By name, in the order of the help."""

@@ -7,8 +7,9 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.report.results import TASK_SET, mismatches
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import load_agent
+from rl3_jax.run.baselines import evaluate_baselines
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.evaluation import evaluate_baselines, evaluate_run, read_evaluation
+from rl3_jax.run.evaluation import evaluate_run, read_evaluation
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
 

@@ -36,12 +36,22 @@ def compile_cache(enabled: bool = True) -> Iterator[None]:
     if _decided.get():
         yield
         return
-    token = _decided.set(True)
+    token, settings = _decided.set(True), _settings(enabled)
+    before = {name: getattr(jax.config, name) for name in settings}
     try:
-        with _configured(_settings(enabled)):
-            yield
+        _configure(settings)
+        yield
     finally:
+        _configure(before)
         _decided.reset(token)
+
+
+def _configure(settings: dict[str, Any]) -> None:
+    """Change JAX's configuration, and let go of the cache that JAX may have opened under the old one."""
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    if settings:
+        jax_cache.reset_cache()
 
 
 def prune(folder: Path, most_bytes: int) -> None:
@@ -49,20 +59,16 @@ def prune(folder: Path, most_bytes: int) -> None:
 
     JAX could do so itself, but a process that is killed while it does leaves a folder that JAX cannot clean.
     """
-    files = [(max(stat.st_atime, stat.st_mtime), stat.st_size, path) for path, stat in _files(folder)]
-    total = 0
+    files, total = [], 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # other processes remove files, too
+            if path.is_file():
+                stat = path.stat()
+                files.append((max(stat.st_atime, stat.st_mtime), stat.st_size, path))
     for _, size, path in sorted(files, reverse=True):
         total += size
         if total > most_bytes:
             path.unlink(missing_ok=True)
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield the files below a folder, but for those that other processes remove meanwhile."""
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file():
-                yield path, path.stat()
 
 
 def _settings(enabled: bool) -> dict[str, Any]:
@@ -72,47 +78,22 @@ def _settings(enabled: bool) -> dict[str, Any]:
         return {"jax_enable_compilation_cache": False}
     if config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache:
         return {}
-    folder = cache_folder("compiled")
-    if folder is None:
-        _warn("there is no home folder")
-        return {}
+    folder, problem = cache_folder("compiled"), ""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # who writes here, runs code as this user
-        prune(folder, MOST_BYTES)
+        if folder is None:
+            problem = "there is no home folder"
+        else:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # who writes here, runs code as this user
+            prune(folder, MOST_BYTES)
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                problem = f"no permission to write in {folder}"
     except OSError as error:
-        _warn(f"{error.strerror}: {folder}")
-        return {}
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        _warn(f"no permission to write in {folder}")
+        problem = f"{error.strerror}: {folder}"
+    if problem:
+        fix = "set XDG_CACHE_HOME to another folder"
+        warnings.warn(f"compiled programs are not kept for the next start: {problem}; {fix}", stacklevel=2)
         return {}
     return {
         "jax_compilation_cache_dir": str(folder),
         "jax_persistent_cache_min_compile_time_secs": LEAST_SECONDS,
     }
-
-
-@contextlib.contextmanager
-def _configured(settings: dict[str, Any]) -> Iterator[None]:
-    """Change JAX's configuration for a while."""
-    if not settings:
-        yield
-        return
-    before = {name: getattr(jax.config, name) for name in settings}
-    try:
-        _configure(settings)
-        yield
-    finally:
-        _configure(before)
-
-
-def _configure(settings: dict[str, Any]) -> None:
-    """Change JAX's configuration, and let go of the cache that JAX may have opened under the old one."""
-    for name, value in settings.items():
-        jax.config.update(name, value)
-    jax_cache.reset_cache()
-
-
-def _warn(reason: str) -> None:
-    """Say that programs are not kept."""
-    fix = "set XDG_CACHE_HOME to another folder"
-    warnings.warn(f"compiled programs are not kept for the next start: {reason}; {fix}", stacklevel=2)

@@ -1,25 +1,25 @@
-"""Evaluating a trained agent, or the baselines, on held-out tasks; the result files."""
+"""Evaluating a trained agent on held-out tasks, and `evaluation.json`; describing a family's tasks."""
 
 import dataclasses
-import json
-import math
-from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
 from rl3_jax import constraints, training
-from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.presets import method_name
-from rl3_jax.report.results import exceeds
 from rl3_jax.run.agent import LoadedAgent, load_agent
-from rl3_jax.run.baseline_cache import baseline_results
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.files import read_json, write_atomically, writing_problems
+from rl3_jax.run.files import read_json, write_json, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
-from rl3_jax.training import TrainConfig
-from rl3_jax.trial import METHODS, TrialEnv
+from rl3_jax.training.evaluate import BATCH
+from rl3_jax.trial import TrialEnv
 
 DEFAULT_NUM_TASKS = 2000
 LARGEST_SEED = 2**31 - 1
@@ -55,164 +55,55 @@ def evaluate_run(
     Raises:
       ConfigError: if this is no run with an agent, or listing every argument that is not valid.
     """
-    if problems := evaluation_problems(
-        path, variation=variation, horizon=horizon, num_tasks=num_tasks, seed=seed
-    ):
-        raise ConfigError(problems)
-    folder = RunFolder(Path(path))
-    agent = load_agent(folder.path)
     asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
-    result = _agent_result(folder.read().config, agent, greedy=greedy, progress=progress, **asked)
-    _note(folder, result)
+    if problems := evaluation_problems(path, **asked):
+        raise ConfigError(problems)
+    result = evaluate_agent(load_agent(path), **asked, greedy=greedy, progress=progress)
+    note(RunFolder(path), result)
     return result
 
 
 @compile_cache()
 def evaluate_agent(
-    config: TrainConfig, agent: LoadedAgent, *, greedy: bool = False, progress: bool = False, **asked: Any
-) -> dict[str, Any]:
-    """Return what `evaluate_run` does, for an agent in memory; nothing is written.
-
-    Args:
-      config: what it was trained with.
-      agent: who acts.
-      greedy: take the likeliest action instead of a sample.
-      progress: show it.
-      **asked: `variation`, `horizon`, `num_tasks` and `seed`, as there.
-
-    Raises:
-      ConfigError: listing every argument that is not valid.
-    """
-    asked = {"variation": None, "horizon": None, "num_tasks": DEFAULT_NUM_TASKS, "seed": 0} | asked
-    if problems := _acting_problems(agent, **asked):
-        raise ConfigError(problems)
-    return _agent_result(config, agent, greedy=greedy, progress=progress, **asked)
-
-
-@compile_cache()
-def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = False) -> dict[str, Any]:
-    """Set the family's baselines beside a run's result, on the same tasks, and note it in `evaluation.json`.
-
-    Args:
-      path: the run folder.
-      result: what `evaluate_run` returned.
-      progress: show it.
-
-    Returns:
-      The result with the baselines' entries after the agent's, and under `differences` by how much the agent
-      exceeds each (`exceeds` in `report.results`).
-    """
-    env = _plain(asked_env(load_agent(path).env, result["variation"], result["horizon"]))
-    asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}
-    entries, agent = baseline_results(env, **asked, progress=progress), result["results"][0]
-    differences = [exceeds(agent, entry) for entry in entries]
-    result = result | {"results": [agent, *entries], "differences": differences}
-    _note(RunFolder(Path(path)), result)
-    return result
-
-
-@compile_cache()
-def evaluate_baselines(
-    family: TaskFamily,
-    horizon: int,
+    agent: LoadedAgent,
     *,
+    variation: str | None = None,
+    horizon: int | None = None,
     num_tasks: int = DEFAULT_NUM_TASKS,
     seed: int = 0,
-    names: Collection[str] = (),
-    prior_reward: float | None = None,
+    greedy: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Return the result file of a family's baselines, on the same tasks as an agent's.
-
-    Each is computed once, and then read from disk: see `baseline_results`.
-
-    Args:
-      family: the task family.
-      horizon: trial length.
-      num_tasks: held-out tasks.
-      seed: names the set of tasks.
-      names: of the baselines; all of them if there are none.
-      prior_reward: m. If given, those alone that believe beforehand in a mean reward, m.
-      progress: show it.
+    """Return what `evaluate_run` does, of an agent in memory; nothing is written.
 
     Raises:
       ConfigError: listing every argument that is not valid.
     """
-    problems = constraints.problems(family) + task_set_problems(horizon, num_tasks, seed)
-    problems += baseline_problems(family, horizon, names, prior_reward)
-    if problems:
+    env, which = asked_env(agent.env, variation, horizon), {"num_tasks": num_tasks, "seed": seed}
+    if problems := _acting_problems(agent, env, **which):
         raise ConfigError(problems)
-    env = _plain(TrialEnv(family, horizon=horizon))
-    which = {"names": names, "prior_reward": prior_reward}
-    results = baseline_results(env, num_tasks=num_tasks, seed=seed, **which, progress=progress)
-    return training.result_file(env, results, num_tasks=num_tasks, seed=seed)
-
-
-def baseline_problems(
-    family: TaskFamily | str, horizon: int, names: Collection[str], prior_reward: float | None
-) -> list[str]:
-    """Return a message for each name that is no baseline of a family, and for a prior that none has."""
-    from rl3_jax.baselines import asked_names, baseline_names
-
-    if prior_reward is not None and not math.isfinite(prior_reward):
-        return [f"prior_reward is {prior_reward}; it must be a finite number"]
-    known = baseline_names(family, horizon, prior_reward)
-    if not known:
-        name = family if isinstance(family, str) else family.family
-        return [f"prior_reward is {prior_reward}, but no baseline of {name} has a prior mean; leave it out"]
-    return [unknown_choice("baseline", name, known) for name in names if not asked_names(known, [name])]
-
-
-def _plain(env: TrialEnv) -> TrialEnv:
-    """Return the same trial without object-level RL: baselines bring their own."""
-    return TrialEnv(env.family, horizon=env.horizon, features=METHODS["rl2"])
-
-
-def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the entries of `evaluation.json`; none if there is no file.
-
-    There is one for each variation, horizon and whether the agent was greedy.
-    """
-    return read_json(folder.evaluation) if folder.evaluation.exists() else []
-
-
-def variations(path: str | Path) -> tuple[Sequence[str | None], list[str]]:
-    """Return the variations that a run's agent can act in, and those whose observations it cannot read.
-
-    Of what is no run, the one that it was trained on.
-    """
-    try:
-        agent = load_agent(path)
-    except ConfigError:
-        return (None,), []
-    of_all = {
-        name: observation_problems(agent, asked_env(agent.env, name)) for name in agent.env.family.variations
-    }
-    return [name for name, found in of_all.items() if not found], [
-        name for name, found in of_all.items() if found
-    ]
+    name = f"{method_name(agent.env)}-{agent.policy.config.core.core}" + (" (greedy)" if greedy else "")
+    track = tracker("evaluating", visible=progress)
+    trials = training.evaluate_trials(env, agent.behaviour(greedy), **which, track=track)
+    result = training.result_file(env, [training.summarise(name, trials)], **which)
+    return result | {"iteration": agent.iteration, "greedy": greedy}
 
 
 def evaluation_problems(
     path: str | Path, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
 ) -> list[str]:
     """Return a message for each reason why `evaluate_run` cannot start."""
-    folder = RunFolder(Path(path))
-    try:
-        folder.read()
-        read_evaluation(folder)
-        agent = load_agent(path)
-    except ConfigError as error:
-        return [*error.problems, *task_set_problems(1 if horizon is None else horizon, num_tasks, seed)]
-    asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
-    return _acting_problems(agent, **asked) + writing_problems(folder.evaluation)
-
-
-def _acting_problems(
-    agent: LoadedAgent, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
-) -> list[str]:
-    """Return a message for each reason why an agent cannot be evaluated so."""
+    folder = RunFolder(path)
+    found = problems_of(folder.read) or problems_of(read_evaluation, folder) or problems_of(load_agent, path)
+    if found:
+        return found + task_set_problems(1 if horizon is None else horizon, num_tasks, seed)
+    agent = load_agent(path)
     env = asked_env(agent.env, variation, horizon)
+    return _acting_problems(agent, env, num_tasks, seed) + writing_problems(folder.evaluation)
+
+
+def _acting_problems(agent: LoadedAgent, env: TrialEnv, num_tasks: int, seed: int) -> list[str]:
+    """Return a message for each reason why an agent cannot be evaluated so."""
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
     found += agent.policy.config.length_problems(agent.policy.horizon, env.horizon)
     return found or observation_problems(agent, env)
@@ -242,6 +133,13 @@ def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
     return found
 
 
+def env_problems(env: TrialEnv) -> list[str]:
+    """Return a message for each problem of a trial's family, or else of how its parts fit each other."""
+    found = constraints.problems(env.family)
+    # Of a trial without steps there is nothing to say; `task_set_problems` reports it.
+    return found if found or env.horizon < 1 else env.conflicts()
+
+
 def asked_env(trained: TrialEnv, variation: str | None, horizon: int | None = None) -> TrialEnv:
     """Return the trial that was trained on, with another variation or horizon if that is asked for."""
     family = trained.family
@@ -252,35 +150,74 @@ def asked_env(trained: TrialEnv, variation: str | None, horizon: int | None = No
     )
 
 
-def env_problems(env: TrialEnv) -> list[str]:
-    """Return a message for each problem of a trial's family, or else of how its parts fit each other."""
-    found = constraints.problems(env.family)
-    # Of a trial without steps there is nothing to say; `task_set_problems` reports it.
-    return found if found or env.horizon < 1 else env.conflicts()
+def readable_variations(agent: LoadedAgent) -> list[str]:
+    """Return the variations of its family whose observations an agent can read."""
+    names = agent.env.family.variations
+    return [name for name in names if not observation_problems(agent, asked_env(agent.env, name))]
 
 
-def _agent_result(
-    config: TrainConfig,
-    agent: LoadedAgent,
-    *,
-    variation: str | None,
-    horizon: int | None,
-    greedy: bool,
-    progress: bool,
-    **which: int,
-) -> dict[str, Any]:
-    """Return the result file of an agent on the tasks that `num_tasks` and `seed` name."""
-    env, track = asked_env(agent.env, variation, horizon), tracker("evaluating", visible=progress)
-    name = f"{method_name(config)}-{config.policy.core.core}" + (" (greedy)" if greedy else "")
-    trials = training.evaluate_trials(env, agent.behaviour(greedy), **which, track=track)
-    result = training.result_file(env, [training.summarise(name, trials)], **which)
-    return result | {"iteration": agent.iteration, "greedy": greedy}
+def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the entries of `evaluation.json`; none if there is no file.
+
+    There is one for each variation, horizon and whether the agent was greedy.
+    """
+    return read_json(folder.evaluation) if folder.evaluation.exists() else []
 
 
-def _note(folder: RunFolder, result: dict[str, Any]) -> None:
+def note(folder: RunFolder, result: dict[str, Any]) -> None:
     """Put a result into `evaluation.json`, in place of one for the same trials and way of acting."""
     what = ("variation", "horizon", "greedy")
     others = [
         entry for entry in read_evaluation(folder) if any(entry.get(field) != result[field] for field in what)
     ]
-    write_atomically(folder.evaluation, (json.dumps([*others, result]) + "\n").encode())
+    write_json([*others, result], folder.evaluation)
+
+
+@compile_cache()
+def describe(
+    family: TaskFamily, *, num_tasks: int = DEFAULT_NUM_TASKS, seed: int = 0, progress: bool = False
+) -> dict[str, Any]:
+    """Return the statistics of a family's tasks, each with its standard error over tasks.
+
+    Where a family rejects some of what it draws, `num_tasks` counts all candidates.
+
+    Args:
+      family: the family.
+      num_tasks: candidates drawn.
+      seed: names the set of tasks.
+      progress: show it.
+
+    Returns:
+      `{family, variation, num_tasks, seed, statistics: {name: {mean, standard_error}}}`; None in place of
+      what too few tasks do not tell.
+
+    Raises:
+      ConfigError: listing every argument that is not valid.
+    """
+    if problems := constraints.problems(family) + task_set_problems(1, num_tasks, seed):
+        raise ConfigError(problems)
+    batch = min(BATCH, num_tasks)
+    track = tracker("drawing tasks", visible=progress)
+    parts = [_statistics(family, seed, start, batch) for start in track(range(0, num_tasks, batch))]
+    statistics = {}
+    for name in parts[0]:
+        found = training.over_tasks(np.concatenate([part[name] for part in parts])[:num_tasks])
+        statistics[name] = {key: found[key] for key in ("mean", "standard_error")}
+    return {
+        "family": family.family,
+        "variation": family.variation,
+        "num_tasks": num_tasks,
+        "seed": seed,
+        "statistics": statistics,
+    }
+
+
+@partial(jax.jit, static_argnames=("family", "num_tasks"))
+def _statistics(
+    family: TaskFamily, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
+) -> dict[str, Float[Array, " N"]]:
+    """Return the statistics of each candidate, with indices from `start` on."""
+    keys = training.task_keys(
+        training.stream(jax.random.key(seed), training.Purpose.EVALUATION_TASK), start, num_tasks
+    )
+    return family.statistics(jax.vmap(family.sample_candidate)(keys))

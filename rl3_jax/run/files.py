@@ -13,11 +13,7 @@ from rl3_jax.errors import ConfigError
 def write_atomically(path: Path, content: bytes, *, temporary_folder: Path | None = None) -> None:
     """Replace a file's content at once.
 
-    Args:
-      path: the file.
-      content: its new content.
-      temporary_folder: where the content is written first, on the same disk; the file's own folder
-        if not given.
+    It is written to a temporary folder on the same disk first: the file's own, if not given.
     """
     # Not from `tempfile`, whose files only their owner may read.
     temporary = (temporary_folder or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
@@ -56,6 +52,20 @@ def read_json(path: Path) -> Any:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}") from None
+
+
+def write_json(content: Any, path: Path | None) -> None:
+    """Write a JSON file, in a folder that is made if it is missing; nothing if no file is named."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps(content) + "\n").encode())
+
+
+def file_problems(path: Path | None) -> list[str]:
+    """Return a message if a file cannot be written; none if none is asked for."""
+    if path is None:
+        return []
+    return [f"cannot write {path}: it is a folder"] if path.is_dir() else writing_problems(path)
 
 
 def writing_problems(path: Path) -> list[str]:

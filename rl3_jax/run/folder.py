@@ -12,8 +12,8 @@ from typing import Any
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.environment import device, versions
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
+from rl3_jax.run.machine import device, versions
 from rl3_jax.training import TrainConfig, serialise
 
 try:
@@ -61,40 +61,26 @@ class RunRecord:
 BESIDE_CONFIG = tuple(field.name for field in dataclasses.fields(RunRecord) if field.name != "config")
 
 
-@dataclasses.dataclass(frozen=True)
 class RunFolder:
     """The paths of a run.
 
     Attributes:
       path: the folder.
+      config: the fully resolved configuration, with versions and device.
+      metrics: one JSON object an iteration.
+      checkpoints: whole training states.
+      agent: what acting needs and nothing else.
+      evaluation: results on held-out tasks.
     """
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The fully resolved configuration, with versions and device."""
-        return self.path / "config.json"
-
-    @property
-    def metrics(self) -> Path:
-        """One JSON object an iteration."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Whole training states."""
-        return self.path / "checkpoints"
-
-    @property
-    def agent(self) -> Path:
-        """What acting needs and nothing else."""
-        return self.path / "agent"
-
-    @property
-    def evaluation(self) -> Path:
-        """Results on held-out tasks."""
-        return self.path / "evaluation.json"
+    def __init__(self, path: str | Path):
+        """Name the paths; nothing is looked at."""
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.metrics = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.agent = self.path / "agent"
+        self.evaluation = self.path / "evaluation.json"
 
     def write(self, record: RunRecord) -> None:
         """Write `config.json` at once."""
@@ -159,15 +145,6 @@ def read_config_file(path: Path) -> TrainConfig:
     return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=str(path))
 
 
-def config_file_problems(path: str | Path) -> list[str]:
-    """Return a message for each reason why `read_config_file` cannot read a file."""
-    try:
-        read_config_file(Path(path))
-    except ConfigError as error:
-        return list(error.problems)
-    return []
-
-
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run: its `config.json` has what only `RunFolder.write` puts there."""
     try:
@@ -185,12 +162,11 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
         return [f"{path} is a file, not a folder; choose another --out"]
     if not os.access(path, os.W_OK):
         return [f"cannot write {path}: no permission; choose another --out"]
-    if not set(path.iterdir()) - set(leftovers(path, WRITTEN)):
+    empty, replaceable = not set(path.iterdir()) - set(leftovers(path, WRITTEN)), is_run(path)
+    if empty or (overwrite and replaceable):
         return []
-    if not is_run(path):
+    if not replaceable:
         return [f"{path} is not empty and not a run folder; choose another --out"]
-    if overwrite:
-        return []
     return [
         f"{path} already holds a run; go on with `rl3 resume {path}`,"
         " replace it with --overwrite, or choose another --out"

@@ -1,14 +1,19 @@
-"""`metrics.jsonl`: one JSON object an iteration, each iteration once, also after a crash."""
+"""`metrics.jsonl`, one JSON object an iteration, each once, also after a crash; loggers beside it."""
 
+import contextlib
+import importlib.util
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rl3_jax.errors import ConfigError
+from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.run.files import write_atomically
+from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.training import METRICS, TrainConfig
 
 FIELDS = (
@@ -23,8 +28,12 @@ FIELDS = (
 """Fields of any run's line, in order; `evaluation_return` is there only where it was measured."""
 MUST_BE_FINITE = ("mean_return", "actor_loss", "critic_loss", "kl")
 """Training stops when one of these is not; others are undefined at times, and then null."""
+LOGGERS = {"tensorboard": "tensorboardX", "wandb": "wandb"}
+"""By name, which is also that of the extra: the module that it needs, imported only then."""
 
 Row = dict[str, Any]
+Log = Callable[[Row], object]
+"""Takes a line of metrics."""
 
 
 def fields(config: TrainConfig) -> tuple[str, ...]:
@@ -51,7 +60,7 @@ def _plain(name: str, value: Any) -> float | int | None:
     if name in ("iteration", "steps", "actor_epochs"):
         return int(value)
     # str() of a float32 is its shortest form, where float() would show 17 digits.
-    return float(str(value)) if np.isfinite(value) else None
+    return None if value is None or not np.isfinite(value) else float(str(value))
 
 
 def append(path: Path, rows: list[Row]) -> None:
@@ -64,16 +73,15 @@ def append(path: Path, rows: list[Row]) -> None:
 
 def read(path: Path) -> list[Row]:
     """Return the lines of a file, up to one that was torn by a crash; none if there is no file."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     rows = []
-    if not path.exists():
-        return rows
-    for line in path.read_text().splitlines(keepends=True):
+    for line in lines:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except json.JSONDecodeError:
             break
-        if not line.endswith("\n"):
-            rows.pop()
+        if line.endswith("\n"):
+            rows.append(row)
     return rows
 
 
@@ -91,3 +99,57 @@ def truncate(path: Path, iteration: int) -> list[Row]:
         )
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     return rows
+
+
+@contextlib.contextmanager
+def _tensorboard(folder: RunFolder, iteration: int) -> Iterator[Log]:
+    """Write event files under `tensorboard/`; lines that come again after a crash replace the old ones."""
+    tensorboard = importlib.import_module("tensorboardX")
+    writer = tensorboard.SummaryWriter(str(folder.path / "tensorboard"), purge_step=iteration + 1)
+
+    def log(row: Row) -> None:
+        for name, value in row.items():
+            if name != "iteration" and value is not None:
+                writer.add_scalar(name, value, row["iteration"])
+
+    with contextlib.closing(writer):
+        yield log
+
+
+@contextlib.contextmanager
+def _wandb(folder: RunFolder, record: RunRecord) -> Iterator[Log]:
+    """Write a Weights & Biases run; it goes on after a resume, and ignores lines that it already has."""
+    run = importlib.import_module("wandb").init(
+        project="rl3-jax",
+        name=folder.path.name,
+        id=record.run_id,
+        resume="allow",
+        dir=folder.path,
+        config=record.to_dict(),
+    )
+
+    def log(row: Row) -> None:
+        run.log({name: value for name, value in row.items() if value is not None}, step=row["iteration"])
+
+    try:
+        yield log
+    finally:
+        run.finish()
+
+
+def logger_problems(name: str | None) -> list[str]:
+    """Return a message if there is no such logger, or its extra is not installed."""
+    if name is None:
+        return []
+    if name not in LOGGERS:
+        return [unknown_choice("logger", name, list(LOGGERS))]
+    if importlib.util.find_spec(LOGGERS[name]) is None:
+        return [f"--log {name} needs an extra that is not installed: pip install 'rl3-jax[{name}]'"]
+    return []
+
+
+def open_logger(folder: RunFolder, record: RunRecord, iteration: int) -> AbstractContextManager[Log]:
+    """Return the logger of a run that goes on after an iteration; one that does nothing if it has none."""
+    if record.log == "tensorboard":
+        return _tensorboard(folder, iteration)
+    return _wandb(folder, record) if record.log else contextlib.nullcontext(lambda _: None)

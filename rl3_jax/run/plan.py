@@ -10,13 +10,12 @@ import numpy as np
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import environment
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.loop import compile_chunk
-from rl3_jax.run.memory import available_bytes, program_bytes, refuse_what_cannot_fit
+from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.training import TrainConfig
-from rl3_jax.training.plan import Counts, abstract_state, count
+from rl3_jax.training.plan import count
 from rl3_jax.training.serialise import config_problems
 
 PROBE_SECONDS = 2.0
@@ -52,7 +51,7 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
         refuse_what_cannot_fit(config, {"state": counts.least_bytes})
         shown.phase("compiling")
         started = time.perf_counter()
-        program = compile_chunk(config, _placed(abstract_state(config)))
+        program = compile_chunk(config)
         compiled = time.perf_counter()
         needed = program_bytes(program)
         # A program and an evaluation come one after the other, beside the same state.
@@ -60,11 +59,20 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
         shown.phase("probing")
         seconds = _seconds_each(config, program) if probe else None
     return {
-        "device": environment.device(),
+        "device": device(),
         "parameters": counts.parameters,
         "iterations": config.iterations,
         "steps_per_iteration": config.steps_per_iteration,
-        "bytes": _bytes(counts) | {"program": needed, "available": available_bytes()},
+        "bytes": {
+            "parameters": counts.parameter_bytes,
+            "optimiser": counts.optimiser_bytes,
+            "trajectory": counts.trajectory_bytes,
+            "carries": counts.carry_bytes,
+            "activations": counts.activation_bytes,
+            "evaluation": counts.evaluation_bytes,
+            "program": needed,
+            "available": available_bytes(),
+        },
         "seconds": {
             "compile": round(compiled - started, 2),
             "iteration": seconds,
@@ -72,24 +80,6 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
         },
         "steps_per_second": None if seconds is None else config.steps_per_iteration / seconds,
     }
-
-
-def _bytes(counts: Counts) -> dict[str, int | None]:
-    """Return the sizes by the names of the result."""
-    return {
-        "parameters": counts.parameter_bytes,
-        "optimiser": counts.optimiser_bytes,
-        "trajectory": counts.trajectory_bytes,
-        "carries": counts.carry_bytes,
-        "activations": counts.activation_bytes,
-        "evaluation": counts.evaluation_bytes,
-    }
-
-
-def _placed(state: Any) -> Any:
-    """Return the shapes of a state on the first device, as the loop's own state has them."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), state)
 
 
 def _seconds_each(config: TrainConfig, program: jax.stages.Compiled) -> float:

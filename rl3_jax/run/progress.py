@@ -3,9 +3,9 @@
 All of it goes to the error stream: the output may go to a file.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -30,10 +30,7 @@ class TrainProgress:
     def __init__(self, total: int, *, visible: bool, names: Sequence[str] = ()):
         """Prepare to show a run of `total` iterations; or nothing, if not visible.
 
-        Args:
-          total: iterations.
-          visible: whether to show anything.
-          names: fields of a metrics line that are shown besides the return and the pace.
+        What has these names in a metrics line is shown besides the return and the pace.
         """
         self._console = Console(stderr=True, quiet=not visible)
         self._total = total
@@ -42,7 +39,6 @@ class TrainProgress:
         self._last_line = float("-inf")
         self._evaluation: float | None = None
         self._phases: set[str] = set()
-        self._start: tuple[float, int] | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -61,9 +57,7 @@ class TrainProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave the last state standing."""
         self._bar.stop()
 
@@ -83,13 +77,11 @@ class TrainProgress:
         figures = ", ".join([*parts, f"{row['steps_per_second']:,.0f} steps/s"])
         self._bar.update(self._task, description="training", completed=done, figures=figures)
         now = time.perf_counter()
-        self._start = self._start or (now, done)
-        started, done_then = self._start
         if self._live or (now - self._last_line < SECONDS_BETWEEN_LINES and done < self._total):
             return
         self._last_line = now
-        pace = (done - done_then) / (now - started) if done > done_then else 0.0
-        left = f", {(self._total - done) / pace:.0f} s left" if pace else ""
+        seconds = self._bar.tasks[0].time_remaining
+        left = "" if seconds is None else f", {seconds:.0f} s left"
         self.note(f"iteration {done}/{self._total}, {figures}{left}")
 
     def note(self, text: str) -> None:
@@ -106,10 +98,8 @@ def in_short(number: float | None) -> str:
 
 def tracker(description: str, *, visible: bool) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """Return what shows the progress of a loop."""
-
-    def show(items: Iterable[Any]) -> Iterable[Any]:
-        console = Console(stderr=True)
-        shown = visible and console.is_terminal
-        return track(items, description, console=console, transient=True, disable=not shown)
-
-    return show
+    console = Console(stderr=True)
+    shown = visible and console.is_terminal
+    return functools.partial(
+        track, description=description, console=console, transient=True, disable=not shown
+    )

@@ -5,12 +5,12 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
-from rl3_jax.run.memory import in_words
+from rl3_jax.run.machine import in_words
 from rl3_jax.run.progress import in_short
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS
@@ -35,23 +35,20 @@ def print_lists() -> None:
         families.add_row(name, ", ".join(family.variations), _first_sentence(family))
     presets = _table("Presets: rl3 train PRESET", "preset", "H", "trials", "iterations", "policy")
     for name, config in PRESETS.items():
-        policy = f"{config.policy.core.core} {config.policy.width}"
         numbers = (str(config.horizon), str(config.ppo.trials), str(config.iterations))
-        presets.add_row(name, *numbers, policy)
+        presets.add_row(name, *numbers, f"{config.policy.core.core} {config.policy.width}")
     methods = _table("Methods: --method", "method", "sees of object-level RL", "which plans on")
     for name, features in METHODS.items():
-        shown = [part for part in ("advantages", "value", "counts") if getattr(features, part)]
+        shown = ", ".join(part for part in ("advantages", "value", "counts") if getattr(features, part))
         states = COARSE[name].abstraction if name in COARSE else "states" if shown else ""
-        methods.add_row(name, ", ".join(shown) or "nothing", states)
+        methods.add_row(name, shown or "nothing", states)
     policies = _table("Policies: --policy", "policy", "description")
-    for name, core in CORES.items():
-        policies.add_row(name, _first_sentence(core))
     learners = _table("Object-level learners: --learner", "learner", "description")
-    for name, learner in LEARNERS.items():
-        learners.add_row(name, _first_sentence(learner))
-    console = Console()
+    for table, classes in ((policies, CORES), (learners, LEARNERS)):
+        for name, cls in classes.items():
+            table.add_row(name, _first_sentence(cls))
     for table in (families, presets, methods, policies, learners):
-        console.print(table, end="\n\n")
+        Console().print(table, end="\n\n")
 
 
 def print_result(result: dict[str, Any]) -> None:
@@ -103,9 +100,7 @@ def print_statistics(description: dict[str, Any]) -> None:
 def print_plan(found: dict[str, Any]) -> None:
     """Print what `plan` returns as a table."""
     device, sizes, seconds = found["device"], found["bytes"], found["seconds"]
-    table = Table(title=f"On {device['count']} × {device['kind']}", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("what")
-    table.add_column("takes", justify="right")
+    table = _table(f"On {device['count']} × {device['kind']}", "what", Column("takes", justify="right"))
     table.add_row("parameters", f"{found['parameters']:,}")
     table.add_row("steps per iteration", f"{found['steps_per_iteration']:,}")
     for name, words in PLANNED_SIZES.items():
@@ -119,7 +114,7 @@ def print_plan(found: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, *columns: str | Column) -> Table:
     """Return an empty table."""
     return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
 

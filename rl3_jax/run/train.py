@@ -1,23 +1,27 @@
 """Training from Python: start a run, go on with one, look at one."""
 
 import dataclasses
+from collections import deque
 from pathlib import Path
 from typing import Any, overload
 
-from rl3_jax.errors import ConfigError
+import jax
+
+from rl3_jax import training
+from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
+from rl3_jax.run.evaluation import evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
-from rl3_jax.run.loggers import logger_problems
-from rl3_jax.run.loop import OnMetrics, train_in_memory, train_to_target
+from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
+from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.plan import plan
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.training import TrainConfig
+from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.serialise import config_problems
 
 
@@ -45,19 +49,9 @@ class Run:
         """Return the agent, as of the newest checkpoint."""
         return load_agent(self.path)
 
-    def evaluate(
-        self,
-        *,
-        variation: str | None = None,
-        horizon: int | None = None,
-        num_tasks: int = DEFAULT_NUM_TASKS,
-        seed: int = 0,
-        greedy: bool = False,
-    ) -> dict[str, Any]:
-        """Evaluate the agent on held-out tasks; see `evaluate_run`."""
-        return evaluate_run(
-            self.path, variation=variation, horizon=horizon, num_tasks=num_tasks, seed=seed, greedy=greedy
-        )
+    def evaluate(self, **asked: Any) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks; takes what `evaluate_run` does."""
+        return evaluate_run(self.path, **asked)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,36 +72,17 @@ class UnsavedRun:
         """Return the agent."""
         return self.agent
 
-    def evaluate(
-        self,
-        *,
-        variation: str | None = None,
-        horizon: int | None = None,
-        num_tasks: int = DEFAULT_NUM_TASKS,
-        seed: int = 0,
-        greedy: bool = False,
-    ) -> dict[str, Any]:
+    def evaluate(self, **asked: Any) -> dict[str, Any]:
         """Evaluate the agent on held-out tasks, as `evaluate_run` does; nothing is written."""
-        asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
-        return evaluate_agent(self.config, self.agent, greedy=greedy, **asked)
+        return evaluate_agent(self.agent, **asked)
 
 
 @overload
-def train(
-    config: TrainConfig,
-    out: str | Path,
-    *,
-    overwrite: bool = False,
-    log: str | None = None,
-    progress: bool = True,
-    on_metrics: OnMetrics | None = None,
-) -> Run: ...
+def train(config: TrainConfig, out: str | Path, **options: Any) -> Run: ...
 
 
 @overload
-def train(
-    config: TrainConfig, out: None = None, *, progress: bool = True, on_metrics: OnMetrics | None = None
-) -> UnsavedRun: ...
+def train(config: TrainConfig, out: None = None, **options: Any) -> UnsavedRun: ...
 
 
 @compile_cache()
@@ -155,15 +130,20 @@ def train(
 
 def _train_in_memory(config: TrainConfig, *, progress: bool, on_metrics: OnMetrics | None) -> UnsavedRun:
     """Return a run that is trained in memory."""
-    left, signum = train_in_memory(config, visible=progress, on_metrics=on_metrics)
-    if left.state is None:
-        assert signum is not None
-        raise Interrupted(signum, "stopped before the first iteration; nothing is saved")
-    params, done = left.state.learnt.params["actor"], int(left.state.iteration)
-    run = UnsavedRun(config, left.rows, agent_in_memory(config, params, done))
-    if signum is not None:
+    rows: list[metrics.Row] = []
+    states: deque[TrainState] = deque(maxlen=1)
+    with watched(config, config.iterations, visible=progress) as (shown, stop):
+        shown.phase("compiling", 0)
+        state = training.init(config, jax.random.key(config.seed))
+        kept = rows.extend, states.append, lambda: "nothing is saved, as the run has no folder"
+        done = Loop(config, config.iterations, *kept, shown, stop, on_metrics).run(state, 0.0)
+    if done == 0:
+        assert stop.signum is not None
+        raise Interrupted(stop.signum, "stopped before the first iteration; nothing is saved")
+    run = UnsavedRun(config, rows, agent_in_memory(config, states[0].learnt.params["actor"], done))
+    if stop.signum is not None and done < config.iterations:
         message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
-        raise Interrupted(signum, message, run)
+        raise Interrupted(stop.signum, message, run)
     return run
 
 
@@ -202,7 +182,7 @@ def resume(
     """
     if problems := resume_problems(path, iterations):
         raise ConfigError(problems)
-    folder = RunFolder(Path(path))
+    folder = RunFolder(path)
     with folder.lock():
         # Again, as another process may have trained here until now.
         if problems := resume_problems(path, iterations):
@@ -216,17 +196,15 @@ def resume(
 
 def resume_problems(path: str | Path, iterations: int | None) -> list[str]:
     """Return a message for each reason why `resume` cannot start."""
-    folder = RunFolder(Path(path))
+    folder = RunFolder(path)
     found = []
     if iterations is not None and iterations < 1:
         found.append(f"iterations is {iterations}; a run has at least 1")
-    try:
-        record = folder.read()
-    except ConfigError as error:
-        return [*found, *error.problems]
-    found += logger_problems(record.log)
-    for file in (folder.config, folder.checkpoints / "0", folder.agent / "0"):
-        found += [problem for problem in writing_problems(file) if problem not in found]
+    if unreadable := problems_of(folder.read):
+        return found + unreadable
+    found += logger_problems(folder.read().log)
+    places = (folder.config, folder.checkpoints / "0", folder.agent / "0")
+    found += dict.fromkeys(problem for place in places for problem in writing_problems(place))
     done = newest_iteration(folder.checkpoints)
     if iterations is not None and 1 <= iterations < done:
         found.append(

@@ -5,7 +5,7 @@ import pytest
 
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
-from rl3_jax.run.describe import describe
+from rl3_jax.run.evaluation import describe
 from rl3_jax.tasks import make_family
 from tests.tasks.test_gridworld import KNOWN
 

@@ -15,9 +15,10 @@ from flax import struct
 from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
 from rl3_jax.cli import main
 from rl3_jax.constraints import problems
-from rl3_jax.run import baseline_cache
+from rl3_jax.run import baselines as run_baselines
+from rl3_jax.run.baselines import add_baselines
 from rl3_jax.run.compare import compare_problems
-from rl3_jax.run.evaluation import add_baselines, env_problems
+from rl3_jax.run.evaluation import env_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.tables import print_result
 from rl3_jax.run.watch import Watch
@@ -241,7 +242,7 @@ def test_a_baseline_is_computed_once(monkeypatch, tmp_path):
         evaluate_baselines(**asked | other)
     assert len(computed) == 5 * 3
     # Nor is it the same after a change of the code, which holds the hyperparameters.
-    monkeypatch.setattr(baseline_cache, "_code", lambda: "changed")
+    monkeypatch.setattr(run_baselines, "_code", lambda: "changed")
     evaluate_baselines(**asked | {"names": ("ucb1", "random")})
     assert computed[5 * 3 :] == ["Random", "Ucb1"]
 

@@ -12,9 +12,9 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.transformer import Transformer
 from rl3_jax.presets import make_config
-from rl3_jax.run import loop, memory, plan, train
+from rl3_jax.run import loop, machine, plan, train
 from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.memory import available_bytes, in_words, refuse_what_cannot_fit
+from rl3_jax.run.machine import available_bytes, in_words, refuse_what_cannot_fit
 from rl3_jax.training.plan import num_bytes
 from tests.run import tiny
 
@@ -25,7 +25,7 @@ SMALL = {"trials": 8, "minibatch_trials": 4, "epochs": 2}
 
 def short_of(monkeypatch, number):
     """Let there be so many bytes of memory."""
-    monkeypatch.setattr(memory, "available_bytes", lambda: number)
+    monkeypatch.setattr(machine, "available_bytes", lambda: number)
 
 
 def test_a_plan_tells_sizes_and_times_and_its_program_is_the_runs(tmp_path):
@@ -84,7 +84,7 @@ def test_a_run_that_replaces_another_is_asked_once_whether_it_fits(monkeypatch, 
     enough = plan(tiny.CONFIG, probe=False)["bytes"]["program"]
     # Each time it is asked, less is free: what there is before a run, and what its state leaves of that.
     left = iter([enough, enough, 0])
-    monkeypatch.setattr(memory, "available_bytes", lambda: next(left))
+    monkeypatch.setattr(machine, "available_bytes", lambda: next(left))
     monkeypatch.setattr(importlib.import_module("rl3_jax.run.plan"), "available_bytes", lambda: None)
     assert len(train(tiny.vary(seed=1), tmp_path, overwrite=True, progress=False).metrics) == 12
 
@@ -147,8 +147,8 @@ def test_the_command_line(monkeypatch, tmp_path, capsys):
 
 
 def test_memory_that_is_available(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     assert available_bytes() is None
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   8 kB\n")
     assert available_bytes() == 8 * 1024
@@ -170,7 +170,7 @@ def test_of_an_accelerator_what_is_in_use_is_not_available(monkeypatch):
     device = types.SimpleNamespace(
         platform="gpu", memory_stats=lambda: {"bytes_limit": 100, "bytes_in_use": 30}
     )
-    monkeypatch.setattr(memory.jax, "devices", lambda: [device])
+    monkeypatch.setattr(machine.jax, "devices", lambda: [device])
     assert available_bytes() == 70
 
 

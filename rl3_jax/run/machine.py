@@ -1,7 +1,10 @@
-"""How much memory there is, and refusing what cannot fit into it."""
+"""What a run computes with: libraries, devices and memory; refusing what cannot fit."""
 
+import importlib.metadata
+import platform
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 
@@ -9,6 +12,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.evaluate import BATCH
 
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use (cgroup version 2)."""
 MEMINFO = Path("/proc/meminfo")
@@ -17,6 +21,36 @@ Part = Literal["state", "program", "evaluation"]
 RECLAIMABLE = ("inactive_file", "active_file")
 """What counts as used by a container but is only a cache of files, which Linux gives back when asked."""
 UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of this package, Python and the libraries that decide a result."""
+    return {"rl3_jax": _version("rl3-jax"), "python": platform.python_version()} | {
+        name.removesuffix("-checkpoint"): _version(name) for name in LIBRARIES
+    }
+
+
+def _version(distribution: str) -> str:
+    """Return an installed distribution's version."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"  # this package, run from its source tree
+
+
+def changed_versions(recorded: dict[str, str]) -> list[str]:
+    """Return a description of each version that is another one now than was recorded."""
+    return [
+        f"{name} {recorded.get(name, 'unknown')} -> {version}"
+        for name, version in versions().items()
+        if recorded.get(name) != version
+    ]
+
+
+def device() -> dict[str, Any]:
+    """Return the devices that JAX computes on."""
+    devices = jax.devices()
+    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
 
 
 def available_bytes() -> int | None:
@@ -35,9 +69,7 @@ def available_bytes() -> int | None:
 def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None:
     """Refuse a run of which one part needs more memory than there is.
 
-    Args:
-      config: the run.
-      needed: bytes of parts that are not held at once, beyond what is held already.
+    The parts are not held at once; what each needs is in bytes, beyond what is held already.
 
     Raises:
       ConfigError: how much is needed, how much there is, and what to lower.
@@ -55,9 +87,7 @@ def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None
 def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> int | None:
     """Return what a compiled program holds at its peak, results included; None if unknown.
 
-    Args:
-      program: the program.
-      arguments: count these too; not where they are held already, and so are no longer free.
+    Its arguments count, too, unless they are held already.
     """
     stats = program.memory_analysis()
     if stats is None:
@@ -69,10 +99,10 @@ def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> in
 
 def in_words(number: int | float) -> str:
     """Return a number of bytes with a unit, e.g. `1.2 GB`."""
-    power = 0
-    while number >= 999.5 and power < len(UNITS) - 1:
-        number, power = number / 1000, power + 1
-    return f"{number:.3g} {UNITS[power]}"
+    unit, *larger = UNITS
+    while number >= 999.5 and larger:
+        number, unit, *larger = number / 1000, *larger
+    return f"{number:.3g} {unit}"
 
 
 def _what_to_lower(config: TrainConfig, part: Part) -> str:
@@ -96,9 +126,8 @@ def _what_to_lower(config: TrainConfig, part: Part) -> str:
 
 def _machine_bytes() -> int | None:
     """Return the memory that the machine can give without swapping."""
-    lines = _text(MEMINFO).splitlines()
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else None
+    found = re.search(r"^MemAvailable: +(\d+)", _text(MEMINFO), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def _container_bytes() -> int | None:
@@ -106,9 +135,8 @@ def _container_bytes() -> int | None:
     limit, used = (_text(CGROUP / name).strip() for name in ("memory.max", "memory.current"))
     if not (limit.isdigit() and used.isdigit()):
         return None
-    entries = [line.split() for line in _text(CGROUP / "memory.stat").splitlines()]
-    cached = sum(int(entry[1]) for entry in entries if len(entry) == 2 and entry[0] in RECLAIMABLE)
-    return int(limit) - max(0, int(used) - cached)
+    cached = re.findall(rf"^(?:{'|'.join(RECLAIMABLE)}) (\d+)$", _text(CGROUP / "memory.stat"), re.MULTILINE)
+    return int(limit) - max(0, int(used) - sum(map(int, cached)))
 
 
 def _text(path: Path) -> str:
