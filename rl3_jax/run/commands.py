@@ -22,7 +22,6 @@ from rl3_jax.run.arguments import (
     optional,
     write_json,
 )
-from rl3_jax.run.compare import compare, compare_problems
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     add_baselines,
@@ -34,7 +33,7 @@ from rl3_jax.run.family_commands import Baselines, Describe
 from rl3_jax.run.folder import config_file_problems
 from rl3_jax.run.loggers import LOGGERS
 from rl3_jax.run.plan import plan
-from rl3_jax.run.report import Report
+from rl3_jax.run.report import Report, compare, compare_problems
 from rl3_jax.run.tables import print_lists, print_plan, print_result
 from rl3_jax.run.train import resume, resume_problems, train, train_problems
 from rl3_jax.run.watch import Watch

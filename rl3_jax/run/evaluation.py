@@ -10,7 +10,7 @@ from typing import Any
 from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.presets import method_name
-from rl3_jax.report.results import exceeds
+from rl3_jax.report.gather import exceeds
 from rl3_jax.run.agent import LoadedAgent, load_agent
 from rl3_jax.run.baseline_cache import baseline_results
 from rl3_jax.run.compile_cache import compile_cache
@@ -100,7 +100,7 @@ def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = 
 
     Returns:
       The result with the baselines' entries after the agent's, and under `differences` by how much the agent
-      exceeds each (`exceeds` in `report.results`).
+      exceeds each (`exceeds` in `report.gather`).
     """
     env = _plain(asked_env(load_agent(path).env, result["variation"], result["horizon"]))
     asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}
