@@ -54,7 +54,7 @@ class Plane:
     """A plane in which the agent moves.
 
     Attributes:
-      position: [H, 2] of the agent before each step, within the family's `coordinate_bounds` if it has tiles.
+      position: [H, 2] of the agent before each step.
       bounds: [2, 2] least and largest of x, and of y.
       goal: [2], or None.
       goal_radius: 0 for a goal that is a point.
@@ -72,11 +72,7 @@ class Plane:
 
 @dataclasses.dataclass(frozen=True)
 class Arms:
-    """Arms to pull, each with a true value.
-
-    Attributes:
-      truth: [A] mean reward of each.
-    """
+    """Arms to pull, of which `truth` [A] is the mean reward of each."""
 
     truth: Any
 

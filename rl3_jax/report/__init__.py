@@ -1,5 +1,1 @@
-"""Figures and tables, from result files only."""
-
-from rl3_jax.report.compare import write_comparison
-
-__all__ = ["write_comparison"]
+"""Figures, tables and animations: of result files, and of plain arrays."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from rl3_jax.errors import ConfigError
@@ -11,6 +11,9 @@ BESIDE_ALGORITHM = ("seed", "log", "run_id", "versions", "device")
 """Fields of `config.json` in which two runs of one algorithm may differ."""
 SEED = re.compile(r"[-_. ]*(seed)?[-_. ]*\d+$")
 """How the name of a run folder ends that tells the seed."""
+
+Result = Mapping[str, Any]
+"""The content of a result file, or an entry of its `results`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Source:
     """
 
     place: str
-    results: Sequence[Mapping[str, Any]]
+    results: Sequence[Result]
     name: str = ""
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     metrics: Sequence[Mapping[str, Any]] = ()
@@ -36,14 +39,11 @@ class Source:
         """What is equal for runs that differ in their seed alone."""
         return str([item for item in self.config.items() if item[0] not in BESIDE_ALGORITHM])
 
-    def is_trained_in(self, header: Mapping[str, Any]) -> bool:
+    def is_trained_in(self, header: Result) -> bool:
         """Tell whether the run was trained in the setting of a result file."""
-        return [self.config.get(field) for field in ("task", "horizon")] == [
-            header["task"],
-            header["horizon"],
-        ]
+        return all(self.config.get(field) == header[field] for field in ("task", "horizon"))
 
-    def agent_key(self, result: Mapping[str, Any]) -> str:
+    def agent_key(self, result: Result) -> str:
         """Return what tells the agent of one of the results apart from others."""
         return self.algorithm if self.config else f"{self.place}: {result['results'][0]['name']}"
 
@@ -60,10 +60,15 @@ class SeededAgent:
     name: str
     runs: Sequence[Source]
 
-    @property
-    def label(self) -> str:
-        """The name, with the number of seeds if there are several."""
-        return self.name if len(self.runs) == 1 else f"{self.name} ({len(self.runs)} seeds)"
+
+def in_seeds(seeds: Sized) -> str:
+    """Return how many seeds there are, in words."""
+    return "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+
+
+def label(name: str, seeds: Sized) -> str:
+    """Return a name, with the number of seeds if there are several."""
+    return name if len(seeds) == 1 else f"{name} ({in_seeds(seeds)})"
 
 
 def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
@@ -72,61 +77,41 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
     Raises:
       ConfigError: if a seed of an algorithm is there twice.
     """
-    groups: dict[str, list[Source]] = {}
-    asked: dict[str, str] = {}
+    groups: dict[str, list[tuple[str, Source]]] = {}
+    places: dict[tuple[str, Any], str] = {}
+    problems = []
     for source in sources:
         if source.config:
-            groups.setdefault(source.algorithm, []).append(source)
-        for result in source.results:
-            if is_of_agent(result) and not source.config:
-                groups[source.agent_key(result)] = [source]
-                asked[source.agent_key(result)] = result["results"][0]["name"]
-    if problems := [problem for runs in groups.values() for problem in _repeated_seeds(runs)]:
+            groups.setdefault(source.algorithm, []).append((source.name, source))
+            run = source.algorithm, source.config.get("seed")
+            if run in places:
+                problems.append(
+                    f"{source.place} has the configuration and the seed {run[1]} of {places[run]};"
+                    " name one of them, or train another with --seed"
+                )
+            places[run] = source.place
+            continue
+        for result in filter(is_of_agent, source.results):
+            groups[source.agent_key(result)] = [(result["results"][0]["name"], source)]
+    if problems:
         raise ConfigError(problems)
     found: dict[str, SeededAgent] = {}
-    for key, runs in groups.items():
+    for key, members in groups.items():
+        runs = [source for _, source in members]
+        names, places = [name for name, _ in members], [source.place for source in runs]
+        # The best first; no two agents have the same places.
+        choices = [common_name(names), " + ".join(names), common_name(places), " + ".join(places)]
         taken = {agent.name for agent in found.values()}
-        names = _names(runs, asked.get(key))
-        found[key] = SeededAgent(next(name for name in names if name not in taken), runs)
+        found[key] = SeededAgent(next((x for x in choices if x not in taken), choices[-1]), runs)
     return found
-
-
-def is_of_agent(result: Mapping[str, Any]) -> bool:
-    """Tell whether a result file's first entry is of an agent: only those tell how long it had trained."""
-    return "iteration" in result
-
-
-def _names(runs: Sequence[Source], asked: str | None) -> Iterator[str]:
-    """Yield names of an agent, the best first, the last one like no other's."""
-    places = [run.place for run in runs]
-    if asked is None:
-        names = [run.name for run in runs]
-        yield common_name(names)
-        yield " + ".join(names)
-    else:
-        yield asked
-    yield common_name(places)
-    yield f"{asked or 'agent'} of {' + '.join(places)}"
-
-
-def _repeated_seeds(runs: Sequence[Source]) -> list[str]:
-    """Return a message for each seed of an algorithm that is there twice."""
-    by_seed: dict[Any, str] = {}
-    problems = []
-    for run in runs:
-        seed = run.config.get("seed")
-        if seed in by_seed:
-            problems.append(
-                f"{run.place} has the configuration and the seed {seed} of {by_seed[seed]};"
-                " name one of them, or train another with --seed"
-            )
-        by_seed[seed] = run.place
-    return problems
 
 
 def common_name(names: Sequence[str]) -> str:
     """Return the names of runs without the seed at their ends: `rl3` for `rl3-seed0` and `rl3-seed1`."""
-    if len(names) == 1:
-        return names[0]
     plain = {SEED.sub("", name) for name in names}
-    return plain.pop() if len(plain) == 1 and "" not in plain else " + ".join(names)
+    return plain.pop() if len(names) > 1 and len(plain) == 1 and "" not in plain else " + ".join(names)
+
+
+def is_of_agent(result: Result) -> bool:
+    """Tell whether a result file's first entry is of an agent: only those tell how long it had trained."""
+    return "iteration" in result

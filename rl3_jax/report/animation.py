@@ -6,7 +6,7 @@ takes far longer (docs/measurements.md).
 
 import dataclasses
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,17 +47,20 @@ class Scene:
 
     Attributes:
       captions: [H] a line of text for each step.
-      panels: by name.
-      mosaic: rows of names of panels; a name that fills several places is one panel.
+      columns: one or two panels above each other, by name.
       widths: of the columns, to each other.
       size: width and height, inches of 100 pixels.
     """
 
     captions: Sequence[str]
-    panels: dict[str, Panel]
-    mosaic: Sequence[Sequence[str]]
+    columns: Sequence[Mapping[str, Panel]]
     widths: Sequence[float]
     size: tuple[float, float]
+
+    @property
+    def panels(self) -> dict[str, Panel]:
+        """All of them by name."""
+        return {name: panel for column in self.columns for name, panel in column.items()}
 
 
 class Stage:
@@ -73,13 +76,16 @@ class Stage:
         caption = figure.text(0.01, 0.99, max(scene.captions, key=len), va="top", fontsize=CAPTION)
         room = 0.98 * figure.bbox.width / caption.get_window_extent(self._canvas.get_renderer()).width
         caption.set_fontsize(CAPTION * min(1.0, room))
-        axes = figure.subplot_mosaic([list(row) for row in scene.mosaic], width_ratios=scene.widths)
-        moving = [panel.draw(axes[name]) for name, panel in scene.panels.items()]
-        self._artists = [caption, *(artist for artists, _ in moving for artist in artists)]
-        self._updates = [
-            lambda step: caption.set_text(scene.captions[step]),
-            *(update for _, update in moving),
-        ]
+        names = [list(column) for column in scene.columns]
+        mosaic = [[column[row] for column in names] for row in (0, -1)]
+        axes = figure.subplot_mosaic(mosaic, width_ratios=scene.widths)
+        self._artists: list[Artist] = [caption]
+        self._updates = [lambda step: caption.set_text(scene.captions[step])]
+        for name, panel in scene.panels.items():
+            axes[name].spines[["top", "right"]].set_visible(False)
+            artists, update = panel.draw(axes[name])
+            self._artists += artists
+            self._updates.append(update)
         for artist in self._artists:
             artist.set_animated(True)
         self._canvas.draw()
@@ -97,7 +103,7 @@ class Stage:
 
 
 def animate(scene: Scene, steps: Iterable[int], num_steps: int, fps: float) -> bytes:
-    """Return a GIF.
+    """Return a GIF that repeats.
 
     Args:
       scene: what is drawn.
@@ -105,27 +111,15 @@ def animate(scene: Scene, steps: Iterable[int], num_steps: int, fps: float) -> b
       num_steps: how many there are.
       fps: frames a second.
     """
-
+    each = round(100 / fps) * 10  # milliseconds; GIF counts hundredths of a second
+    duration = [each] * (num_steps - 1) + [round(LAST_FRAME * 1000)]
+    buffer = io.BytesIO()
     with rc_context(FONT):
         stage = Stage(scene)
-        palette = _palette(stage, num_steps)
+        chosen = np.unique(np.linspace(0, num_steps - 1, PALETTE_FRAMES).round().astype(int))
+        pictures = np.concatenate([np.asarray(stage.show(int(step))) for step in chosen])
+        palette = Image.fromarray(pictures).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
         frames = (stage.show(step).quantize(palette=palette, dither=Image.Dither.NONE) for step in steps)
-        return _gif(frames, num_steps, fps)
-
-
-def _palette(stage: Stage, num_steps: int) -> Image.Image:
-    """Return an image with the colours of frames spread over the trial."""
-    chosen = np.unique(np.linspace(0, num_steps - 1, PALETTE_FRAMES).round().astype(int))
-    pictures = np.concatenate([np.asarray(stage.show(int(step))) for step in chosen])
-    return Image.fromarray(pictures).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
-
-
-def _gif(frames: Iterator[Image.Image], num_frames: int, fps: float) -> bytes:
-    """Return the frames as a GIF that repeats."""
-    buffer = io.BytesIO()
-    each = round(100 / fps) * 10  # GIF counts hundredths of a second
-    duration = [each] * (num_frames - 1) + [round(LAST_FRAME * 1000)]
-    next(frames).save(
-        buffer, format="GIF", save_all=True, append_images=frames, duration=duration, loop=0, optimize=True
-    )
+        options = {"save_all": True, "append_images": frames, "duration": duration, "loop": 0}
+        next(frames).save(buffer, format="GIF", optimize=True, **options)
     return buffer.getvalue()

@@ -1,65 +1,236 @@
-"""The figure that sets agents beside each other and beside baselines."""
+"""The figures of pages and comparisons: learning curves of agents, and what all earn within a trial.
 
-from collections.abc import Mapping
+Colours differ in lightness and lines in dash, to survive greyscale.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from rl3_jax.report.lines import (
-    BASELINE_MARKERS,
-    baseline_look,
-    colours_and_dashes,
-    learning_curve,
-    name_lines,
-    notable,
-    shared_legend,
-    tidy,
-)
-from rl3_jax.report.tables import title
+from rl3_jax.report import statistics
+from rl3_jax.report.agents import SeededAgent, label
+from rl3_jax.report.gather import Entry, Setting
+from rl3_jax.report.tables import sizes, title
+
+AGENT_COLOURS = (
+    "#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d", "#000000", "#8c4a1f", "#6fa8dc",
+)  # fmt: skip
+AGENT_DASHES = ("-", "--", "-.", (0, (1, 1)))
+BASELINE_COLOUR = "0.45"
+MARKERS = ("o", "s", "^", "v", "D", "x", "+")
+MOST_OTHERS = 3
+"""Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
+PRIOR = " (m = "
+"""What the name of a baseline with another prior mean contains; those are left to the tables."""
+SMOOTHING = 0.02
+"""Part of a run over which its learning curve is averaged."""
+
+Curve = tuple[Float[np.ndarray, " G"], Float[np.ndarray, " G"], Float[np.ndarray, " G"]]
+"""Where the points of a curve are, the points, and half of the interval about each."""
+Styles = Mapping[tuple[str, bool], Mapping[str, Any]]
+"""The looks of lines by name and whether it is an agent's."""
 
 
-def comparison_figure(
-    runs: list[dict[str, Any]], baselines: list[dict[str, Any]], header: dict[str, Any], path: Path
+def learning_figure(
+    agents: Sequence[SeededAgent], settings: Sequence[Setting], names: Sequence[str], path: Path
 ) -> None:
-    """Draw learning curves and reward curves of agents, with baselines, and save the figure.
+    """Draw the return of training trials over environment steps, a panel for each setting.
 
-    Left: the return of training trials over environment steps (thin: each iteration; thick: moving
-    mean), with baselines as lines. Right: mean reward per step over the held-out trials. Of many baselines
-    the notable ones are drawn.
+    Args:
+      agents: with their runs.
+      settings: those in which they were trained.
+      names: of all agents of the family, which decide their looks.
+      path: the file.
     """
-    shown = notable([(entry["name"], entry["mean_return"]) for entry in baselines])
-    baselines = [entry for entry in baselines if entry["name"] in shown]
+    styles = _styles(settings, names)
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        trained = [agent for agent in agents if agent.runs[0].is_trained_in(setting.header)]
+        _learning_panel(axes, trained, setting, styles)
+
+    _draw_each(settings, draw, path)
+
+
+def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
+    """Draw the reward per episode over the episodes of a trial, a panel for each setting.
+
+    Bands are intervals of 95 % over tasks, and over seeds where there are several. The names of the agents
+    decide their looks.
+    """
+    styles = _styles(settings, names)
+
+    def draw(axes: Axes, setting: Setting) -> None:
+        _trial_panel(axes, setting, styles, "adaptation", combined_adaptation)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="episode within the trial", ylabel="reward per episode")
+
+    _draw_each(settings, draw, path)
+
+
+def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Path) -> None:
+    """Draw learning curves on the left, and on the right the mean reward per step over held-out trials."""
+    figure, (left, right) = _panels(2)
+    styles, horizon = _styles([setting], [agent.name for agent in agents]), setting.header["horizon"]
+    _learning_panel(left, agents, setting, styles)
+    left.set_title("Training")
+    _trial_panel(right, setting, styles, "reward_curve", lambda curves: _reward_curve(curves[0], horizon))
+    right.set_title(f"Held-out trials ({setting.header['num_tasks']} tasks)")
+    right.set(xlabel="step within the trial", ylabel="mean reward per step", xlim=(0, horizon))
+    figure.suptitle(title(setting.header))
+    _finish(figure, [left, right], path)
+
+
+def notable(baselines: Sequence[Entry]) -> list[Entry]:
+    """Return chance, the clairvoyant, and the best `MOST_OTHERS` of the other baselines."""
+    others = [entry for entry in baselines if entry.name not in ("random", "clairvoyant")]
+    left_out = sorted(others, key=lambda entry: -entry.mean_return)[MOST_OTHERS:]
+    return [entry for entry in baselines if entry not in left_out]
+
+
+def combined_adaptation(curves: Sequence[Mapping[str, Any]]) -> Curve:
+    """Return the adaptation curve of several seeds on the same tasks: episode, mean, half of its interval.
+
+    The variance of the mean is that over tasks, which all seeds share, and 1/N of that between seeds; the
+    interval of 95 % is Student's, as in `statistics`. Seeds that completed more episodes than another are
+    taken up to where that one ends.
+
+    Args:
+      curves: the `adaptation` of each of N results.
+    """
+    middles = [_middles(np.array(curve["episodes"], float)) for curve in curves]
+    at = middles[min(range(len(curves)), key=lambda i: max(curves[i]["episodes"], default=0))]
+    if not len(at):
+        return at, at, at
+    # With more than 25 episodes the groups of two seeds may differ; then the curves are read between points.
+    means, errors, counts = (
+        np.stack([np.interp(at, x, curve[field]) for x, curve in zip(middles, curves, strict=True)])
+        for field in ("mean", "standard_error", "num_tasks")
+    )
+    over_tasks = (errors**2).mean(axis=0)
+    between = means.var(axis=0, ddof=1) / len(curves) if len(curves) > 1 else np.zeros_like(at)
+    parts = [(over_tasks, counts.mean(axis=0) - 1.0), (between, max(1, len(curves) - 1))]
+    half = np.sqrt(over_tasks + between) * statistics.quantile(parts)
+    return at, means.mean(axis=0), half
+
+
+def _middles(last: Float[np.ndarray, " G"]) -> Float[np.ndarray, " G"]:
+    """Return the middle of each of some groups of consecutive numbers from 1, given the last of each."""
+    return (np.concatenate([[0.0], last])[:-1] + 1.0 + last) / 2.0
+
+
+def _reward_curve(means: Sequence[float], horizon: int) -> Curve:
+    """Return the mean reward per step in each part of the trial, at the middle of the part."""
+    lengths = np.array([len(part) for part in np.array_split(np.arange(horizon), len(means))])
+    return np.cumsum(lengths) - lengths / 2, np.array(means), np.zeros(len(means))
+
+
+def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with some panels, two in a row."""
+    columns, rows = min(2, count), math.ceil(count / 2)
     # A Figure of its own, not pyplot's: no display, no global state.
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for run, look in zip(runs, colours_and_dashes(len(runs)), strict=True):
-        steps, returns = (
-            np.array([line[field] for line in run["metrics"]], float) for field in ("steps", "mean_return")
-        )
-        learning_curve(left, run["name"], steps, returns[None], look)
-        style = {"color": look[0], "linestyle": look[1], "linewidth": 2, "label": run["name"]}
-        _reward_curve(right, run["result"], header["horizon"], **style)
-    for entry, marker in zip(baselines, cycle(BASELINE_MARKERS), strict=False):
-        _reward_curve(right, entry, header["horizon"], **baseline_look(marker), label=entry["name"])
-    name_lines(left, [(entry["name"], entry["mean_return"]) for entry in baselines])
-    left.set(xlabel="environment steps (millions)", ylabel="return of a trial", title="Training")
-    left.set_xlim(left=0)
-    right.set(xlabel="step within the trial", ylabel="mean reward per step")
-    right.set_title(f"Held-out trials ({header['num_tasks']} tasks)")
-    right.set_xlim(0, header["horizon"])
-    for axes in (left, right):
-        tidy(axes)
-    figure.suptitle(title(header))
-    shared_legend(figure, [right])
-    figure.savefig(path, dpi=150)
+    figure = Figure(figsize=(max(5.5 * columns, 7.5), 3.8 * rows + 0.8), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
-def _reward_curve(axes: Axes, entry: Mapping[str, Any], horizon: int, **style: Any) -> None:
-    """Draw the mean reward per step in each part of the trial, at the middle of the part."""
-    curve = np.array(entry["reward_curve"])
-    sizes = np.array([len(part) for part in np.array_split(np.arange(horizon), len(curve))])
-    axes.plot(np.cumsum(sizes) - sizes / 2, curve, **style)
+def _draw_each(settings: Sequence[Setting], draw: Callable[[Axes, Setting], None], path: Path) -> None:
+    """Write a figure with a panel for each setting."""
+    figure, panels = _panels(len(settings))
+    for setting, axes in zip(settings, panels, strict=True):
+        draw(axes, setting)
+        axes.set_title(f"{title(setting.header)}\n{', '.join(sizes(setting.header))}".strip(), fontsize=9)
+    _finish(figure, panels, path)
+
+
+def _shown(setting: Setting) -> list[Entry]:
+    """Return the entries that are drawn: beside agents only the notable baselines."""
+    baselines = [entry for entry in setting.baselines if PRIOR not in entry.name]
+    return [*setting.agents, *notable(baselines)] if setting.agents else baselines
+
+
+def _styles(settings: Sequence[Setting], agents: Sequence[str]) -> Styles:
+    """Return the looks of lines: baselines are thin and grey beside agents, told apart by their markers."""
+    shown = [entry for setting in settings for entry in _shown(setting)]
+    baselines = dict.fromkeys(entry.name for entry in shown if not entry.is_agent)
+    markers, looks = cycle(MARKERS), zip(cycle(AGENT_COLOURS), cycle(AGENT_DASHES))
+    styles: dict[tuple[str, bool], dict[str, Any]] = {}
+    for name, (colour, dash) in zip(agents or baselines, looks, strict=False):
+        line = {"color": colour, "linestyle": dash, "linewidth": 2.0 if agents else 1.2}
+        styles[name, bool(agents)] = line | {"marker": next(markers), "markersize": 3}
+    grey = {"color": BASELINE_COLOUR, "linewidth": 0.8, "markersize": 4}
+    for name in baselines if agents else ():
+        styles[name, False] = grey | {"marker": next(markers)}
+    return styles
+
+
+def _learning_panel(axes: Axes, agents: Sequence[SeededAgent], setting: Setting, styles: Styles) -> None:
+    """Draw learning curves; horizontal lines are the notable baselines' mean returns on held-out tasks."""
+    for agent in agents:
+        _learning_curve(axes, agent, styles[agent.name, True])
+    lines = [entry for entry in _shown(setting) if not entry.is_agent]
+    for entry in lines:
+        axes.axhline(entry.mean_return, color=BASELINE_COLOUR, linewidth=0.8)
+    low, high = axes.get_ylim()
+    position, text = -np.inf, {"va": "center", "fontsize": 8, "color": "0.3"}
+    # Names stand at the right end, moved apart where they would overlap.
+    for entry in sorted(lines, key=lambda entry: entry.mean_return):
+        position = max(entry.mean_return, position + 0.045 * (high - low))
+        place = {"xy": (1, position), "xycoords": ("axes fraction", "data")}
+        axes.annotate(f" {entry.name} {entry.mean_return:.1f}", **place, **text)
+    axes.set(xlabel="environment steps (millions)", ylabel="return of a training trial")
+    axes.set_xlim(left=0)
+
+
+def _learning_curve(axes: Axes, agent: SeededAgent, style: Mapping[str, Any]) -> None:
+    """Draw the moving mean of an agent's returns, averaged over seeds, as far as all seeds have trained.
+
+    The band reaches from the lowest to the highest seed; of a single seed each iteration is drawn, thinly.
+    """
+    length, colour = min(len(run.metrics) for run in agent.runs), style["color"]
+    if not length:
+        return
+    steps, *returns = (
+        np.array([line[field] for line in run.metrics[:length]], float)
+        for run, field in [(agent.runs[0], "steps"), *((run, "mean_return") for run in agent.runs)]
+    )
+    window = max(1, round(SMOOTHING * length))
+    smooth = np.stack([np.convolve(one, np.full(window, 1 / window), mode="valid") for one in returns])
+    at = steps[window - 1 :] / 1e6
+    if len(returns) == 1:
+        axes.plot(steps / 1e6, returns[0], color=colour, alpha=0.2, linewidth=0.6)
+    else:
+        axes.fill_between(at, smooth.min(axis=0), smooth.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+    line = {name: style[name] for name in ("color", "linestyle", "linewidth")}
+    axes.plot(at, smooth.mean(axis=0), label=label(agent.name, agent.runs), **line)
+
+
+def _trial_panel(
+    axes: Axes, setting: Setting, styles: Styles, field: str, curve: Callable[[Sequence[Any]], Curve]
+) -> None:
+    """Draw a curve of each entry, with its interval, made of one field of its results."""
+    for entry in _shown(setting):
+        style = styles[entry.name, entry.is_agent]
+        at, mean, half = curve([result[field] for result in entry.results])
+        axes.plot(at, mean, label=entry.name, **style)
+        axes.fill_between(at, mean - half, mean + half, color=style["color"], alpha=0.15, linewidth=0)
+    axes.set_xlim(left=0)
+
+
+def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
+    """Give all panels their grid, draw one legend below them, and write the figure."""
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        lines, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, lines, strict=True))
+    columns = max(1, min(len(handles), 5))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
+    figure.savefig(path, dpi=130)

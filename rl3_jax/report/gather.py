@@ -1,4 +1,4 @@
-"""Bringing results on the same tasks together: agents of several seeds, and baselines."""
+"""Bringing results on the same tasks together (design, section 8): agents of several seeds, and baselines."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,15 +8,17 @@ import numpy as np
 from jaxtyping import Float
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.report.agents import SeededAgent, Source, agents_of, is_of_agent
-from rl3_jax.report.results import mismatches
+from rl3_jax.report import statistics
+from rl3_jax.report.agents import Result, SeededAgent, Source, agents_of, is_of_agent, label
 
+TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
+"""Fields of a result file that two results must have in common to be comparable."""
 OF_AN_AGENT = ("results", "differences", "iteration", "greedy")
 """Fields of a result file that are not of the setting."""
 ROUNDING = 1e-3
 """By how much the returns of two results may differ that count as the same; files have four decimals."""
 
-Member = tuple[Source, Mapping[str, Any]]
+Member = tuple[Source, Result]
 """The content of a result file, and where it comes from."""
 
 
@@ -32,19 +34,14 @@ class Entry:
     """
 
     name: str
-    results: Sequence[Mapping[str, Any]]
+    results: Sequence[Result]
     is_agent: bool = False
     is_trained_here: bool | None = None
 
     @property
     def label(self) -> str:
         """The name, with the number of seeds if there are several."""
-        return self.name if len(self.results) == 1 else f"{self.name} ({self.seeds})"
-
-    @property
-    def seeds(self) -> str:
-        """How many seeds there are, in words."""
-        return "1 seed" if len(self.results) == 1 else f"{len(self.results)} seeds"
+        return label(self.name, self.results)
 
     @property
     def returns(self) -> Float[np.ndarray, "N B"]:
@@ -68,15 +65,45 @@ class Setting:
       notes: what a reader should know of them.
     """
 
-    header: Mapping[str, Any]
+    header: Result
     agents: Sequence[Entry]
     baselines: Sequence[Entry]
     notes: Sequence[str] = ()
 
     @property
-    def entries(self) -> list[Entry]:
-        """All of them."""
-        return [*self.agents, *self.baselines]
+    def ranked(self) -> list[Entry]:
+        """All entries, the best first."""
+        return sorted([*self.agents, *self.baselines], key=lambda entry: -entry.mean_return)
+
+
+def mismatches(results: Sequence[tuple[str, Result]]) -> list[str]:
+    """Return a message for each way in which results are not on the same tasks as the first.
+
+    Args:
+      results: name to tell the user, and content, of each result file.
+    """
+    (first, expected), *others = results
+    return [
+        f"{name} has {field} {result[field]}, {first} has {expected[field]};"
+        " compare runs that were evaluated on the same tasks, see `rl3 evaluate --help`"
+        for name, result in others
+        for field in TASK_SET
+        if result[field] != expected[field]
+    ]
+
+
+def exceeds(entry: Result, other: Result) -> dict[str, Any]:
+    """Return by how much one entry's mean return exceeds another's on the same tasks.
+
+    Fields: `name` of the other; `mean`, `standard_error` and the `interval` of 95 % of the paired difference.
+    """
+    found = statistics.difference(*(np.asarray([x["returns"]], dtype=float) for x in (entry, other)))
+    return {
+        "name": other["name"],
+        "mean": found.value,
+        "standard_error": found.standard_error,
+        "interval": [found.low, found.high],
+    }
 
 
 def settings_of(sources: Sequence[Source]) -> list[Setting]:
@@ -94,58 +121,42 @@ def settings_of(sources: Sequence[Source]) -> list[Setting]:
         for result in source.results:
             setting = str([result[field] for field in ("family", "variation", "task", "horizon")])
             groups.setdefault(setting, []).append((source, result))
-    problems = []
-    for members in groups.values():
-        problems += mismatches([(source.place, result) for source, result in members])
-    if problems:
+    named = [[(source.place, result) for source, result in members] for members in groups.values()]
+    if problems := [problem for results in named for problem in mismatches(results)]:
         raise ConfigError(problems)
-    found = [_setting(members, agents) for members in groups.values()]
+    found = []
+    for members in groups.values():
+        header = {name: value for name, value in members[0][1].items() if name not in OF_AN_AGENT}
+        found.append(Setting(header, _agents(members, agents), *_baselines(members)))
     return sorted(found, key=lambda setting: _order(setting.header))
 
 
-def _setting(members: Sequence[Member], agents: Mapping[str, SeededAgent]) -> Setting:
-    """Return what was measured in one setting.
-
-    Raises:
-      ConfigError: if the seeds of an agent were evaluated after different numbers of iterations.
-    """
-    header = {name: value for name, value in members[0][1].items() if name not in OF_AN_AGENT}
-    baselines, notes = _baselines(members)
-    return Setting(header, _agents(members, agents), baselines, notes)
-
-
 def _agents(members: Sequence[Member], agents: Mapping[str, SeededAgent]) -> list[Entry]:
-    """Return the entries of the agents in one setting, runs before other files.
-
-    The file of an evaluation that a run has noted, too, is left out.
-
-    Raises:
-      ConfigError: if the seeds of an agent were evaluated after different numbers of iterations.
-    """
+    """Return the entries of the agents in one setting, runs before other files that they have not noted."""
     groups: dict[tuple[str, str], list[Member]] = {}
+    noted = []
     for source, result in sorted(members, key=lambda member: not member[0].config):
-        if not is_of_agent(result):
+        if not is_of_agent(result) or (not source.config and result["results"][0]["returns"] in noted):
             continue
-        noted = (other["results"][0]["returns"] for runs in groups.values() for _, other in runs)
-        if not source.config and any(result["results"][0]["returns"] == returns for returns in noted):
-            continue
+        noted.append(result["results"][0]["returns"])
         # The entry of a file of its own is named so already.
         greedy = " (greedy)" if result.get("greedy") and source.config else ""
-        groups.setdefault((source.agent_key(result), greedy), []).append((source, result))
-    named = {agents[key].name + greedy: runs for (key, greedy), runs in groups.items()}
-    if problems := [problem for name, runs in named.items() for problem in _unequal(name, runs)]:
+        groups.setdefault((agents[source.agent_key(result)].name, greedy), []).append((source, result))
+    if problems := [
+        problem for (name, greedy), runs in groups.items() for problem in _unequal(name + greedy, runs)
+    ]:
         raise ConfigError(problems)
     found = []
-    for name, runs in named.items():
+    for (name, greedy), runs in groups.items():
         (source, result), *_ = runs
         trained_here = source.is_trained_in(result) if source.config else None
-        found.append(Entry(name, [result["results"][0] for _, result in runs], True, trained_here))
+        found.append(Entry(name + greedy, [result["results"][0] for _, result in runs], True, trained_here))
     return found
 
 
 def _baselines(members: Sequence[Member]) -> tuple[list[Entry], list[str]]:
     """Return the first entry of each baseline, and a note for each other that is not the same."""
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    found: dict[str, tuple[str, Result]] = {}
     notes = []
     for source, result in members:
         for entry in result["results"][1 if is_of_agent(result) else 0 :]:
@@ -171,7 +182,7 @@ def _unequal(name: str, runs: Sequence[Member]) -> list[str]:
     ]
 
 
-def _order(header: Mapping[str, Any]) -> tuple[Any, ...]:
+def _order(header: Result) -> tuple[Any, ...]:
     """Return what settings are sorted by; sizes of a task are numbers."""
     sizes = [value for value in header["task"].values() if isinstance(value, int | float)]
     return header["family"], header["variation"], header["horizon"], sizes, str(header["task"])

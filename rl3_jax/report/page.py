@@ -1,13 +1,13 @@
-"""A page of tables and figures, made of result files alone."""
+"""What is written: a page of tables and figures, made of result files alone, and a comparison of runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl3_jax.report.agents import Source, agents_of
-from rl3_jax.report.curves import adaptation_figure, learning_figure
-from rl3_jax.report.gather import settings_of
+from rl3_jax.report.agents import SeededAgent, Source, agents_of
+from rl3_jax.report.figures import adaptation_figure, comparison_figure, learning_figure
+from rl3_jax.report.gather import Entry, Result, Setting, settings_of
 from rl3_jax.report.literature import SOURCE, TASKS
-from rl3_jax.report.sections import BEST, section, transfer_table
+from rl3_jax.report.tables import BEST, comparison_table, section, transfer_table
 
 HEADER = f"""# Returns on held-out tasks
 
@@ -56,3 +56,20 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     page = out / "README.md"
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return [page, *figures]
+
+
+def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: Path) -> tuple[Path, Path]:
+    """Write `comparison.png` and `comparison.md` into a folder; returns their paths.
+
+    Args:
+      runs: each with one result, all on the same tasks, whose first entry is the agent's.
+      baselines: entries of a result file on these tasks.
+      out: folder, made if it is missing.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    figure, table = out / "comparison.png", out / "comparison.md"
+    entries = [Entry(run.name, [run.results[0]["results"][0]], is_agent=True) for run in runs]
+    setting = Setting(runs[0].results[0], entries, [Entry(entry["name"], [entry]) for entry in baselines])
+    comparison_figure([SeededAgent(run.name, [run]) for run in runs], setting, figure)
+    table.write_text(comparison_table(setting, runs), encoding="utf-8")
+    return figure, table

@@ -26,8 +26,6 @@ RESAMPLES = 2000
 BYTES_AT_ONCE = 2**27
 
 Returns = Float[np.ndarray, "N B"]
-Part = tuple[Any, Any]
-"""A variance, and its degrees of freedom: numbers, or arrays of one shape."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +43,9 @@ class Estimate:
     low: float
     high: float
 
-    @property
-    def deviation(self) -> float:
-        """How many standard errors lie between it and 0; infinite where there is no error."""
-        if self.standard_error == 0.0:
-            return 0.0 if self.value == 0.0 else float(np.copysign(np.inf, self.value))
-        return self.value / self.standard_error
+    def __str__(self) -> str:
+        """Return value and error, as tables have them."""
+        return f"{self.value:.2f} ± {self.standard_error:.2f}"
 
 
 def mean(returns: Returns) -> Estimate:
@@ -58,8 +53,7 @@ def mean(returns: Returns) -> Estimate:
 
     Returns are taken as μ + seed_i + task_j + rest_ij, so that the mean's variance is estimated without bias
     by S²/N + V/B − R/(N B): with S² the sample variance of the seeds' means, V that of the tasks' means and R
-    that of what is left. With one seed it is V/B. Student's distribution has the degrees of freedom of
-    Satterthwaite 1946.
+    that of what is left. With one seed it is V/B.
     """
     return _student(returns.mean(axis=0), [returns])
 
@@ -78,11 +72,6 @@ def difference(returns: Returns, others: Float[np.ndarray, "M _"]) -> Estimate:
     return _student(returns.mean(axis=0) - others.mean(axis=0), [returns, others])
 
 
-def regret(returns: Returns, clairvoyant: Float[np.ndarray, "M _"]) -> Estimate:
-    """Return what an agent misses of the clairvoyant's mean return on the same tasks."""
-    return difference(clairvoyant, returns)
-
-
 def trimmed_mean(returns: Returns) -> Estimate:
     """Return the mean of the middle half of all returns (the interquartile mean).
 
@@ -95,24 +84,31 @@ def trimmed_mean(returns: Returns) -> Estimate:
     seeds = generator.integers(num_seeds, size=(RESAMPLES, max(1, num_seeds - 1), 1))
     tasks = generator.integers(num_tasks, size=(RESAMPLES, 1, num_tasks))
     at_once = max(1, BYTES_AT_ONCE // returns.nbytes)
-    parts = [
-        _trimmed_mean(returns[seeds[start : start + at_once], tasks[start : start + at_once]])
-        for start in range(0, RESAMPLES, at_once)
-    ]
-    draws = np.concatenate(parts)
+    parts = (slice(start, start + at_once) for start in range(0, RESAMPLES, at_once))
+    draws = np.concatenate([_trimmed_mean(returns[seeds[part], tasks[part]]) for part in parts])
     low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(float(_trimmed_mean(returns[None])[0]), float(draws.std(ddof=1)), float(low), float(high))
 
 
-def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_ B"]]) -> Estimate:
-    """Return the mean over tasks with Student's interval, where agents of one or more seeds contribute to it.
+def quantile(parts: Sequence[tuple[Any, Any]]) -> Any:
+    """Return Student's quantile at 95 % for a mean whose variance is a sum of independent ones.
+
+    Its degrees of freedom are those of Satterthwaite 1946.
 
     Args:
-      by_task: what each task tells, from means over seeds.
-      agents: the returns that are in it.
+      parts: variances, numbers or arrays of one shape, and the degrees of freedom of each.
     """
+    total = sum(variance for variance, _ in parts)
+    weights = sum(variance**2 / freedom for variance, freedom in parts)
+    # Where there is no variance any number of degrees does.
+    freedom = np.divide(total**2, weights, out=np.ones_like(np.asarray(total, float)), where=weights > 0.0)
+    return scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+
+
+def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_ B"]]) -> Estimate:
+    """Return the mean over tasks with Student's interval; the returns of these agents contribute to it."""
     num_tasks, value = len(by_task), float(by_task.mean())
-    parts: list[Part] = [(by_task.var(ddof=1) / num_tasks, num_tasks - 1)]
+    parts = [(by_task.var(ddof=1) / num_tasks, num_tasks - 1)]
     rest = 0.0
     for returns in agents:
         num_seeds = len(returns)
@@ -122,26 +118,8 @@ def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_
     # At least what tasks alone and seeds alone tell: an estimate from few may come out smaller.
     total = sum(variance for variance, _ in parts)
     error = float(np.sqrt(max(total - rest, *(variance for variance, _ in parts))))
-    half = error * float(_quantile(parts))
+    half = error * float(quantile(parts))
     return Estimate(value, error, value - half, value + half)
-
-
-def student_half_width(parts: Sequence[Part]) -> Any:
-    """Return half the width of the interval of 95 % of a mean whose variance is a sum of independent ones.
-
-    Args:
-      parts: variances, numbers or arrays of one shape, and the degrees of freedom of each.
-    """
-    return np.sqrt(sum(variance for variance, _ in parts)) * _quantile(parts)
-
-
-def _quantile(parts: Sequence[Part]) -> Any:
-    """Return the quantile of Student's distribution with the degrees of freedom of Satterthwaite 1946."""
-    total = sum(variance for variance, _ in parts)
-    weights = sum(variance**2 / freedom for variance, freedom in parts)
-    # Where there is no variance any number of degrees does.
-    freedom = np.divide(total**2, weights, out=np.ones_like(np.asarray(total, float)), where=weights > 0.0)
-    return scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
 
 
 def _rest(returns: Returns) -> float:
@@ -153,8 +131,4 @@ def _rest(returns: Returns) -> float:
 
 def _trimmed_mean(returns: Float[np.ndarray, "R N B"]) -> Float[np.ndarray, " R"]:
     """Return the trimmed mean of each draw."""
-    flat = returns.reshape(len(returns), -1)
-    cut = int(TRIMMED * flat.shape[1])
-    return np.partition(flat, (cut, flat.shape[1] - cut - 1), axis=1)[:, cut : flat.shape[1] - cut].mean(
-        axis=1
-    )
+    return scipy.stats.trim_mean(returns.reshape(len(returns), -1), TRIMMED, axis=1)

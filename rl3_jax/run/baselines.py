@@ -12,7 +12,7 @@ from typing import Any
 
 from rl3_jax import baselines, constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.report.results import exceeds
+from rl3_jax.report.gather import exceeds
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, note, task_set_problems
@@ -97,7 +97,7 @@ def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = 
 
     Returns:
       The result with the baselines' entries after the agent's, and under `differences` by how much the agent
-      exceeds each (`exceeds` in `report.results`).
+      exceeds each (`exceeds` in `report.gather`).
     """
     family = asked_env(load_agent(path).env, result["variation"]).family
     asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}

@@ -22,7 +22,6 @@ from rl3_jax.run.arguments import (
     optional,
 )
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
-from rl3_jax.run.compare import compare
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     describe,
@@ -35,7 +34,7 @@ from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.metrics import LOGGERS
 from rl3_jax.run.plan import plan
-from rl3_jax.run.report import Report
+from rl3_jax.run.report import Report, compare
 from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics
 from rl3_jax.run.train import resume, train, train_problems
 from rl3_jax.run.watch import Watch

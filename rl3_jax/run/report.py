@@ -1,7 +1,7 @@
-"""`rl3 report`: a page of tables and figures from result files."""
+"""`rl3 report` and `rl3 compare`: tables and figures of result files, and of runs on the same tasks."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,24 +9,24 @@ from tyro.conf import Positional, arg
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.report.agents import Source
+from rl3_jax.report.gather import mismatches
 from rl3_jax.run import metrics
+from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import Shared, optional
+from rl3_jax.run.baselines import evaluate_baselines
+from rl3_jax.run.compile_cache import compile_cache
+from rl3_jax.run.evaluation import evaluate_run, read_evaluation
 from rl3_jax.run.files import read_json, writing_problems
 from rl3_jax.run.folder import RunFolder, is_run
 from rl3_jax.training.results import ADAPTATION
 
 FIELDS: dict[str, type] = {
-    "family": str,
-    "variation": str,
-    "horizon": int,
-    "num_tasks": int,
-    "eval_seed": int,
-    "task_set_sha256": str,
-    "task": dict,
-    "results": list,
+    **dict.fromkeys(("family", "variation", "task_set_sha256"), str),
+    **dict.fromkeys(("horizon", "num_tasks", "eval_seed"), int),
+    **{"task": dict, "results": list},
 }
 """What a result file must have to be reported."""
-ENTRY_FIELDS: dict[str, type] = {
+ENTRY_FIELDS = {
     "name": str,
     "mean_return": float,
     "standard_error": float,
@@ -34,8 +34,8 @@ ENTRY_FIELDS: dict[str, type] = {
     "adaptation": dict,
 }
 """What each entry of its `results` must have."""
-ADAPTATION_FIELDS: dict[str, type] = dict.fromkeys(ADAPTATION, list)
-METRICS_FIELDS: dict[str, type] = {"steps": int, "mean_return": float}
+ADAPTATION_FIELDS = dict.fromkeys(ADAPTATION, list)
+METRICS_FIELDS = {"steps": int, "mean_return": float}
 """What a line of `metrics.jsonl` must have."""
 
 
@@ -68,14 +68,11 @@ class Report(Shared):
         # Imported here since matplotlib is slow to import, and only this draws.
         from rl3_jax.report.page import write_page
 
-        sources = [source for path in unique(self.dirs) for source in read_sources(path)]
+        # A folder that is named twice is read once.
+        folders = {path.resolve(): path for path in self.dirs}.values()
+        sources = [source for path in folders for source in read_sources(path)]
         for path in write_page(sources, self.out):
             print(f"written: {path}")
-
-
-def unique(paths: Sequence[Path]) -> list[Path]:
-    """Return folders without those that were named before."""
-    return list({path.resolve(): path for path in paths}.values())
 
 
 def read_sources(folder: Path) -> list[Source]:
@@ -103,11 +100,7 @@ def read_sources(folder: Path) -> list[Source]:
 
 
 def _read_run(folder: Path) -> Source:
-    """Return a run, named after its folder.
-
-    Raises:
-      ConfigError: if it has not been evaluated, or its files cannot be read.
-    """
+    """Return a run, named after its folder."""
     run = RunFolder(folder)
     if not is_run(folder):
         raise ConfigError(f"{run.config} is not what `rl3 train` writes; name folders of runs or of results")
@@ -120,11 +113,7 @@ def _read_run(folder: Path) -> Source:
 
 
 def _read_results(file: Path) -> list[dict[str, Any]]:
-    """Return the contents of a result file, of which an `evaluation.json` holds several.
-
-    Raises:
-      ConfigError: if it is none, or of an earlier version.
-    """
+    """Return the contents of a result file, of which an `evaluation.json` holds several."""
     content = read_json(file)
     results: list[Any] = content if isinstance(content, list) and content else [content]
     if wrong := dict.fromkeys(field for result in results for field in _wrong_fields(result)):
@@ -154,3 +143,63 @@ def _lacks(record: Any, fields: Mapping[str, type]) -> list[str]:
         return list(fields)
     kinds = {name: (int, float) if kind is float else kind for name, kind in fields.items()}
     return [name for name, kind in kinds.items() if not isinstance(record.get(name), kind)]
+
+
+@compile_cache()
+def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Path, Path]:
+    """Write a figure and a table of some runs and the baselines; returns their paths.
+
+    A run that has not been evaluated with sampled actions on its own variation and horizon, or has
+    trained since, is evaluated first.
+
+    Args:
+      paths: the run folders.
+      out: folder for the two files.
+      progress: show it.
+
+    Raises:
+      ConfigError: listing each folder that is no run, or if the runs' results are on different tasks.
+    """
+    from rl3_jax.report.page import write_comparison
+
+    if problems := compare_problems(paths, out):
+        raise ConfigError(problems)
+    names = [path.resolve().name for path in paths]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in paths]
+    runs = []
+    for name, folder in zip(names, map(RunFolder, paths), strict=True):
+        result = _trained_result(folder, progress=progress)
+        runs.append(Source(str(folder.path), [result], name, {}, metrics.read(folder.metrics)))
+    if problems := mismatches([(run.place, run.results[0]) for run in runs]):
+        raise ConfigError(problems)
+    family, header = RunFolder(paths[0]).read().config.task, runs[0].results[0]
+    asked = {"num_tasks": header["num_tasks"], "seed": header["eval_seed"], "progress": progress}
+    return write_comparison(runs, evaluate_baselines(family, header["horizon"], **asked)["results"], out)
+
+
+def compare_problems(paths: list[Path], out: Path) -> list[str]:
+    """Return a message for each reason why `compare` cannot start."""
+    found = writing_problems(out / "figure")
+    if not paths:
+        found.append("name at least one run folder")
+    for folder in map(RunFolder, paths):
+        try:
+            folder.read()
+            found += [] if _noted_result(folder) else writing_problems(folder.evaluation)
+        except ConfigError as error:
+            found += error.problems
+    return found
+
+
+def _trained_result(folder: RunFolder, *, progress: bool) -> dict[str, Any]:
+    """Return the result of a run on the trials it was trained on, evaluating it if that is missing."""
+    return _noted_result(folder) or evaluate_run(folder.path, progress=progress)
+
+
+def _noted_result(folder: RunFolder) -> dict[str, Any] | None:
+    """Return what `evaluation.json` has of a run as it is now, with sampled actions, as it was trained."""
+    config = folder.read().config
+    now = {"iteration": load_agent(folder.path).iteration, "greedy": False}
+    asked = now | {"variation": config.task.variation, "horizon": config.horizon}
+    return next((entry for entry in read_evaluation(folder) if entry | asked == entry), None)

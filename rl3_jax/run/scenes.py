@@ -1,139 +1,199 @@
 """What is drawn of a recorded trial, as plain arrays; imports matplotlib, which is slow."""
 
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
+from rl3_jax.object_rl import Tiling
 from rl3_jax.picture import Arms, Plane, Tiles
+from rl3_jax.policies.distribution import Distribution
+from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.report.animation import Panel, Scene
-from rl3_jax.report.animation_maps import Heat, Paths
-from rl3_jax.report.animation_panels import Bars
-from rl3_jax.report.animation_tiles import Walk
+from rl3_jax.report.maps import Heat, Paths, Walk
+from rl3_jax.report.panels import Bars, Intervals, Return
 from rl3_jax.run.recording import Recording
-from rl3_jax.run.scene_panels import (
-    BEST_TRIED,
-    NO_VALUES,
-    Trial,
-    action_names,
-    best_tried,
-    compose,
-    current_values,
-    state_table,
-    state_visits,
-    tile_values,
-    tried,
-)
+from rl3_jax.trial import TrialEnv
 
-WIDE, TALL = (9.6, 4.3), (8.4, 5.2)
-"""Sizes of pictures, inches of 100 pixels."""
+BEST_TRIED = "values (best action tried), visits"
+NO_VALUES = "visits (no object-level values)"
+"""Titles."""
+LAYOUTS = {2: ((1.4, 1.0), (8.4, 5.2)), 3: ((1.0, 1.0, 0.85), (9.6, 4.3))}
+"""Widths of the columns to each other and size of the picture, inches of 100 pixels, by number of columns."""
+FIGURE_SPACE = "\u2007"
+"""As wide as a digit, so that what follows a number stands still."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """A recorded trial and what is needed to read it.
+
+    Attributes:
+      env: the trial.
+      task: its task.
+      distribution: of the actions.
+      recording: what happened.
+      name: of family, variation, agent and task, for the caption.
+    """
+
+    env: TrialEnv
+    task: Any
+    distribution: Distribution
+    recording: Recording
+    name: str
+
+    @property
+    def action_names(self) -> list[str]:
+        """Names of the actions, or of the numbers in one: the family's own, or numbers."""
+        action = self.recording.action
+        count = self.env.num_actions if action.ndim == 1 else action.shape[1]
+        return list(self.env.family.action_names) or [str(i) for i in range(count)]
+
+    @property
+    def visits(self) -> np.ndarray:
+        """[H, S, A] how often each action had been taken in each place before each step."""
+        record, env = self.recording, self.env
+        assert record.place is not None
+        num_places = env.family.num_states or env.object_rl.table.num_states
+        taken = np.zeros((len(record.place), num_places, env.num_actions), np.float32)
+        taken[np.arange(len(taken)), record.place, record.table_action] = 1.0
+        return np.cumsum(taken, axis=0) - taken
 
 
 def make_scene(trial: Trial) -> Scene:
-    """Return the scene of a trial, made of what its family says."""
-    picture = trial.env.family.picture(trial.task, trial.recording.inner)
+    """Return the scene of a trial: what its family says, the meta-policy, and the return."""
+    record, env = trial.recording, trial.env
+    picture = env.family.picture(trial.task, record.inner)
     if isinstance(picture, Arms):
-        return _arms_scene(trial, picture)
-    if isinstance(picture, Tiles):
-        return _grid_scene(trial, picture)
-    if isinstance(picture, Plane):
-        return _plane_scene(trial, picture)
-    return _table_scene(trial) if trial.recording.index is not None else _vector_scene(trial)
+        columns = [{"values": _arms(trial, picture)}]
+    elif isinstance(picture, Tiles):
+        cells = np.argwhere(np.ones(picture.codes.shape)) if picture.cells is None else picture.cells
+        walk = Walk("way in this episode", picture, cells[record.place][:, ::-1], record.ended)
+        columns = [{"walk": walk}, {"values": _map(trial, cells, picture.codes.shape, picture)}]
+    elif picture is None and env.family.num_states:
+        columns = [{"table": _table(trial)} | ({} if record.q is None else {"values": _here(trial)})]
+    else:
+        plane = Paths("paths of the episodes", picture or _seen(record), record.ended, record.action)
+        columns = [{"plane": plane}] + ([] if record.q is None else [{"values": _tiles(trial)}])
+    columns.append({"policy": _policy(trial), "return": Return(record.reward, record.ended)})
+    return Scene(_captions(trial), columns, *LAYOUTS[len(columns)])
 
 
-def _arms_scene(trial: Trial, picture: Arms) -> Scene:
+def _captions(trial: Trial) -> list[str]:
+    """Return what the first line says at each step."""
+    record = trial.recording
+    horizon = len(record.reward)
+    episode = (np.cumsum(record.ended) - record.ended + 1).tolist()
+    total = np.cumsum(record.reward, dtype=np.float64)
+    digits, most = len(str(horizon)), len(str(episode[-1]))
+
+    def number(value: int, width: int) -> str:
+        return str(value).rjust(width, FIGURE_SPACE)
+
+    return [
+        f"{trial.name}   step {number(step + 1, digits)}/{horizon}   episode {number(episode[step], most)}"
+        f"   reward {record.reward[step]:+.2f}   return {total[step]:+.2f}"
+        for step in range(horizon)
+    ]
+
+
+def _policy(trial: Trial) -> Panel:
+    """Return what the meta-policy was about to do, and what it did."""
+    record, distribution, names = trial.recording, trial.distribution, trial.action_names
+    if isinstance(distribution, SquashedGaussian):
+        mean, log_std = np.split(record.parameters, 2, axis=-1)
+        latent = np.stack([mean + side * np.exp(log_std) for side in (-1.0, 0.0, 1.0)])
+        spread = np.asarray(distribution.to_env(jnp.asarray(latent)))
+        bounds = np.stack([distribution.low, distribution.high], axis=1)
+        return Intervals("meta-policy: ± σ, and action", spread, record.action, names, bounds)
+    return Bars("meta-policy: probabilities", np.exp(record.parameters), names, record.action)
+
+
+def _here(trial: Trial) -> Bars:
+    """Return the values of the actions in the current state."""
+    record, binned = trial.recording, trial.recording.action.ndim > 1
+    assert record.q is not None
+    return Bars(
+        title="values of the current state, × tries",
+        heights=record.q,
+        names=[str(a) for a in range(trial.env.num_actions)] if binned else trial.action_names,
+        chosen=record.table_action,
+        counts=record.counts,
+        xlabel="bin of the action" if binned else "action",
+        top=0.0,
+    )
+
+
+def _arms(trial: Trial, picture: Arms) -> Bars:
     """Return values and pulls of the arms beside their true ones."""
     record = trial.recording
-    arms = trial.env.num_actions
-    pulls, mean = _pulls(record, arms)
-    heights = mean if record.q is None else record.q
-    title = "mean reward seen" if record.q is None else "values"
-    values = Bars(
-        title=f"{title}, × pulls, true means (lines)",
+    counts, heights, what = record.counts, record.q, "values"
+    if counts is None or heights is None:
+        pulled = np.eye(trial.env.num_actions)[record.action]
+        paid = pulled * record.reward[:, None]
+        counts, what = np.cumsum(pulled, axis=0) - pulled, "mean reward seen"
+        heights = (np.cumsum(paid, axis=0) - paid) / np.maximum(counts, 1.0)
+    return Bars(
+        title=f"{what}, × pulls, true means (lines)",
         heights=heights,
-        names=action_names(trial),
-        limits=(min(0.0, float(heights.min())), max(1.0, float(heights.max()))),
+        names=trial.action_names,
         chosen=record.action,
-        counts=pulls if record.counts is None else record.counts,
+        counts=counts,
         truth=picture.truth,
         xlabel="arm",
     )
-    return compose(trial, {"values": values}, [["values", "policy"], ["values", "return"]], (1.4, 1.0), TALL)
 
 
-def _table_scene(trial: Trial) -> Scene:
-    """Return the values of all pairs of states and actions, and those of the current state."""
-    record = trial.recording
-    assert record.index is not None
-    visits, values = state_visits(trial), state_table(trial)
-    where = record.index.astype(float)
-    ones = np.ones_like(where)
-    table = Heat(
-        title=NO_VALUES if values is None else "values of pairs tried, visits",
-        values=tried(values, visits).swapaxes(1, 2),
-        counts=visits.swapaxes(1, 2),
-        outline=np.stack([where, 0 * ones, ones, trial.env.num_actions * ones], axis=1),
-        row_names=action_names(trial),
-        xlabel="state",
-    )
-    mosaic = [["table", "policy"], ["table", "return"]]
-    if record.q is None:
-        return compose(trial, {"table": table}, mosaic, (1.4, 1.0), TALL)
-    panels: dict[str, Panel] = {"table": table, "values": current_values(trial)}
-    return compose(trial, panels, [["table", "policy"], ["values", "return"]], (1.4, 1.0), TALL)
+def _table(trial: Trial) -> Heat:
+    """Return the values of all pairs of states and actions."""
+    record, visits = trial.recording, trial.visits
+    assert record.place is not None
+    title = NO_VALUES if record.table is None else "values of pairs tried, visits"
+    values, counts = (x.swapaxes(1, 2) for x in (tried(record.table, visits), visits))
+    outline = np.array([[state, 0, 1, trial.env.num_actions] for state in record.place])
+    return Heat(title, values, counts, outline, row_names=trial.action_names)
 
 
-def _vector_scene(trial: Trial) -> Scene:
-    """Return the path of the first two numbers of the state, and the values of the current one."""
-    position = _first_two(np.asarray(trial.recording.observation))
+def _map(trial: Trial, cells: np.ndarray, shape: tuple[int, ...], tiles: Tiles | None = None) -> Heat:
+    """Return the values of places that are cells of a map, of which `cells` [S, 2] has row and column."""
+    record, visits = trial.recording, trial.visits
+    values, counts = np.full((len(visits), *shape), np.nan), np.zeros((len(visits), *shape))
+    values[:, cells[:, 0], cells[:, 1]] = best_tried(record.table, visits)
+    counts[:, cells[:, 0], cells[:, 1]] = visits.sum(-1)
+    outline = np.pad(cells[record.place][:, ::-1], ((0, 0), (0, 2)), constant_values=1)
+    title = NO_VALUES if record.table is None else BEST_TRIED
+    return Heat(title, values, counts, outline, tiles)
+
+
+def _tiles(trial: Trial) -> Panel:
+    """Return the values of the tiles of a plane, if there are some, else of the current state."""
+    abstraction = trial.env.abstraction
+    if not isinstance(abstraction, Tiling) or len(abstraction.bins) != 2 or trial.recording.table is None:
+        return _here(trial)
+    x, y = np.indices(abstraction.bins).reshape(2, -1)
+    columns, rows = abstraction.bins
+    return _map(trial, np.stack([rows - 1 - y, x], axis=1), (rows, columns))
+
+
+def _seen(record: Recording) -> Plane:
+    """Return the path of the first two numbers that the policy saw; the second is 0 where there is one."""
+    position = np.asarray(record.observation).reshape(len(record.reward), -1)[:, :2]
+    position = np.pad(position, ((0, 0), (0, 2 - position.shape[1])))
     low, high = position.min(0), position.max(0)
     room = 0.1 * np.maximum(high - low, 1e-3)
-    return _plane_scene(trial, Plane(position, np.stack([low - room, high + room], axis=1)))
+    return Plane(position, np.stack([low - room, high + room], axis=1))
 
 
-def _grid_scene(trial: Trial, tiles: Tiles) -> Scene:
-    """Return a map and the values of its cells."""
-    record = trial.recording
-    assert record.index is not None
-    shape = tiles.codes.shape
-    cells = np.argwhere(np.ones(shape)) if tiles.cells is None else tiles.cells
-    position = cells[record.index]
-    visits, table = state_visits(trial), state_table(trial)
-    values, counts = np.full((len(position), *shape), np.nan), np.zeros((len(position), *shape))
-    values[:, cells[:, 0], cells[:, 1]] = best_tried(table, visits)
-    counts[:, cells[:, 0], cells[:, 1]] = visits.sum(-1)
-    ones = np.ones(len(position))
-    heat = Heat(
-        title=NO_VALUES if table is None else BEST_TRIED,
-        values=values,
-        counts=counts,
-        outline=np.stack([position[:, 1], position[:, 0], ones, ones], axis=1),
-        square=True,
-        tiles=tiles,
-    )
-    walk = Walk("way in this episode", tiles, position, record.ended)
-    mosaic = [["walk", "values", "policy"], ["walk", "values", "return"]]
-    return compose(trial, {"walk": walk, "values": heat}, mosaic, (1.0, 1.0, 0.85), WIDE)
+def best_tried(table: np.ndarray | None, visits: np.ndarray) -> np.ndarray:
+    """Return [H, S] the largest value among the actions tried in each place, NaN where there is none.
+
+    Where rewards are negative the largest of all would be that of an action never tried, for long.
+    """
+    best = np.max(tried(table, visits), axis=-1, initial=-np.inf, where=visits > 0)
+    return np.where(np.isfinite(best), best, np.nan)
 
 
-def _plane_scene(trial: Trial, picture: Plane) -> Scene:
-    """Return paths in a plane, beside the values of tiles if those cover it, else of the current state."""
-    plane = Paths("paths of the episodes", picture, trial.recording.ended, trial.recording.action)
-    values = tile_values(trial, picture.position)
-    if values is None and trial.recording.q is not None:
-        values = current_values(trial)
-    if values is None:
-        return compose(trial, {"plane": plane}, [["plane", "policy"], ["plane", "return"]], (1.3, 1.0), TALL)
-    mosaic = [["plane", "values", "policy"], ["plane", "values", "return"]]
-    return compose(trial, {"plane": plane, "values": values}, mosaic, (1.0, 1.0, 0.85), WIDE)
-
-
-def _pulls(record: Recording, arms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return [H, A] how often each arm had been pulled before each step, and the mean of what it paid."""
-    pulled = np.eye(arms)[record.action]
-    pulls = np.cumsum(pulled, axis=0) - pulled
-    paid = pulled * record.reward[:, None]
-    return pulls, (np.cumsum(paid, axis=0) - paid) / np.maximum(pulls, 1.0)
-
-
-def _first_two(rows: np.ndarray) -> np.ndarray:
-    """Return [H, 2] the first two numbers of each row; the second is 0 where there is one."""
-    rows = rows.reshape(len(rows), -1)[:, :2]
-    return np.pad(rows, ((0, 0), (0, 2 - rows.shape[1])))
+def tried(table: np.ndarray | None, visits: np.ndarray) -> np.ndarray:
+    """Return [H, S, A] the values of pairs tried, NaN for the others; all NaN without a table."""
+    return np.where(visits > 0, np.nan if table is None else table, np.nan)

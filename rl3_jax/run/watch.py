@@ -2,17 +2,16 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import arg
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import RunDir, Shared, optional
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
-from rl3_jax.run.files import write_atomically, writing_problems
+from rl3_jax.run.files import file_problems, write_atomically
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
 from rl3_jax.trial import TrialEnv
@@ -38,8 +37,7 @@ class Watch(Shared):
 
     def file(self, env: TrialEnv) -> Path:
         """Return where the animation of a trial goes."""
-        name = f"watch-{env.family.variation}-seed{self.seed}.gif"
-        return self.out or self.dir / "figures" / name
+        return self.out or self.dir / "figures" / f"watch-{env.family.variation}-seed{self.seed}.gif"
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
@@ -48,79 +46,46 @@ class Watch(Shared):
             found.append(f"fps is {self.fps:g}; it must be between {LEAST_FPS:g} and {LARGEST_FPS:g}")
         if self.steps is not None and self.steps < 1:
             found.append(f"steps is {self.steps}; at least 1 is shown")
-        if self.out is not None:
-            found += _file_problems(self.out)
+        if self.out is not None and self.out.suffix.lower() != ".gif":
+            found.append(f"out is {self.out}; an animation is a GIF, so give a name that ends in .gif")
+        elif self.out is not None:
+            found += file_problems(self.out)
         try:
             RunFolder(self.dir).read()
             agent = load_agent(self.dir)
         except ConfigError as error:
             return [*error.problems, *found]
-        return self._run_problems(agent) + found
-
-    def _run_problems(self, agent: LoadedAgent) -> list[str]:
-        """Return a message for each argument that does not fit the run."""
         env = asked_env(agent.env, self.variation)
-        found = env_problems(env) or observation_problems(agent, env)
-        if self.out is None and not found:
-            found += _file_problems(self.file(env))
+        unfit = env_problems(env) or observation_problems(agent, env)
+        if self.out is None and not unfit:
+            found += file_problems(self.file(env))
         if self.steps is not None and self.steps > env.horizon:
             found.append(f"steps is {self.steps}, but a trial of this run has {env.horizon}; ask for fewer")
-        return found
+        return unfit + found
 
     def run(self) -> None:
         """Watch."""
-        print(f"written: {_watch(self, progress=True)}")
+        print(f"written: {self.draw()}")
 
+    def draw(self) -> Path:
+        """Write the animation, showing progress; returns its path. The arguments are valid."""
+        config = RunFolder(self.dir).read().config
+        agent = load_agent(self.dir)
+        env = asked_env(agent.env, self.variation)
+        num_steps = self.steps or env.horizon
+        # The bar stands from here on; its first item is the recording, which compiles.
+        steps = iter(tracker("watching", visible=True)(range(-1, num_steps)))
+        next(steps)
+        # Imported here since matplotlib is slow to import, and only this draws.
+        from rl3_jax.report.animation import animate
+        from rl3_jax.run.recording import record
+        from rl3_jax.run.scenes import Trial, make_scene
 
-@compile_cache()
-def watch(path: str | Path, *, progress: bool = False, **options: Any) -> Path:
-    """Write an animation (GIF) of one trial of a run's agent; returns its path.
-
-    Args:
-      path: the run folder.
-      progress: show it.
-      **options: fields of `Watch`, e.g. `seed=3` or `variation="ood"`.
-
-    Raises:
-      ConfigError: if this is no run with an agent, or listing every argument that is not valid.
-    """
-    if options.get("out") is not None:
-        options["out"] = Path(options["out"])
-    asked = Watch(dir=Path(path), **options)
-    if problems := asked.problems():
-        raise ConfigError(problems)
-    return _watch(asked, progress=progress)
-
-
-def _watch(asked: Watch, *, progress: bool) -> Path:
-    """Write the animation that is asked for, with valid arguments; returns its path."""
-    config = RunFolder(asked.dir).read().config
-    agent = load_agent(asked.dir)
-    env = asked_env(agent.env, asked.variation)
-    num_steps = asked.steps or env.horizon
-    # The bar stands from here on; its first item is the recording, which compiles.
-    steps = iter(tracker("watching", visible=progress)(range(-1, num_steps)))
-    next(steps)
-    # Imported here since matplotlib is slow to import, and only this draws.
-    from rl3_jax.report.animation import animate
-    from rl3_jax.run.recording import record
-    from rl3_jax.run.scenes import Trial, make_scene
-
-    task, recording = record(env, agent.behaviour(asked.greedy), asked.seed)
-    how = " greedy" if asked.greedy else ""
-    name = f"{env.family.name}   {method_name(config)} {config.policy.core.core}{how}   task {asked.seed}"
-    scene = make_scene(Trial(env, task, agent.policy.distribution, recording, name))
-    content = animate(scene, steps, num_steps, asked.fps)
-    file = asked.file(env)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, content)
-    return file
-
-
-def _file_problems(path: Path) -> list[str]:
-    """Return a message for each reason why an animation cannot be written to a file."""
-    if path.suffix.lower() != ".gif":
-        return [f"out is {path}; an animation is a GIF, so give a name that ends in .gif"]
-    if path.is_dir():
-        return [f"cannot write {path}: it is a folder"]
-    return writing_problems(path)
+        task, recording = record(env, agent.behaviour(self.greedy), self.seed)
+        how = " greedy" if self.greedy else ""
+        name = f"{env.family.name}   {method_name(config)} {config.policy.core.core}{how}   task {self.seed}"
+        scene = make_scene(Trial(env, task, agent.policy.distribution, recording, name))
+        content, file = animate(scene, steps, num_steps, self.fps), self.file(env)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+        return file

@@ -9,9 +9,8 @@ from PIL import Image
 
 from rl3_jax.picture import FREE, Plane, TileKind, Tiles
 from rl3_jax.report.animation import LAST_FRAME, Scene, Stage, animate
-from rl3_jax.report.animation_maps import VALUES, Heat, Paths
-from rl3_jax.report.animation_panels import Bars, Intervals, Return, episode_starts
-from rl3_jax.report.animation_tiles import Walk
+from rl3_jax.report.maps import VALUES, Heat, Paths, Walk, episode_starts
+from rl3_jax.report.panels import Bars, Intervals, Return
 
 STEPS = 5
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -20,14 +19,15 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 def scene(steps=STEPS, captions=None, **panels):
     """A scene of one row of panels."""
     captions = captions or [f"step {step}" for step in range(steps)]
-    return Scene(captions, panels, [list(panels)], [1.0] * len(panels), (2.0 * len(panels), 2.0))
+    columns = [{name: panel} for name, panel in panels.items()]
+    return Scene(captions, columns, [1.0] * len(panels), (2.0 * len(panels), 2.0))
 
 
 def growing_bars(steps=STEPS):
     """Bars of which one grows."""
     heights = np.stack([np.linspace(0.0, 1.0, steps), np.full(steps, 0.5)], axis=1)
     chosen = np.arange(steps) % 2
-    return Bars("bars", heights, ["a", "b"], (0.0, 1.0), chosen=chosen, counts=heights, truth=np.ones(2))
+    return Bars("bars", heights, ["a", "b"], chosen, counts=heights, truth=np.ones(2))
 
 
 def heat(values, **options):
@@ -54,11 +54,11 @@ def every_panel():
     return {
         "bars": growing_bars(),
         "intervals": Intervals(
-            "spread", number - 0.1, number, number + 0.1, number, ["x"], np.array([[-1, 1]])
+            "spread", np.stack([number - 0.1, number, number + 0.1]), number, ["x"], np.array([[-1, 1]])
         ),
         "return": Return(np.ones(STEPS), ended),
         "walk": Walk("walk", tiles, position, ended),
-        "map": heat(values, square=True, tiles=tiles),
+        "map": heat(values, tiles=tiles),
         "table": heat(np.full_like(values, np.nan), row_names=["a", "b"]),
         "plane": Paths("plane", plane, ended, position / 2),
     }

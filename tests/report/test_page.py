@@ -10,11 +10,10 @@ import scipy.stats
 from rl3_jax.cli import main
 from rl3_jax.report import literature, statistics
 from rl3_jax.report.agents import Source
-from rl3_jax.report.curves import combined_adaptation
-from rl3_jax.report.gather import settings_of
-from rl3_jax.report.lines import notable
+from rl3_jax.report.figures import combined_adaptation, notable
+from rl3_jax.report.gather import Entry, settings_of
 from rl3_jax.report.page import write_page
-from rl3_jax.report.sections import differences_table, returns_table, section, transfer_table
+from rl3_jax.report.tables import differences_table, returns_table, section, transfer_table
 from rl3_jax.run.report import read_sources
 from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
 
@@ -119,8 +118,9 @@ def test_agents_are_shown_where_they_were_not_trained():
 
 
 def test_of_many_baselines_the_notable_ones_are_drawn():
-    lines = {"random": 9.0, "a": 1.0, "b": 3.0, "c": 2.0, "d": 4.0, "clairvoyant": 0.0}
-    assert notable(list(lines.items())) == ["random", "b", "c", "d", "clairvoyant"]
+    means = {"random": 9.0, "a": 1.0, "b": 3.0, "c": 2.0, "d": 4.0, "clairvoyant": 0.0}
+    entries = [Entry(name, [{"mean_return": mean}]) for name, mean in means.items()]
+    assert [entry.name for entry in notable(entries)] == ["random", "b", "c", "d", "clairvoyant"]
 
 
 def curve(episodes, mean):

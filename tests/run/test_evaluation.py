@@ -1,7 +1,6 @@
 """Result files and `evaluation.json`."""
 
 import dataclasses
-import importlib
 import json
 import os
 from typing import ClassVar
@@ -16,18 +15,16 @@ from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make
 from rl3_jax.cli import main
 from rl3_jax.constraints import problems
 from rl3_jax.run import baselines as run_baselines
+from rl3_jax.run import report
 from rl3_jax.run.baselines import add_baselines
-from rl3_jax.run.compare import compare_problems
 from rl3_jax.run.evaluation import env_problems
 from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.report import compare_problems
 from rl3_jax.run.tables import print_result
 from rl3_jax.run.watch import Watch
 from rl3_jax.trial import BehaviourBase, TrialEnv
 from tests.probes import Chain
 from tests.run import tiny
-
-# The package has a function of this name, too.
-comparing = importlib.import_module("rl3_jax.run.compare")
 
 
 @pytest.fixture
@@ -283,15 +280,15 @@ def test_compare_takes_sampled_results_of_the_run_as_it_is(run, monkeypatch):
     run.evaluate(num_tasks=6, greedy=True)
     folder = RunFolder(run.path)
     asked = []
-    monkeypatch.setattr(comparing, "evaluate_run", lambda path, **options: asked.append(path) or {})
-    comparing._trained_result(folder, progress=False)
+    monkeypatch.setattr(report, "evaluate_run", lambda path, **options: asked.append(path) or {})
+    report._trained_result(folder, progress=False)
     assert asked == [run.path]
     sampled = run.evaluate(num_tasks=6)
-    assert comparing._trained_result(folder, progress=False) == sampled
+    assert report._trained_result(folder, progress=False) == sampled
     assert asked == [run.path]
     assert [entry["greedy"] for entry in entries(run)] == [True, False]
     folder.evaluation.write_text(json.dumps([sampled | {"iteration": 11}]))
-    comparing._trained_result(folder, progress=False)
+    report._trained_result(folder, progress=False)
     assert asked == [run.path] * 2
 
 

@@ -10,15 +10,14 @@ import pytest
 from PIL import Image, ImageColor
 
 from rl3_jax import ConfigError
-from rl3_jax.cli import main
+from rl3_jax.cli import main, parse
 from rl3_jax.picture import FREE, GOAL, WALL
 from rl3_jax.presets import make_config
 from rl3_jax.report.animation import Stage
 from rl3_jax.run import folder
 from rl3_jax.run.recording import record
-from rl3_jax.run.scene_panels import Trial, best_tried, state_table, state_visits, tried
-from rl3_jax.run.scenes import make_scene
-from rl3_jax.run.watch import Watch, watch
+from rl3_jax.run.scenes import Trial, best_tried, make_scene, tried
+from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_layout, make_family
 from rl3_jax.training import Agent, evaluate
 from rl3_jax.training.evaluate import held_out_tasks
@@ -112,14 +111,13 @@ def test_a_recording_is_what_a_walk_with_its_actions_meets(name, method, learner
 def test_the_table_agrees_with_the_current_state_and_visits_are_counted(name, method, learner):
     trial = film(configure(name, method, learner))
     recording = trial.recording
-    here = np.arange(HORIZON), recording.index
+    here = np.arange(HORIZON), recording.place
     np.testing.assert_array_equal(recording.table[here], recording.q)
-    counted = np.zeros_like(recording.visits)
-    for time, (s, a) in enumerate(zip(recording.index, recording.action, strict=True)):
+    counted = np.zeros_like(recording.table)
+    for time, (s, a) in enumerate(zip(recording.place, recording.action, strict=True)):
         counted[time + 1 :, s, a] += 1.0
-    np.testing.assert_array_equal(recording.visits, counted)
-    without = dataclasses.replace(recording, table=None, visits=None)
-    np.testing.assert_array_equal(state_visits(dataclasses.replace(trial, recording=without)), counted)
+    np.testing.assert_array_equal(trial.visits, counted)
+    np.testing.assert_array_equal(counted[here], recording.counts)
 
 
 def test_only_what_was_tried_has_a_value():
@@ -134,11 +132,11 @@ def test_a_scene_draws_what_was_recorded():
     trial = film(configure("gridworld"))
     recording, panels = trial.recording, make_scene(trial).panels
     assert set(panels) == {"walk", "values", "policy", "return"}
-    rows, columns = np.divmod(recording.index, 11)
-    np.testing.assert_array_equal(panels["walk"].position, np.stack([rows, columns], axis=1))
+    rows, columns = np.divmod(recording.place, 11)
+    np.testing.assert_array_equal(panels["walk"].position, np.stack([columns, rows], axis=1))
     np.testing.assert_array_equal(panels["walk"].tiles.codes.ravel(), trial.task.tiles)
-    np.testing.assert_array_equal(panels["values"].counts.reshape(HORIZON, -1), recording.visits.sum(-1))
-    expected = best_tried(state_table(trial), recording.visits)
+    np.testing.assert_array_equal(panels["values"].counts.reshape(HORIZON, -1), trial.visits.sum(-1))
+    expected = best_tried(recording.table, trial.visits)
     np.testing.assert_array_equal(panels["values"].values.reshape(HORIZON, -1), expected)
     np.testing.assert_allclose(panels["policy"].heights.sum(1), 1.0, rtol=1e-5)
     np.testing.assert_array_equal(panels["policy"].chosen, recording.action)
@@ -192,7 +190,7 @@ def test_tiles_differ_in_lightness_and_in_mark(kinds):
 
 
 def test_without_options_the_whole_trial_is_in_the_run_folder(finished):
-    file = watch(finished.path, seed=SEED)
+    file = Watch(finished.path, seed=SEED).draw()
     assert file == finished.path / "figures" / "watch-default-seed3.gif"
     assert Image.open(file).n_frames == 10
     file.unlink()
@@ -210,9 +208,9 @@ def test_the_options_decide_what_is_shown(finished, tmp_path, capsys):
 
 
 def test_the_same_trial_is_drawn_to_the_same_file(finished, tmp_path):
-    files = [watch(finished.path, out=tmp_path / f"{i}.gif", steps=3) for i in range(2)]
+    files = [Watch(finished.path, out=tmp_path / f"{i}.gif", steps=3).draw() for i in range(2)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    other = watch(finished.path, out=tmp_path / "other.gif", steps=3, seed=1)
+    other = Watch(finished.path, out=tmp_path / "other.gif", steps=3, seed=1).draw()
     assert other.read_bytes() != files[0].read_bytes()
 
 
@@ -252,4 +250,4 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_work(finished, monk
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert "no permission" in Watch(finished.path).problems()[0]
     with pytest.raises(ConfigError, match="no permission"):
-        watch(finished.path)
+        parse(["watch", str(finished.path)])
