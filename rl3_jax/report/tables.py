@@ -115,13 +115,12 @@ def transfer_table(settings: Sequence[Setting]) -> str:
     names = [agent.name for setting in met for agent in setting.agents]
     names += [entry.name for setting in met for entry in setting.baselines]
     rows = [["mean return ±", *(_short_title(setting.header, met) for setting in met)]]
+    found = [{entry.name: entry for entry in (*setting.baselines, *setting.agents)} for setting in met]
     for name in dict.fromkeys(names):
-        entries = [[*setting.agents, *setting.baselines] for setting in met]
-        found = [next((entry for entry in one if entry.name == name), None) for one in entries]
-        earned = [entry for entry in found if entry is not None]
+        earned = [entries[name] for entries in found if name in entries]
         # Where it is of other numbers of seeds in other settings, each cell says of how many.
         marked = len({len(entry.results) for entry in earned}) > 1
-        cells = ("" if entry is None else _earned(entry, marked) for entry in found)
+        cells = (_earned(entries[name], marked) if name in entries else "" for entries in found)
         rows.append([name if marked else earned[0].label, *cells])
     text = "Out of distribution: in italics what an agent was trained on."
     return f"{text}\n\n{markdown(rows)}"

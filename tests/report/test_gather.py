@@ -48,13 +48,13 @@ def test_results_of_one_setting_become_one():
         Source("m.json", [MDP]),
     ]
     default, ood, mdp = settings_of(sources)
-    assert [entry.name for entry in default.entries] == ["rl3", "ucb1", "clairvoyant"]
+    assert [entry.name for entry in (*default.agents, *default.baselines)] == ["rl3", "ucb1", "clairvoyant"]
     (agent,) = default.agents
     assert agent.label == "rl3 (2 seeds)"
     assert agent.is_trained_here
     np.testing.assert_array_equal(agent.returns, [x["results"][0]["returns"] for x in (first, second)])
     assert agent.mean_return == pytest.approx(agent.returns.mean())
-    assert [entry.label for entry in ood.entries] == ["rl3", "ucb1", "clairvoyant"]
+    assert [entry.label for entry in (*ood.agents, *ood.baselines)] == ["rl3", "ucb1", "clairvoyant"]
     assert not ood.agents[0].is_trained_here
     assert [entry.name for entry in mdp.baselines] == ["psrl (m = 0)", "psrl"]
     assert not {"results", "iteration", "greedy"} & set(default.header)
