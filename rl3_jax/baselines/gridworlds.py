@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from rl3_jax.baselines.common import Baseline
 from rl3_jax.baselines.planning import concrete_index, planned_action
 from rl3_jax.tasks import GridworldTask
-from rl3_jax.tasks.gridworld_planning import (
+from rl3_jax.tasks.gridworld_map import (
     Dynamics,
     action_values,
     best_value,

@@ -9,7 +9,7 @@ from rl3_jax.baselines import LearnerAlone, make_baselines
 from rl3_jax.baselines.gridworlds import episode_policy, trial_policy
 from rl3_jax.object_rl import Clusters, ModelBased, QLearning
 from rl3_jax.tasks import Gridworld, make_family
-from rl3_jax.tasks.gridworld_planning import dynamics
+from rl3_jax.tasks.gridworld_map import dynamics
 from rl3_jax.training.evaluate import evaluate
 from rl3_jax.trial import TrialEnv, method_features, run_trials
 from tests.marks import slow
