@@ -61,6 +61,7 @@ class Corridor(TabularFamily[CorridorTask]):
     summary_names: ClassVar[tuple[str, ...]] = ("found",)
     progress_names: ClassVar[tuple[str, ...]] = ("found",)
     action_names: ClassVar[tuple[str, ...]] = ("left", "right")
+    num_successors: ClassVar[int] = 3  # a cell and its neighbours: a small number makes planning fast
     baselines: ClassVar[dict[str, Any]] = {"clairvoyant": ToTheTreasure()}
 
     reach: Count = 10
@@ -75,11 +76,6 @@ class Corridor(TabularFamily[CorridorTask]):
     def num_actions(self) -> int:
         """Left and right."""
         return 2
-
-    @property
-    def num_successors(self) -> int:
-        """A cell and its neighbours: a small number makes planning fast."""
-        return 3
 
     @property
     def start_state(self) -> int:

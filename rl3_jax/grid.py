@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 STAY = 0
 """The first of the D displacements, stay, north, east, south and west: it leads to no other cell."""
@@ -72,3 +73,20 @@ class Grid:
     def _offsets(self) -> tuple[int, ...]:
         """How many places each displacement leads on."""
         return (0, -(self.columns + 2), 1, self.columns + 2, -1)
+
+
+def beside(x: Shaped[Array, "R C"], wall: Any) -> Shaped[Array, "4 R C"]:
+    """Return what stands north, east, south and west of each cell; `wall` beyond the edges."""
+    padded = jnp.pad(x, 1, constant_values=wall)
+    return jnp.stack([padded[:-2, 1:-1], padded[1:-1, 2:], padded[2:, 1:-1], padded[1:-1, :-2]])
+
+
+def path_lengths(origin: Bool[Array, "R C"], closed: Bool[Array, "R C"]) -> Float[Array, "R C"]:
+    """Return the fewest moves from the origin to each cell round closed ones; ∞ where there is no way."""
+
+    def spread(_, moves):
+        nearest = beside(moves, jnp.inf).min(axis=0)
+        return jnp.where(closed, jnp.inf, jnp.minimum(moves, nearest + 1.0))
+
+    # No shortest path visits a cell twice.
+    return jax.lax.fori_loop(0, origin.size, spread, jnp.where(origin, 0.0, jnp.inf))

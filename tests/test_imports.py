@@ -86,7 +86,7 @@ def test_imports_point_one_way(path):
     [
         ("tasks", "from rl3_jax.trial import TrialEnv"),
         ("tasks", "from rl3_jax import object_rl"),
-        ("policies", "import rl3_jax.tasks.mdp"),
+        ("policies", "import rl3_jax.tasks.tabular"),
         ("ppo", "def f():\n    from rl3_jax.training import train"),
         ("report", "from rl3_jax.training import evaluate"),
         ("baselines", "from rl3_jax.policies import Policy"),

@@ -1,6 +1,5 @@
 """The object level: task families as gymnax environments whose params are the task."""
 
-from rl3_jax.tasks.bandit import Bandit, BanditTask
 from rl3_jax.tasks.base import (
     UNLIMITED,
     Action,
@@ -11,15 +10,13 @@ from rl3_jax.tasks.base import (
     Task,
     TaskFamily,
 )
-from rl3_jax.tasks.four_rooms import FourRoomsTasks
+from rl3_jax.tasks.continuous import PointRobots, Reachers
 from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
 from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
-from rl3_jax.tasks.mdp import MdpTask, RandomMdp
-from rl3_jax.tasks.meta_maze import MetaMazes
-from rl3_jax.tasks.point_robot import PointRobots
-from rl3_jax.tasks.reacher import Reachers
+from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
 from rl3_jax.tasks.registry import FAMILIES, make_family
+from rl3_jax.tasks.tabular import Bandit, BanditTask, MdpTask, RandomMdp
 
 __all__ = [
     "FAMILIES",

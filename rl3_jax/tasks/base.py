@@ -16,6 +16,8 @@ from rl3_jax.constraints import Among
 from rl3_jax.grid import Grid
 from rl3_jax.picture import Picture
 
+UNLIMITED = 2**31 - 1
+"""`max_steps_in_episode` of a task whose episodes are never truncated."""
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
 """An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
 
@@ -111,6 +113,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Those of them that stand in the progress line of a training."""
     action_names: ClassVar[tuple[str, ...]] = ()
     """Names of the actions, or of the numbers in one, in pictures; numbers if there are none."""
+    num_successors: ClassVar[int] = 0
+    """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
+    tiles: ClassVar[tuple[int, ...]] = ()
+    """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Behaviours to compare with, by name, the optimum last, of a family from outside this package.
 
@@ -132,20 +138,13 @@ class TaskFamily(environment.Environment[TState, TTask]):
         return {}
 
     def summarise_trial(self, task: TTask, steps: Step) -> dict[str, Float[Array, ""]]:
-        """Return the numbers named in `summary_names`; NaN where one is undefined.
-
-        Args:
-          task: the trial's task.
-          steps: each field [H, …], of the H steps of the trial.
-        """
+        """Return the numbers named in `summary_names`, of a trial's H steps; NaN where one is undefined."""
         return {}
 
     def picture(self, task: Any, states: Any) -> Picture | None:
         """Return what `rl3 watch` draws of a trial; None for the table of values, or the path of a vector.
 
-        Args:
-          task: the trial's task, as NumPy arrays.
-          states: [H, …] its states before each step, likewise.
+        Task and states, [H, …] before each step, are NumPy arrays.
         """
         return None
 
@@ -175,11 +174,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
         raise NotImplementedError
 
     @property
-    def num_successors(self) -> int:
-        """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
-        return 0
-
-    @property
     def coordinate_bounds(self) -> Bounds:
         """Least and largest value of each coordinate of a state; none where states have no distance."""
         return ()
@@ -197,11 +191,6 @@ class TaskFamily(environment.Environment[TState, TTask]):
     def grid(self) -> Grid | None:
         """What is known beforehand of all tasks, for learner `r-max`; None where nothing is."""
         return None
-
-    @property
-    def tiles(self) -> tuple[int, ...]:
-        """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
-        return ()
 
     @property
     def neighbour_radius(self) -> float:
@@ -278,7 +267,3 @@ class TabularFamily(TaskFamily[TabularState, TTask]):
         terminated = self.is_terminated(state, params)
         info = {"discount": 1.0 - terminated.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, terminated, info
-
-
-UNLIMITED = 2**31 - 1
-"""`max_steps_in_episode` of a task whose episodes are never truncated."""

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -11,9 +12,10 @@ from flax import struct
 from gymnax.environments import spaces
 from gymnax.environments.misc import frozen_lake
 from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax import picture
+from rl3_jax.grid import path_lengths
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 
 HOLE_PROBABILITY = {"default": 0.2, "more-holes": 0.35, "fewer-holes": 0.1}
@@ -35,37 +37,9 @@ class LakeParams(frozen_lake.EnvParams):
 
     Attributes:
       desc: [n, n] code of each tile.
-      max_steps_in_episode: the episode length.
     """
 
     desc: Int[Array, "n n"] = struct.field(default=None)  # gymnax's field has a default
-
-
-class Lake(frozen_lake.FrozenLake):
-    """gymnax's frozen lake, with its map in the params instead of the constructor."""
-
-    @property
-    def default_params(self) -> LakeParams:
-        """The map of the constructor."""
-        return LakeParams(super().default_params.max_steps_in_episode, self.desc)
-
-    def step_env(self, key: PRNGKeyArray, state: Any, action: Any, params: Any) -> Any:
-        """Step on the map of the params. The key is consumed."""
-        return super(Lake, self._with_map(params)).step_env(key, state, action, params)
-
-    def reset_env(self, key: PRNGKeyArray, params: Any) -> Any:
-        """Start on the map of the params. The key is not used."""
-        return super(Lake, self._with_map(params)).reset_env(key, params)
-
-    def is_terminated(self, state: Any, params: Any) -> Bool[Array, ""]:
-        """Whether the agent reached a hole or the goal of the params' map."""
-        return super(Lake, self._with_map(params)).is_terminated(state, params)
-
-    def _with_map(self, params: LakeParams) -> "Lake":
-        """Return this environment as if it had been made with the map of the params."""
-        lake = copy.copy(self)
-        lake.desc = params.desc
-        return lake
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +60,7 @@ class FrozenLakes(GymnaxTasks):
     variations: ClassVar[tuple[str, ...]] = tuple(HOLE_PROBABILITY)
     value_scale: ClassVar[float] = 1.0
     action_names: ClassVar[tuple[str, ...]] = ("W", "S", "E", "N")
+    num_successors: ClassVar[int] = 5  # a tile and its four neighbours
 
     side: Annotated[int, Ge(2), "a start and a goal"] = 4
     slippery: bool = True
@@ -94,25 +69,22 @@ class FrozenLakes(GymnaxTasks):
         """Return the lake."""
         return picture.Tiles(task.params.desc, TILE_KINDS)
 
-    @property
-    def num_successors(self) -> int:
-        """A tile and its four neighbours."""
-        return 5
+    @functools.cached_property
+    def _spaces(self) -> tuple[spaces.Discrete, spaces.Discrete]:
+        """Tiles and moves, known without a map: drawing one, as other families do, slows every start."""
+        return spaces.Discrete(self.side**2), spaces.Discrete(4)
 
-    # The spaces are known without a map: drawing one, as other families do, slows every start.
-    def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
-        """West, south, east, north."""
-        return spaces.Discrete(4)
-
-    def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
-        """The number of the agent's tile."""
-        return spaces.Discrete(self.side**2)
-
-    def make_environment(self) -> Lake:
+    def make_environment(self) -> frozen_lake.FrozenLake:
         """Return a lake without holes."""
-        rows = [["F"] * self.side for _ in range(self.side)]
-        rows[0][0], rows[-1][-1] = "S", "G"
-        return Lake(desc=["".join(row) for row in rows], is_slippery=self.slippery)
+        tiles = "S" + "F" * (self.side**2 - 2) + "G"
+        rows = [tiles[start : start + self.side] for start in range(0, self.side**2, self.side)]
+        return frozen_lake.FrozenLake(desc=rows, is_slippery=self.slippery)
+
+    def environment_of(self, params: LakeParams) -> frozen_lake.FrozenLake:
+        """Return the lake with a task's map, which gymnax's has from its constructor."""
+        lake: Any = copy.copy(self.environment)
+        lake.desc = params.desc
+        return lake
 
     def sample_params(self, key: PRNGKeyArray) -> LakeParams:
         """Draw maps until one can be solved. The key is consumed.
@@ -158,12 +130,4 @@ class FrozenLakes(GymnaxTasks):
 
 def path_length(desc: Int[Array, "n n"]) -> Float[Array, ""]:
     """Return the fewest moves from the first tile to the last that enter no hole; ∞ if there is no way."""
-
-    def spread(_, distance):
-        padded = jnp.pad(distance, 1, constant_values=jnp.inf)
-        beside = jnp.stack([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])
-        return jnp.where(desc == HOLE, jnp.inf, jnp.minimum(distance, beside.min(axis=0) + 1.0))
-
-    distance = jnp.full(desc.shape, jnp.inf).at[0, 0].set(0.0)
-    # No shortest path visits a tile twice.
-    return jax.lax.fori_loop(0, desc.size, spread, distance)[-1, -1]
+    return path_lengths(desc == START, desc == HOLE)[-1, -1]

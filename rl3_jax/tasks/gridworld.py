@@ -1,7 +1,6 @@
 """Gridworld navigation (design, section 4; paper, section 6)."""
 
 import dataclasses
-import functools
 from typing import ClassVar
 
 import jax
@@ -16,7 +15,7 @@ from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
 from rl3_jax.picture import Tiles
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
-from rl3_jax.tasks.gridworld_layout import (
+from rl3_jax.tasks.gridworld_map import (
     DANGER,
     FREE,
     GOAL,
@@ -28,19 +27,14 @@ from rl3_jax.tasks.gridworld_layout import (
     WATER,
     Layout,
     draw_tiles,
-    goal_cells,
-)
-from rl3_jax.tasks.gridworld_planning import (
     dynamics,
     episode_values,
+    goal_cells,
     is_absorbing,
     path_length,
     tile_reward,
 )
-from rl3_jax.tasks.gridworld_summary import SUMMARY, summarise_steps
 
-ACTIONS = ("stay", "north", "east", "south", "west")
-"""What each action means."""
 STEPS_ROW, STEPS_COLUMN = (0, -1, 0, 1, 0), (0, 0, 1, 0, -1)
 """How far each action goes."""
 RETURN_STEPS = 100
@@ -54,36 +48,10 @@ DANGER_RISK = 0.2
 
 
 def moves_of(p_slip: float) -> tuple[tuple[float, ...], ...]:
-    """Return the probability of each displacement after each action where no cell is blocked."""
-    ahead, aside = 1.0 - p_slip, 0.5 * p_slip
-    moves: list[tuple[float, ...]] = [(1.0, 0.0, 0.0, 0.0, 0.0)]
-    for action in range(4):
-        found = [0.0] * 4
-        found[action], found[action - 1], found[(action + 1) % 4] = ahead, aside, aside
-        moves.append((0.0, *found))
-    return tuple(moves)
-
-
-@functools.cache
-def known_grid(side: int) -> Grid:
-    """Return what is known of all tasks of the base variation of a size."""
-    layout = LAYOUTS[f"{side}x{side}"]
-    goals = frozenset(goal_cells(layout).tolist())
-    ends = tuple(cell in goals for cell in range(layout.num_cells))
-    return Grid(
-        rows=layout.side,
-        columns=layout.side,
-        moves=moves_of(layout.p_slip),
-        slippery=TILE_REWARD[WATER],
-        slippery_moves=moves_of(1.0),
-        blocked=OBSTACLE_SHARE,
-        largest_reward=tuple(TILE_REWARD[GOAL if end else FREE] for end in ends),
-        ends=ends,
-        usual_reward=TILE_REWARD[FREE],
-        danger=TILE_REWARD[DANGER],
-        warning=TILE_REWARD[WARNING],
-        risk=DANGER_RISK,
-    )
+    """Return P(displacement | action) of stay, N, E, S and W where no cell is blocked."""
+    north = (1.0 - p_slip, 0.5 * p_slip, 0.0, 0.5 * p_slip)
+    turned = (np.roll(north, action).tolist() for action in range(4))
+    return ((1.0, 0.0, 0.0, 0.0, 0.0), *((0.0, *move) for move in turned))
 
 
 @struct.dataclass
@@ -94,7 +62,6 @@ class GridworldTask(Task):
       tiles: [S] code of each cell's tile.
       p_slip: [] probability that a move slips, on all tiles but water.
       accepted: [] whether the grid is one of the distribution; if not, every reward is NaN.
-      max_steps_in_episode: `UNLIMITED`.
     """
 
     tiles: Int[Array, " S"] = struct.field(default=None)  # gymnax's field has a default
@@ -119,9 +86,10 @@ class Gridworld(TabularFamily[GridworldTask]):
     discovered: ClassVar[bool] = True
     smoothing: ClassVar[float] = 0.01
     tolerance: ClassVar[float] = 0.1
-    summary_names: ClassVar[tuple[str, ...]] = SUMMARY
+    summary_names: ClassVar[tuple[str, ...]] = ("found", "goals", "dangers", "first_goal_step", "still")
     progress_names: ClassVar[tuple[str, ...]] = ("found", "goals")
     action_names: ClassVar[tuple[str, ...]] = ("stay", "N", "E", "S", "W")
+    num_successors: ClassVar[int] = 5  # a cell and its four neighbours
 
     variation: str = "11x11"
     attempts: Count = 100
@@ -144,12 +112,7 @@ class Gridworld(TabularFamily[GridworldTask]):
     @property
     def num_actions(self) -> int:
         """Five."""
-        return len(ACTIONS)
-
-    @property
-    def num_successors(self) -> int:
-        """A cell and its four neighbours."""
-        return 5
+        return len(self.action_names)
 
     @property
     def episode_length(self) -> None:
@@ -180,7 +143,23 @@ class Gridworld(TabularFamily[GridworldTask]):
     @property
     def grid(self) -> Grid:
         """What is known of all tasks of the base variation of this size, whatever the variation."""
-        return known_grid(self.layout.side)
+        side = self.layout.side
+        layout = LAYOUTS[f"{side}x{side}"]
+        ends = np.isin(np.arange(layout.num_cells), goal_cells(layout))
+        return Grid(
+            rows=side,
+            columns=side,
+            moves=moves_of(layout.p_slip),
+            slippery=TILE_REWARD[WATER],
+            slippery_moves=moves_of(1.0),
+            blocked=OBSTACLE_SHARE,
+            largest_reward=tuple(np.where(ends, TILE_REWARD[GOAL], TILE_REWARD[FREE]).tolist()),
+            ends=tuple(ends.tolist()),
+            usual_reward=TILE_REWARD[FREE],
+            danger=TILE_REWARD[DANGER],
+            warning=TILE_REWARD[WARNING],
+            risk=DANGER_RISK,
+        )
 
     def cell(self, state: TabularState) -> Int[Array, "2"]:
         """Return row and column, from 0."""
@@ -205,12 +184,7 @@ class Gridworld(TabularFamily[GridworldTask]):
             _, tried = carry
             return self.sample_candidate(jax.random.fold_in(key, tried)), tried + 1
 
-        none = GridworldTask(
-            tiles=jnp.zeros(self.num_states, jnp.int8),
-            p_slip=jnp.float32(self.layout.p_slip),
-            accepted=jnp.bool_(False),
-            max_steps_in_episode=UNLIMITED,
-        )
+        none = self._task(jnp.zeros(self.num_states, jnp.int8), jnp.bool_(False))
         return jax.lax.while_loop(try_again, candidate, (none, jnp.int32(0)))[0]
 
     def sample_candidate(self, key: PRNGKeyArray) -> GridworldTask:
@@ -220,15 +194,13 @@ class Gridworld(TabularFamily[GridworldTask]):
         was a place for each danger, which the reference would look for without end.
         """
         tiles, placed = draw_tiles(self.layout, key)
-        task = GridworldTask(
-            tiles=tiles,
-            p_slip=jnp.float32(self.layout.p_slip),
-            accepted=placed,
-            max_steps_in_episode=UNLIMITED,
-        )
-        best = self.optimal_return(task)
-        within = (best >= LEAST_RETURN) & (best <= LARGEST_RETURN)
-        return dataclasses.replace(task, accepted=placed & within)
+        best = self.optimal_return(self._task(tiles, placed))
+        return self._task(tiles, placed & (best >= LEAST_RETURN) & (best <= LARGEST_RETURN))
+
+    def _task(self, tiles: Int[Array, " S"], accepted: Bool[Array, ""]) -> GridworldTask:
+        """Return the task of a grid of tiles."""
+        p_slip = jnp.float32(self.layout.p_slip)
+        return GridworldTask(tiles=tiles, p_slip=p_slip, accepted=accepted, max_steps_in_episode=UNLIMITED)
 
     def optimal_return(self, task: GridworldTask) -> Float[Array, ""]:
         """Return the optimal undiscounted 100-step return of one episode."""
@@ -237,27 +209,30 @@ class Gridworld(TabularFamily[GridworldTask]):
 
     def statistics(self, tasks: GridworldTask) -> dict[str, Float[Array, " N"]]:
         """Return numbers that characterise each of N grids; NaN for those that are not accepted."""
-
-        def of_accepted(numbers: Array) -> Array:
-            return jnp.where(tasks.accepted, numbers, jnp.nan)
-
-        def tiles_of(kind: int) -> Array:
-            return of_accepted((tasks.tiles == kind).sum(axis=1))
-
-        lengths = jax.vmap(lambda tiles: path_length(tiles, self.start_state))(tasks.tiles)
-        return {
-            "acceptance_rate": tasks.accepted.astype(jnp.float32),
-            "optimal_return": of_accepted(jax.vmap(self.optimal_return)(tasks)),
-            "obstacle_density": tiles_of(OBSTACLE) / self.num_states,
-            "water_tiles": tiles_of(WATER),
-            "danger_tiles": tiles_of(DANGER),
-            "warning_tiles": tiles_of(WARNING),
-            "path_length": of_accepted(lengths),
+        count = {kind: (tasks.tiles == kind).sum(axis=1) for kind in (OBSTACLE, WATER, DANGER, WARNING)}
+        numbers = {
+            "optimal_return": jax.vmap(self.optimal_return)(tasks),
+            "obstacle_density": count[OBSTACLE] / self.num_states,
+            "water_tiles": count[WATER],
+            "danger_tiles": count[DANGER],
+            "warning_tiles": count[WARNING],
+            "path_length": jax.vmap(lambda tiles: path_length(tiles, self.start_state))(tasks.tiles),
         }
+        of_accepted = {name: jnp.where(tasks.accepted, x, jnp.nan) for name, x in numbers.items()}
+        return {"acceptance_rate": tasks.accepted.astype(jnp.float32)} | of_accepted
 
     def summarise_trial(self, task: GridworldTask, steps: Step) -> dict[str, Float[Array, ""]]:
         """Return how often the goal and dangers were reached, and how much the agent moved."""
-        return summarise_steps(task.tiles, steps)
+        cell, next_cell = steps.state.index, steps.next_state.index
+        at_goal, in_danger = task.tiles[next_cell] == GOAL, task.tiles[next_cell] == DANGER
+        goes_on = ~(steps.terminated | steps.truncated)
+        return {
+            "found": at_goal.any().astype(jnp.float32),
+            "goals": at_goal.sum().astype(jnp.float32),
+            "dangers": in_danger.sum().astype(jnp.float32),
+            "first_goal_step": jnp.where(at_goal.any(), at_goal.argmax() + 1.0, jnp.nan),
+            "still": ((next_cell == cell) & goes_on).sum() / goes_on.sum(),  # 0 / 0 is NaN: no step went on
+        }
 
     def get_obs(
         self, state: TabularState, params: GridworldTask | None = None, key: PRNGKeyArray | None = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from annotated_types import Ge
 from flax import struct
 from gymnax.environments import spaces
@@ -16,13 +17,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rl3_jax.bins import Bounds, bin_of
 from rl3_jax.constraints import Count
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
-from rl3_jax.tasks.gymnax_spaces import (
-    action_problems,
-    as_types,
-    bounds_of,
-    observation_problems,
-    wider_types,
-)
 
 
 @struct.dataclass
@@ -32,7 +26,6 @@ class GymnaxTask(Task):
     Attributes:
       params: params of the environment.
       fields: fields of the environment's state that belong to the task, by name.
-      max_steps_in_episode: the episode length, also in `params`.
     """
 
     params: Any = struct.field(default=None)  # gymnax's field has a default
@@ -61,24 +54,13 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     - how a task is drawn: `sample_params`; and `task_fields`, the fields of the environment's state that
       are the task: drawn once, by its reset or by `sample_fields`, and put back where an episode starts;
+    - `environment_of`: the environment of a task, where what differs is none of its params;
     - `shown`: what the policy sees of a state, which must not tell what is hidden;
     - `located`: what object-level RL takes for the state, with `coordinate_bounds` and `tiles`;
     - `action_bins`: as what the vectors of a Box of actions count for object-level RL;
     - `num_successors`: how many table states follow one at most; it decides how fast planning is.
 
-    E.g. pendulums of unknown gravity:
-
-        @dataclasses.dataclass(frozen=True)
-        class Pendulums(GymnaxTasks):
-            family: ClassVar[str] = "pendulums"
-            tiles: ClassVar[tuple[int, ...]] = (8, 8, 8)
-            action_bins: tuple[int, ...] = (3,)
-
-            def make_environment(self):
-                return Pendulum()
-
-            def sample_params(self, key):
-                return EnvParams(g=jax.random.uniform(key, minval=5.0, maxval=15.0))
+    `notebooks/02_your_own_tasks.ipynb` makes one in ten lines.
 
     Attributes:
       steps: episode length; 0 for the environment's own.
@@ -121,11 +103,29 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         with jax.ensure_compile_time_eval():
             return self.make_environment()
 
+    def environment_of(self, params: Any) -> Environment:
+        """Return the environment of a task with these params: one for all, unless overridden."""
+        return self.environment
+
     def conflicts(self) -> list[str]:
         """Return a message for each way in which bins and spaces do not fit."""
-        return observation_problems(self.family, self.observation_space()) + action_problems(
-            self.family, self.action_space(), self.action_bins
-        )
+        found, name, bins = [], self.family, self.action_bins
+        seen, actions = self.observation_space(), self.action_space()
+        if not isinstance(seen, (spaces.Discrete, spaces.Box)):
+            found.append(f"{name} is observed as {seen}; `shown` must make it one integer or vector")
+        if isinstance(actions, spaces.Discrete):
+            if bins:
+                found.append(f"action_bins is {bins}, but {name} has integer actions; give none")
+        elif not isinstance(actions, spaces.Box):
+            found.append(f"the actions of {name} are {actions}; they must be a Discrete or a Box")
+        elif len(bins) != (size := math.prod(actions.shape)):
+            found.append(
+                f"action_bins has {len(bins)} numbers, but an action of {name} has"
+                f" {size} dimensions; give one number of bins for each"
+            )
+        elif not np.isfinite(bounds := bounds_of(actions)).all():
+            found.append(f"the actions of {name} have bounds {bounds}; bins need finite ones")
+        return found
 
     @property
     def episode_length(self) -> int:
@@ -152,11 +152,11 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """The environment's actions, the same for all tasks."""
-        return self._action_space
+        return self._spaces[1]
 
     def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """What the policy sees: the environment's own space, or vectors without bounds if `shown` is not."""
-        return self._observation_space
+        return self._spaces[0]
 
     def state_space(self, params: GymnaxTask | None = None) -> spaces.Dict:
         """The steps within an episode; the environment's own state may have no space."""
@@ -172,18 +172,18 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def reset_env(self, key: PRNGKeyArray, params: GymnaxTask) -> tuple[Array, GymnaxState]:
         """Start an episode of the task. The key is consumed."""
-        state = as_types(self._start(key, params), self._types)
+        state = self._typed(self._start(key, params))
         return self.get_obs(state, params), state
 
     def step_env(
         self, key: PRNGKeyArray, state: GymnaxState, action: Action, params: GymnaxTask
     ) -> tuple[Array, GymnaxState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
         """Step the environment. The key is consumed."""
-        observation, wrapped, reward, terminated, info = self.environment.step_env(
+        environment = self.environment_of(params.params)
+        observation, wrapped, reward, terminated, info = environment.step_env(
             key, state.wrapped, action, params.params
         )
-        new = GymnaxState(time=state.time + 1, wrapped=wrapped, observation=observation)
-        new = as_types(new, self._types)
+        new = self._typed(GymnaxState(time=state.time + 1, wrapped=wrapped, observation=observation))
         terminated = jnp.asarray(terminated, bool)
         info = {**info, "discount": 1.0 - terminated.astype(jnp.float32)}
         reward = jnp.asarray(reward, jnp.float32).reshape(())
@@ -197,7 +197,8 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def is_terminated(self, state: GymnaxState, params: GymnaxTask) -> Bool[Array, ""]:
         """Whether the environment says that the state ends an episode."""
-        return jnp.asarray(self.environment.is_terminated(state.wrapped, params.params), bool)
+        environment = self.environment_of(params.params)
+        return jnp.asarray(environment.is_terminated(state.wrapped, params.params), bool)
 
     def concrete(self, state: GymnaxState, task: GymnaxTask) -> ConcreteState:
         """Return the state as object-level RL meets it."""
@@ -210,7 +211,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         """Return the action, or the bin of a vector counted along the last dimension first."""
         space = self.action_space()
         if isinstance(space, spaces.Discrete):
-            return jnp.asarray(action, jnp.int32)
+            return super().table_action(action)
         return bin_of(jnp.asarray(action).ravel(), bounds_of(space), self.action_bins)
 
     def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
@@ -221,15 +222,20 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     def _start(self, key: PRNGKeyArray, task: GymnaxTask) -> GymnaxState:
         """Return the first state of an episode, with numbers of whatever type the environment gives."""
         key_reset, key_observe = jax.random.split(key)
-        observation, wrapped = self.environment.reset_env(key_reset, task.params)
+        environment = self.environment_of(task.params)
+        observation, wrapped = environment.reset_env(key_reset, task.params)
         if task.fields:
             wrapped = dataclasses.replace(wrapped, **task.fields)
-            observation = self.environment.observe(key_observe, wrapped, None, task.params)
+            observation = environment.observe(key_observe, wrapped, None, task.params)
         return GymnaxState(time=0, wrapped=wrapped, observation=observation)
+
+    def _typed(self, state: GymnaxState) -> GymnaxState:
+        """Return a state with each number of the type that it has in all states."""
+        return jax.tree.map(jnp.asarray, state, self._types)
 
     @functools.cached_property
     def _types(self) -> GymnaxState:
-        """Shape and type of each number of a state.
+        """Type of each number of a state.
 
         An environment may reset with Python's numbers, and step to another type of them. A scan needs one:
         the wider of both.
@@ -239,25 +245,31 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
             task = self.sample_task(key)
             state, space = self._start(key, task), self.action_space()
             action = jnp.zeros(space.shape, space.dtype)
-            step = self.environment.step_env(key, state.wrapped, action, task.params)
+            step = self.environment_of(task.params).step_env(key, state.wrapped, action, task.params)
             return state, GymnaxState(time=state.time, wrapped=step[1], observation=step[0])
 
         states = jax.eval_shape(two_states, jax.random.key(0))
-        return wider_types(*states)
+        return jax.tree.map(lambda one, other: jnp.promote_types(one.dtype, other.dtype), *states)
 
     @functools.cached_property
-    def _action_space(self) -> spaces.Discrete | spaces.Box:
-        """The environment's actions, with numbers for bounds."""
+    def _spaces(self) -> tuple[spaces.Discrete | spaces.Box, spaces.Discrete | spaces.Box]:
+        """What the policy sees, and the environment's actions, with numbers for bounds."""
+        key = jax.random.key(0)
         with jax.ensure_compile_time_eval():
-            return self.environment.action_space(self.sample_params(jax.random.key(0)))
-
-    @functools.cached_property
-    def _observation_space(self) -> spaces.Discrete | spaces.Box:
-        """What the policy sees, with numbers for bounds."""
-        with jax.ensure_compile_time_eval():
+            params = self.sample_params(key)
+            actions = self.environment.action_space(params)
             if type(self).shown is GymnaxTasks.shown:
-                return self.environment.observation_space(self.sample_params(jax.random.key(0)))
-            key = jax.random.key(0)
+                return self.environment.observation_space(params), actions
             state = jax.eval_shape(lambda key: self._start(key, self.sample_task(key)), key)
             seen = jax.eval_shape(self.shown, state.wrapped, state.observation)
-            return spaces.Box(-jnp.inf, jnp.inf, seen.shape)
+            return spaces.Box(-jnp.inf, jnp.inf, seen.shape), actions
+
+
+def bounds_of(space: spaces.Box) -> Bounds:
+    """Return the bounds of each number of a Box, in order; infinite where gymnax puts the largest float."""
+    with jax.ensure_compile_time_eval():
+        ends = [np.broadcast_to(np.asarray(end, float), space.shape) for end in (space.low, space.high)]
+    bounds = np.stack(ends, axis=-1).reshape(-1, 2)
+    unbounded = np.abs(bounds) >= np.finfo(np.float32).max
+    bounds = np.where(unbounded, np.copysign(np.inf, bounds), bounds)
+    return tuple((low, high) for low, high in bounds.tolist())

@@ -13,7 +13,7 @@ from rl3_jax.grid import Grid
 from rl3_jax.object_rl import RMax, TableSpec, Transition
 from rl3_jax.object_rl.r_max import blocked_after_no_move, danger_risk
 from rl3_jax.tasks import Gridworld
-from rl3_jax.tasks.gridworld_layout import GOAL, OBSTACLE, TILE_REWARD
+from rl3_jax.tasks.gridworld_map import GOAL, OBSTACLE, TILE_REWARD
 from tests.reference import r_max as reference
 
 GRID = Grid(

@@ -18,7 +18,7 @@ from rl3_jax.run import folder
 from rl3_jax.run.recording import record
 from rl3_jax.run.scenes import Trial, best_tried, make_scene, tried
 from rl3_jax.run.watch import Watch
-from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_layout, make_family
+from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_map, make_family
 from rl3_jax.training import Agent, evaluate
 from rl3_jax.training.evaluate import held_out_tasks
 from rl3_jax.training.train import Purpose, stream, task_keys
@@ -180,7 +180,7 @@ def test_a_family_without_a_scene_of_its_own_is_drawn_by_what_its_states_are(nam
     Stage(make_scene(trial)).show(HORIZON - 1)
 
 
-@pytest.mark.parametrize("kinds", [gridworld_layout.TILE_KINDS, frozen_lake.TILE_KINDS, (FREE, WALL, GOAL)])
+@pytest.mark.parametrize("kinds", [gridworld_map.TILE_KINDS, frozen_lake.TILE_KINDS, (FREE, WALL, GOAL)])
 def test_tiles_differ_in_lightness_and_in_mark(kinds):
     weights = np.array([0.299, 0.587, 0.114])
     lightness = [weights @ ImageColor.getrgb(kind.colour)[:3] for kind in kinds]

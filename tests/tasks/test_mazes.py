@@ -82,10 +82,7 @@ def test_moves_and_distances_equal_their_twins(family):
             expected = family.cell_number[there] if is_open[there[0]][there[1]] else number
             assert family.neighbours[number, move] == expected
     tasks = sample(family, 20)
-    expected = [
-        shortest_path(is_open, tuple(family.start.tolist()), tuple(goal))
-        for goal in tasks.fields["goal"].tolist()
-    ]
+    expected = [shortest_path(is_open, family.start, tuple(goal)) for goal in tasks.fields["goal"].tolist()]
     np.testing.assert_array_equal(family.statistics(tasks)["path_length"], expected)
 
 
