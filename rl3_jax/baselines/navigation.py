@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline
 from rl3_jax.tasks import Action, FourRoomsTasks, FrozenLakes, GridworldTask, GymnaxTask, MetaMazes
-from rl3_jax.tasks import gridworld_planning as grids
+from rl3_jax.tasks import gridworld_map as grids
 from rl3_jax.trial import TrialEnv, TrialState
 
 EPISODE_SWEEPS = 1000

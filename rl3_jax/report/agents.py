@@ -98,9 +98,9 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
     found: dict[str, SeededAgent] = {}
     for key, members in groups.items():
         runs = [source for _, source in members]
-        names, places = [name for name, _ in members], [source.place for source in runs]
-        # The best first; no two agents have the same places.
-        choices = [common_name(names), " + ".join(names), common_name(places), " + ".join(places)]
+        names, where = [name for name, _ in members], [source.place for source in runs]
+        # The best first; no two agents are in the same place.
+        choices = [common_name(names), " + ".join(names), common_name(where), " + ".join(where)]
         taken = {agent.name for agent in found.values()}
         found[key] = SeededAgent(next((x for x in choices if x not in taken), choices[-1]), runs)
     return found

@@ -77,10 +77,10 @@ class Stage:
         room = 0.98 * figure.bbox.width / caption.get_window_extent(self._canvas.get_renderer()).width
         caption.set_fontsize(CAPTION * min(1.0, room))
         names = [list(column) for column in scene.columns]
-        mosaic = [[column[row] for column in names] for row in (0, -1)]
+        mosaic: Any = [[column[row] for column in names] for row in (0, -1)]
         axes = figure.subplot_mosaic(mosaic, width_ratios=scene.widths)
         self._artists: list[Artist] = [caption]
-        self._updates = [lambda step: caption.set_text(scene.captions[step])]
+        self._updates: list[Callable[[int], object]] = [lambda step: caption.set_text(scene.captions[step])]
         for name, panel in scene.panels.items():
             axes[name].spines[["top", "right"]].set_visible(False)
             artists, update = panel.draw(axes[name])

@@ -48,7 +48,7 @@ def comparison_table(setting: Setting, runs: Sequence[Source]) -> str:
     """
     header, best = setting.header, _best(setting)
     last = {run.name: run.metrics[-1] for run in runs if run.metrics}
-    rows = [COSTS]
+    rows: list[Sequence[str]] = [COSTS]
     for entry in setting.ranked:
         value = f"{entry.mean_return:.2f} ± {entry.results[0]['standard_error']:.2f}"
         share = "–" if best is None else f"{100 * entry.mean_return / best.mean_return:.1f} %"
@@ -79,7 +79,7 @@ def returns_table(setting: Setting) -> str:
     known = [entry for entry in setting.baselines if entry.name in published]
     apart = {entry.name: deviation(entry.results[0], published[entry.name]) for entry in known}
     far = [name for name, errors in apart.items() if abs(errors) > FAR]
-    rows = [list(HEADINGS)]
+    rows: list[list[str]] = [list(HEADINGS)]
     for entry in setting.ranked:
         rows.append([entry.label, *_measured(entry, best), "", ""])
         if entry in known:

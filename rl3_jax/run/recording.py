@@ -1,6 +1,7 @@
 """One trial of an agent, step by step, as arrays of the host."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,16 +38,16 @@ class Recording:
     """
 
     inner: PyTree
-    place: Int[np.ndarray, " H"] | None
-    observation: Shaped[np.ndarray, "H ..."]
-    parameters: Float[np.ndarray, "H P"]
-    action: Shaped[np.ndarray, "H ..."]
-    table_action: Int[np.ndarray, " H"]
-    reward: Float[np.ndarray, " H"]
-    ended: Bool[np.ndarray, " H"]
-    table: Float[np.ndarray, "H S A"] | None
-    q: Float[np.ndarray, "H A"] | None
-    counts: Float[np.ndarray, "H A"] | None
+    place: Int[Any, " H"] | None
+    observation: Shaped[Any, "H ..."]
+    parameters: Float[Any, "H P"]
+    action: Shaped[Any, "H ..."]
+    table_action: Int[Any, " H"]
+    reward: Float[Any, " H"]
+    ended: Bool[Any, " H"]
+    table: Float[Any, "H S A"] | None
+    q: Float[Any, "H A"] | None
+    counts: Float[Any, "H A"] | None
 
 
 def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:

@@ -34,7 +34,7 @@ ENTRY_FIELDS = {
     "adaptation": dict,
 }
 """What each entry of its `results` must have."""
-ADAPTATION_FIELDS = dict.fromkeys(ADAPTATION, list)
+ADAPTATION_FIELDS: dict[str, type] = dict.fromkeys(ADAPTATION, list)
 METRICS_FIELDS = {"steps": int, "mean_return": float}
 """What a line of `metrics.jsonl` must have."""
 

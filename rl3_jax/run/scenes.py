@@ -1,6 +1,7 @@
 """What is drawn of a recorded trial, as plain arrays; imports matplotlib, which is slow."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,8 +9,7 @@ import numpy as np
 
 from rl3_jax.object_rl import Tiling
 from rl3_jax.picture import Arms, Plane, Tiles
-from rl3_jax.policies.distribution import Distribution
-from rl3_jax.policies.gaussian import SquashedGaussian
+from rl3_jax.policies import Distribution, SquashedGaussian
 from rl3_jax.report.animation import Panel, Scene
 from rl3_jax.report.maps import Heat, Paths, Walk
 from rl3_jax.report.panels import Bars, Intervals, Return
@@ -65,6 +65,7 @@ def make_scene(trial: Trial) -> Scene:
     """Return the scene of a trial: what its family says, the meta-policy, and the return."""
     record, env = trial.recording, trial.env
     picture = env.family.picture(trial.task, record.inner)
+    columns: list[Mapping[str, Panel]]
     if isinstance(picture, Arms):
         columns = [{"values": _arms(trial, picture)}]
     elif isinstance(picture, Tiles):
