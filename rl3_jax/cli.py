@@ -187,9 +187,9 @@ def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, li
         parser.add_argument(f"--{name}", nargs="?")
     parser.add_argument("--plugin", nargs="?", action="append", default=[])
     found = vars(parser.parse_known_args(arguments)[0])
-    modules: str = ",".join(filter(None, found["plugin"]))
+    modules = [module for text in found["plugin"] if text for module in text.split(",")]
     file = Path(found["config"]) if found["config"] else None
-    return {name: found[name] for name in NAMES}, file, modules.split(",") if modules else []
+    return {name: found[name] for name in NAMES}, file, modules
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ def make_scene(trial: Trial) -> Scene:
         columns = [{"table": _table(trial)} | ({} if record.q is None else {"values": _here(trial)})]
     else:
         plane = Paths("paths of the episodes", picture or _seen(record), record.ended, record.action)
-        columns = [{"plane": plane}] + ([] if record.q is None else [{"values": _tiles(trial)}])
+        columns = [{"plane": plane}]
+        if record.q is not None:
+            columns.append({"values": _tiles(trial)})
     columns.append({"policy": _policy(trial), "return": Return(record.reward, record.ended)})
     return Scene(_captions(trial), columns, *LAYOUTS[len(columns)])
 
