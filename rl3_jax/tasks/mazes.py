@@ -153,7 +153,7 @@ class MetaMazes(Mazes):
     family: ClassVar[str] = "meta-maze"
     variations: ClassVar[tuple[str, ...]] = ("default", "rim")
     num_successors: ClassVar[int] = 0  # any cell may follow one beside the goal
-    start: ClassVar[tuple[int, int]] = ((SIDE + 1) // 2,) * 2
+    start: ClassVar[tuple[int, int]] = ((SIDE + 1) // 2, (SIDE + 1) // 2)
 
     @property
     def goals(self) -> Int[np.ndarray, "n 2"]:
