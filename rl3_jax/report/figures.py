@@ -233,4 +233,4 @@ def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
         handles |= dict(zip(names, lines, strict=True))
     columns = max(1, min(len(handles), 5))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=150)
