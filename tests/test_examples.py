@@ -16,8 +16,8 @@ from rl3_jax import plugins
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import QLearning, TableSpec
-from rl3_jax.run.recording import record
-from rl3_jax.run.scenes import Trial, make_scene
+from rl3_jax.report.scenes import Trial, make_scene
+from rl3_jax.training.recording import record
 from rl3_jax.training.serialise import NAMED
 from tests.conformance import check_core, check_family, check_learner, check_variations_differ
 

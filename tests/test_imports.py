@@ -24,7 +24,7 @@ DIRECT = {
     "training": ("ppo", "baselines", "plugins"),
     "presets": ("training",),
     "run": ("presets", "report"),
-    "report": ("errors", "picture"),
+    "report": ("training",),
     "cli": ("run",),
     "__main__": ("cli",),
 }

@@ -12,15 +12,7 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import (
-    JsonFile,
-    NumTasks,
-    RunDir,
-    Seed,
-    Shared,
-    one_of,
-    optional,
-)
+from rl3_jax.run.arguments import JsonFile, NumTasks, RunDir, Seed, Shared, one_of, optional
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,

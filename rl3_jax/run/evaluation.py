@@ -1,13 +1,8 @@
 """Evaluating a trained agent on held-out tasks, and `evaluation.json`; describing a family's tasks."""
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import jax
-import numpy as np
-from jaxtyping import Array, Float, Int
 
 from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, problems_of
@@ -18,7 +13,6 @@ from rl3_jax.run.files import read_json, write_json, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
-from rl3_jax.training.evaluate import BATCH
 from rl3_jax.trial import TrialEnv
 
 DEFAULT_NUM_TASKS = 2000
@@ -196,28 +190,15 @@ def describe(
     """
     if problems := constraints.problems(family) + task_set_problems(1, num_tasks, seed):
         raise ConfigError(problems)
-    batch = min(BATCH, num_tasks)
     track = tracker("drawing tasks", visible=progress)
-    parts = [_statistics(family, seed, start, batch) for start in track(range(0, num_tasks, batch))]
-    statistics = {}
-    for name in parts[0]:
-        found = training.over_tasks(np.concatenate([part[name] for part in parts])[:num_tasks])
-        statistics[name] = {key: found[key] for key in ("mean", "standard_error")}
+    found = training.task_statistics(family, num_tasks=num_tasks, seed=seed, track=track)
+    sums = {name: training.over_tasks(numbers) for name, numbers in found.items()}
     return {
         "family": family.family,
         "variation": family.variation,
         "num_tasks": num_tasks,
         "seed": seed,
-        "statistics": statistics,
+        "statistics": {
+            name: {key: of_all[key] for key in ("mean", "standard_error")} for name, of_all in sums.items()
+        },
     }
-
-
-@partial(jax.jit, static_argnames=("family", "num_tasks"))
-def _statistics(
-    family: TaskFamily, seed: Int[Array, ""] | int, start: Int[Array, ""] | int, num_tasks: int
-) -> dict[str, Float[Array, " N"]]:
-    """Return the statistics of each candidate, with indices from `start` on."""
-    keys = training.task_keys(
-        training.stream(jax.random.key(seed), training.Purpose.EVALUATION_TASK), start, num_tasks
-    )
-    return family.statistics(jax.vmap(family.sample_candidate)(keys))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+from rich.filesize import decimal
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig
@@ -20,7 +21,6 @@ Part = Literal["state", "program", "evaluation"]
 """What may be too large: what is counted before compiling, the compiled program, or held-out evaluation."""
 RECLAIMABLE = ("inactive_file", "active_file")
 """What counts as used by a container but is only a cache of files, which Linux gives back when asked."""
-UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def versions() -> dict[str, str]:
@@ -79,8 +79,8 @@ def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None
     if available is not None and needed[part] > available:
         kind = jax.devices()[0].platform
         raise ConfigError(
-            f"training needs at least {in_words(needed[part])} of memory, and"
-            f" {in_words(available)} are available ({kind}); lower {_what_to_lower(config, part)}"
+            f"training needs at least {decimal(needed[part])} of memory, and"
+            f" {decimal(available)} are available ({kind}); lower {_what_to_lower(config, part)}"
         )
 
 
@@ -95,14 +95,6 @@ def program_bytes(program: jax.stages.Compiled, *, arguments: bool = True) -> in
     held = stats.output_size_in_bytes - stats.alias_size_in_bytes
     held += stats.argument_size_in_bytes if arguments else 0
     return int(held + stats.temp_size_in_bytes + stats.generated_code_size_in_bytes)
-
-
-def in_words(number: int | float) -> str:
-    """Return a number of bytes with a unit, e.g. `1.2 GB`."""
-    unit, *larger = UNITS
-    while number >= 999.5 and larger:
-        number, unit, *larger = number / 1000, *larger
-    return f"{number:.3g} {unit}"
 
 
 def _what_to_lower(config: TrainConfig, part: Part) -> str:

@@ -17,12 +17,7 @@ from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.training import METRICS, TrainConfig
 
 FIELDS = (
-    "iteration",
-    "steps",
-    "wall_seconds",
-    "steps_per_second",
-    "mean_return",
-    "evaluation_return",
+    *("iteration", "steps", "wall_seconds", "steps_per_second", "mean_return", "evaluation_return"),
     *(name for name in METRICS if name != "mean_return"),
 )
 """Fields of any run's line, in order; `evaluation_return` is there only where it was measured."""

@@ -5,12 +5,12 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Column, Table
 
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
-from rl3_jax.run.machine import in_words
 from rl3_jax.run.progress import in_short
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS
@@ -104,7 +104,7 @@ def print_plan(found: dict[str, Any]) -> None:
     table.add_row("parameters", f"{found['parameters']:,}")
     table.add_row("steps per iteration", f"{found['steps_per_iteration']:,}")
     for name, words in PLANNED_SIZES.items():
-        table.add_row(words, "unknown" if sizes[name] is None else in_words(sizes[name]))
+        table.add_row(words, "unknown" if sizes[name] is None else decimal(sizes[name]))
     table.add_row("compilation", f"{seconds['compile']:.1f} s")
     if seconds["iteration"] is not None:
         table.add_row("iteration", f"{seconds['iteration']:.3g} s")

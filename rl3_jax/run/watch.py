@@ -78,8 +78,8 @@ class Watch(Shared):
         next(steps)
         # Imported here since matplotlib is slow to import, and only this draws.
         from rl3_jax.report.animation import animate
-        from rl3_jax.run.recording import record
-        from rl3_jax.run.scenes import Trial, make_scene
+        from rl3_jax.report.scenes import Trial, make_scene
+        from rl3_jax.training.recording import record
 
         task, recording = record(env, agent.behaviour(self.greedy), self.seed)
         how = " greedy" if self.greedy else ""

@@ -9,6 +9,7 @@ from rl3_jax.training.evaluate import (
     evaluate_trials,
     held_out_tasks,
     task_set_hash,
+    task_statistics,
 )
 from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
@@ -54,6 +55,7 @@ __all__ = [
     "summarise",
     "task_keys",
     "task_set_hash",
+    "task_statistics",
     "train_iteration",
     "train_steps",
 ]

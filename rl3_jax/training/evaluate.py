@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
-from rl3_jax.tasks import Action, Task
+from rl3_jax.tasks import Action, Task, TaskFamily
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.train import Purpose, TrainState, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
@@ -139,6 +139,22 @@ def task_set_hash(env: TrialEnv, *, num_tasks: int, seed: int) -> str:
     for leaf in jax.tree.leaves(_in_batches(partial(held_out_tasks, env, seed), num_tasks)):
         digest.update(leaf.tobytes())
     return digest.hexdigest()
+
+
+def task_statistics(
+    family: TaskFamily, *, num_tasks: int, seed: int = 0, track: Track = iter
+) -> dict[str, Float[np.ndarray, " N"]]:
+    """Return the family's statistics of each of `num_tasks` candidates, which `sample_task` may reject."""
+    return _in_batches(partial(_statistics, family, seed), num_tasks, track)
+
+
+@partial(jax.jit, static_argnames=("family", "num_tasks"))
+def _statistics(
+    family: TaskFamily, seed: Integer, start: Integer, num_tasks: int
+) -> dict[str, Float[Array, " N"]]:
+    """Return the statistics of candidates with indices from `start` on."""
+    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
+    return family.statistics(jax.vmap(family.sample_candidate)(keys))
 
 
 def _in_batches(function: Callable[[int, int], PyTree], num_tasks: int, track: Track = iter) -> PyTree:

@@ -14,7 +14,7 @@ from rl3_jax.policies.transformer import Transformer
 from rl3_jax.presets import make_config
 from rl3_jax.run import loop, machine, plan, train
 from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.machine import available_bytes, in_words, refuse_what_cannot_fit
+from rl3_jax.run.machine import available_bytes, refuse_what_cannot_fit
 from rl3_jax.training.plan import num_bytes
 from tests.run import tiny
 
@@ -187,18 +187,3 @@ def test_only_a_run_without_a_checkpoint_goes_with_its_error(monkeypatch, tmp_pa
         if left is not None:
             assert newest_iteration(path / "checkpoints") == left
             assert (path / "metrics.jsonl").exists()
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (999.6, "1 kB"),
-        (1234, "1.23 kB"),
-        (21e9, "21 GB"),
-        (5e15, "5e+03 TB"),
-    ],
-)
-def test_bytes_in_words(number, words):
-    assert in_words(number) == words

@@ -14,13 +14,13 @@ from rl3_jax.cli import main, parse
 from rl3_jax.picture import FREE, GOAL, WALL
 from rl3_jax.presets import make_config
 from rl3_jax.report.animation import Stage
+from rl3_jax.report.scenes import Trial, best_tried, make_scene, tried
 from rl3_jax.run import folder
-from rl3_jax.run.recording import record
-from rl3_jax.run.scenes import Trial, best_tried, make_scene, tried
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_map, make_family
 from rl3_jax.training import Agent, evaluate
 from rl3_jax.training.evaluate import held_out_tasks
+from rl3_jax.training.recording import record
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import method_abstraction, method_features
 from tests.run import tiny

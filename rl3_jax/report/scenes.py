@@ -13,7 +13,7 @@ from rl3_jax.policies import Distribution, SquashedGaussian
 from rl3_jax.report.animation import Panel, Scene
 from rl3_jax.report.maps import Heat, Paths, Walk
 from rl3_jax.report.panels import Bars, Intervals, Return
-from rl3_jax.run.recording import Recording
+from rl3_jax.training.recording import Recording
 from rl3_jax.trial import TrialEnv
 
 BEST_TRIED = "values (best action tried), visits"
