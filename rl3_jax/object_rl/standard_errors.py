@@ -73,9 +73,8 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
             )
             squares -= listed_value**2
             other_variances -= listed_variance
-            p, p_variance, mean_reward, reward_error = (x[k] for x in of_listed)
-            terms = term(rule, p, p_variance, mean_reward, reward_error, listed_value, listed_variance)
-            tried += listed * terms
+            p, p_variance, mean_reward, of_reward = (x[k] for x in of_listed)
+            tried += listed * term(rule, p, p_variance, mean_reward, of_reward, listed_value, listed_variance)
         others = problem.num_states - model.num_listed
         # A difference of sums that are equal but for rounding may come out below 0, or above where it is 0.
         squares, other_variances = (
