@@ -152,8 +152,9 @@ def _configured(arguments: list[str], preset: str | None) -> dict[str, Any]:
     is read. Names that are not valid, or a file that cannot be read, are left to `Train.problems`.
     """
     names, file, _ = _typed(arguments)
-    unread = file is None or problems_of(read_config_file, file)
-    config = PRESETS[preset or HELP_PRESET] if unread else read_config_file(file)
+    config = PRESETS[preset or HELP_PRESET]
+    if file is not None and not problems_of(read_config_file, file):
+        config = read_config_file(file)
     valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
     config = choose(config, **valid)
     method = method_name(config)
@@ -186,9 +187,9 @@ def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, li
         parser.add_argument(f"--{name}", nargs="?")
     parser.add_argument("--plugin", nargs="?", action="append", default=[])
     found = vars(parser.parse_known_args(arguments)[0])
-    modules = ",".join(filter(None, found["plugin"]))
-    file = found["config"] and Path(found["config"])
-    return {name: found[name] for name in NAMES}, file, modules.split(",") if modules else []
+    modules: list[str] = [name for names in found["plugin"] if names for name in names.split(",")]
+    file = Path(found["config"]) if found["config"] else None
+    return {name: found[name] for name in NAMES}, file, modules
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Checkpoints:
         theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
         # A field that is newer than the checkpoint has its default.
         theirs = serialise.from_dict(theirs, source=f"the configuration in checkpoint {where}")
-        if different := serialise.differences(*map(serialise.to_dict, (theirs, self._config))):
+        if different := serialise.differences(serialise.to_dict(theirs), serialise.to_dict(self._config)):
             raise ConfigError(
                 f"checkpoint {where} is of another configuration than config.json: " + "; ".join(different)
             )

@@ -78,11 +78,21 @@ class UnsavedRun:
 
 
 @overload
-def train(config: TrainConfig, out: str | Path, **options: Any) -> Run: ...
+def train(
+    config: TrainConfig,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    log: str | None = None,
+    progress: bool = True,
+    on_metrics: OnMetrics | None = None,
+) -> Run: ...
 
 
 @overload
-def train(config: TrainConfig, out: None = None, **options: Any) -> UnsavedRun: ...
+def train(
+    config: TrainConfig, out: None = None, *, progress: bool = True, on_metrics: OnMetrics | None = None
+) -> UnsavedRun: ...
 
 
 @compile_cache()
