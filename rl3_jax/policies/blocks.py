@@ -66,7 +66,7 @@ class AttentionCore(Core):
 class AttentionModule(nn.Module):
     """Layers of attention and a last norm; how steps are mixed, and where they stand, is the core's own."""
 
-    config: Any  # an AttentionCore; each core has a kind of its own
+    config: Any  # an `AttentionCore`; each core's module names its own
     spec: CoreSpec
 
     def setup(self):
