@@ -186,8 +186,8 @@ def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, li
     for name in (*NAMES, "config"):
         parser.add_argument(f"--{name}", nargs="?")
     parser.add_argument("--plugin", nargs="?", action="append", default=[])
-    found = vars(parser.parse_known_args(arguments)[0])
-    modules = [module for text in found["plugin"] if text for module in text.split(",")]
+    found = vars(parser.parse_known_args([text for text in arguments if text != "--"])[0])
+    modules = [module for text in found["plugin"] if text is not None for module in text.split(",")]
     file = Path(found["config"]) if found["config"] else None
     return {name: found[name] for name in NAMES}, file, modules
 

@@ -188,6 +188,12 @@ def test_the_value_of_an_option_is_not_taken_for_the_preset(here, line, preset, 
     assert (command.preset, command.settings.task.family) == (preset, family)
 
 
+def test_two_dashes_end_nothing():
+    command = parse(["train", "mdp-h100-quick", "--", "--policy", "gru"])
+    assert isinstance(command, Train)
+    assert command.settings.policy.core.core == "gru"
+
+
 def test_what_is_typed_twice_counts_as_typed_last(here):
     twice = "--method rl2 --method rl3 --policy markov --policy=gru"
     command = parse(["train", "mdp-h100", *twice.split()])

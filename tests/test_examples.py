@@ -104,6 +104,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(apart, tmp_path, monkeypatch,
     (tmp_path / "broken_plugin.py").write_text("1 / 0\n")
     assert main(["list", "--plugin", "no_such_plugin"]) == 2
     assert main(["list", "--plugin", "broken_plugin"]) == 2
+    assert main(["list", "--plugin", ""]) == 2
     printed = " ".join(capsys.readouterr().err.split())
     assert "plugin no_such_plugin cannot be imported: ModuleNotFoundError: No module named" in printed
     assert "plugin broken_plugin cannot be imported: ZeroDivisionError: division by zero" in printed

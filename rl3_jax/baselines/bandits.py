@@ -48,7 +48,7 @@ class EpsilonGreedy(BanditBaseline):
     the returns of Duan et al. 2016 (arXiv 1611.02779, table 1); mean rewards do not (docs/measurements.md).
 
     Attributes:
-      epsilon: ε; tuned per setting, see `registry.py`. With 0 this is the greedy baseline.
+      epsilon: ε; tuned per setting, see `baselines/registry.py`. With 0 this is the greedy baseline.
     """
 
     epsilon: Number = 0.0
@@ -75,7 +75,7 @@ class Ucb1(BanditBaseline):
     UCB1 of Duan et al. 2016 (arXiv 1611.02779, table 1); without it no c does (docs/measurements.md).
 
     Attributes:
-      exploration: c; tuned per setting, see `registry.py`; the default is for k=5, H=100.
+      exploration: c; tuned per setting, see `baselines/registry.py`; the default is for k=5, H=100.
     """
 
     exploration: Number = 0.28
@@ -115,7 +115,7 @@ class OptimisticThompson(BanditBaseline):
     Source: Duan et al. 2016 (arXiv 1611.02779, section 3.1), who tune N.
 
     Attributes:
-      num_samples: N; tuned per setting, see `registry.py`; the default is for k=5, H=100.
+      num_samples: N; tuned per setting, see `baselines/registry.py`; the default is for k=5, H=100.
     """
 
     num_samples: int = struct.field(pytree_node=False, default=32)

@@ -89,8 +89,8 @@ class ModelGreedy(EpisodePlanner):
     equals scores less, as it goes on with one untried action wherever a state comes up again in an episode.
 
     Attributes:
-      epsilon: ε, the probability of a uniformly drawn action; tuned per setting, see `registry.py`. With 0
-        this is the greedy baseline.
+      epsilon: ε, the probability of a uniformly drawn action; tuned per setting, see
+        `baselines/registry.py`. With 0 this is the greedy baseline.
     """
 
     epsilon: Number = 0.0
@@ -150,7 +150,7 @@ class Opsrl(Psrl):
     Source: Osband and Van Roy 2017; named and measured in Duan et al. 2016, section 3.2.
 
     Attributes:
-      num_samples: N; tuned per setting, see `registry.py`; the default is for H=100 and m = 1.
+      num_samples: N; tuned per setting, see `baselines/registry.py`; the default is for H=100 and m = 1.
     """
 
     num_samples: int = struct.field(pytree_node=False, default=20)
@@ -178,7 +178,7 @@ class Ucrl2(EpisodePlanner):
     section 3.2, at 10, 25 and 50 episodes; with m = 1 it scores higher.
 
     Attributes:
-      scale: c; tuned per setting, see `registry.py`; the default is for H=100 and m = 1.
+      scale: c; tuned per setting, see `baselines/registry.py`; the default is for H=100 and m = 1.
     """
 
     scale: Number = 0.15
@@ -210,7 +210,7 @@ class Beb(EpisodePlanner):
     which m = 0 and this bonus give.
 
     Attributes:
-      bonus: β; tuned per setting, see `registry.py`; the default is for H=100 and m = 1.
+      bonus: β; tuned per setting, see `baselines/registry.py`; the default is for H=100 and m = 1.
     """
 
     bonus: Number = 12.0

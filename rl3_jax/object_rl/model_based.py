@@ -20,7 +20,7 @@ from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 class ModelBased(Rule, Learner):
     """Value iteration on a maximum-likelihood tabular model after each step; the reference's choice.
 
-    Bandits are solved in closed form. The other fields are those of `Rule`.
+    Bandits are solved in closed form.
 
     Attributes:
       planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;

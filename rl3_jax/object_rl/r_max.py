@@ -39,6 +39,25 @@ class RMaxState:
     q: Float[Array, "A Z"]
 
 
+@struct.dataclass
+class Beliefs:
+    """The model that is planned on.
+
+    Attributes:
+      pay: [Z] what entering a cell pays.
+      discount_after: [Z] γ times the probability that the episode then goes on.
+      pay_staying: [Z] what staying in a cell pays.
+      free: D arrays [Z], the probability that the cell to which a displacement leads can be entered.
+      slippery: [Z] whether actions move otherwise in a cell.
+    """
+
+    pay: Float[Array, " Z"]
+    discount_after: Float[Array, " Z"]
+    pay_staying: Float[Array, " Z"]
+    free: list[Float[Array, " Z"]]
+    slippery: Bool[Array, " Z"]
+
+
 @dataclasses.dataclass(frozen=True)
 class RMax(Learner):
     """R-max for grids: optimistic planning with rules that are known beforehand.
@@ -105,7 +124,18 @@ class RMax(Learner):
         return ActionValues(state.q[:, _grid(spec).place(s)], state.counts[s])
 
     def _plan(self, grid: Grid, state: RMaxState) -> Float[Array, "A Z"]:
-        """Return the action values after some sweeps from the last ones, with optimism about the grid."""
+        """Return the action values after some sweeps from the last ones."""
+        beliefs = self._beliefs(grid, state)
+        value = jax.lax.fori_loop(
+            1,
+            self.max_sweeps,
+            lambda _, value: functools.reduce(jnp.maximum, back_up(grid, self.discount, beliefs, value)),
+            state.q.max(axis=0),
+        )
+        return jnp.stack(back_up(grid, self.discount, beliefs, value))
+
+    def _beliefs(self, grid: Grid, state: RMaxState) -> Beliefs:
+        """Return what is believed of the grid, with optimism."""
         entered, largest = state.entered, max(grid.largest_reward)
         if self.bound == "cell":
             most, ends = grid.walled(grid.largest_reward, 0.0), grid.walled(grid.ends, False)
@@ -115,32 +145,34 @@ class RMax(Learner):
         pay = jnp.where(entered, state.reward, jnp.where(found, grid.usual_reward, most))
         discount_after = jnp.where(jnp.where(entered, state.ended, ends & ~found), 0.0, self.discount)
         risk = danger_risk(grid, entered, state.reward)
-        pay, discount_after = (1.0 - risk) * pay + risk * grid.danger, (1.0 - risk) * discount_after
-        free = [1.0 - blocked for blocked in grid.shifted(state.blocked)]
-        slippery = entered & (state.reward == grid.slippery)
+        return Beliefs(
+            pay=(1.0 - risk) * pay + risk * grid.danger,
+            discount_after=(1.0 - risk) * discount_after,
+            pay_staying=state.reward,
+            free=[1.0 - blocked for blocked in grid.shifted(state.blocked)],
+            slippery=entered & (state.reward == grid.slippery),
+        )
 
-        def back_up(value):
-            """Return what each action is worth in each cell, from the cells' last values."""
-            stay = state.reward + self.discount * value
-            arrive = pay + discount_after * value
-            moved = [stay + p * (x - stay) for p, x in zip(free, grid.shifted(arrive), strict=True)]
-            moved[STAY] = stay
-            return [
-                functools.reduce(
-                    jnp.add,
-                    (
-                        jnp.where(slippery, slipped, p) * moved[d]
-                        for d, (p, slipped) in enumerate(zip(*rows, strict=True))
-                        if p or slipped
-                    ),
-                )
-                for rows in zip(grid.moves, grid.slippery_moves, strict=True)
-            ]
 
-        def sweep(_, value):
-            return functools.reduce(jnp.maximum, back_up(value))
-
-        return jnp.stack(back_up(jax.lax.fori_loop(1, self.max_sweeps, sweep, state.q.max(axis=0))))
+def back_up(
+    grid: Grid, discount: float, beliefs: Beliefs, value: Float[Array, " Z"]
+) -> list[Float[Array, " Z"]]:
+    """Return what each action is worth in each cell, from the cells' last values."""
+    stay = beliefs.pay_staying + discount * value
+    arrive = beliefs.pay + beliefs.discount_after * value
+    moved = [stay + p * (x - stay) for p, x in zip(beliefs.free, grid.shifted(arrive), strict=True)]
+    moved[STAY] = stay
+    return [
+        functools.reduce(
+            jnp.add,
+            (
+                jnp.where(beliefs.slippery, slipped, p) * moved[d]
+                for d, (p, slipped) in enumerate(zip(*rows, strict=True))
+                if p or slipped
+            ),
+        )
+        for rows in zip(grid.moves, grid.slippery_moves, strict=True)
+    ]
 
 
 def danger_risk(grid: Grid, entered: Bool[Array, " Z"], reward: Float[Array, " Z"]) -> Float[Array, " Z"]:

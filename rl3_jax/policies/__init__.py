@@ -3,7 +3,8 @@
 from rl3_jax.policies.base import Core, CoreModule, CoreSpec
 from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.config import CORES, PolicyConfig, make_core, suited
-from rl3_jax.policies.distribution import Distribution, SquashedGaussian, action_distribution, action_problems
+from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
+from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.policies.gru import Gru
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.markov import Markov

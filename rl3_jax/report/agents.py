@@ -99,10 +99,11 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
     for key, members in groups.items():
         runs = [source for _, source in members]
         names, where = [name for name, _ in members], [source.place for source in runs]
-        # The best first; no two agents are in the same place.
-        choices = [common_name(names), " + ".join(names), common_name(where), " + ".join(where)]
+        # The best first; the last is like no other's.
+        apart = f"{' + '.join(dict.fromkeys(names))} of {' + '.join(where)}"
+        choices = [common_name(names), " + ".join(names), common_name(where), apart]
         taken = {agent.name for agent in found.values()}
-        found[key] = SeededAgent(next((x for x in choices if x not in taken), choices[-1]), runs)
+        found[key] = SeededAgent(next(name for name in choices if name not in taken), runs)
     return found
 
 

@@ -141,16 +141,15 @@ def _agents(members: Sequence[Member], agents: Mapping[str, SeededAgent]) -> lis
         noted.append(result["results"][0]["returns"])
         # The entry of a file of its own is named so already.
         greedy = " (greedy)" if result.get("greedy") and source.config else ""
-        groups.setdefault((agents[source.agent_key(result)].name, greedy), []).append((source, result))
-    if problems := [
-        problem for (name, greedy), runs in groups.items() for problem in _unequal(name + greedy, runs)
-    ]:
+        groups.setdefault((source.agent_key(result), greedy), []).append((source, result))
+    named = [(agents[key].name + greedy, runs) for (key, greedy), runs in groups.items()]
+    if problems := [problem for name, runs in named for problem in _unequal(name, runs)]:
         raise ConfigError(problems)
     found = []
-    for (name, greedy), runs in groups.items():
+    for name, runs in named:
         (source, result), *_ = runs
         trained_here = source.is_trained_in(result) if source.config else None
-        found.append(Entry(name + greedy, [result["results"][0] for _, result in runs], True, trained_here))
+        found.append(Entry(name, [result["results"][0] for _, result in runs], True, trained_here))
     return found
 
 

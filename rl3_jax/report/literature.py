@@ -1,6 +1,7 @@
 """Published returns of classic algorithms and of RL², to set ours beside."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,4 +43,7 @@ def deviation(entry: Mapping[str, Any], published: float) -> float:
     that of `TASKS` tasks whose returns spread as ours do.
     """
     combined = entry["standard_error"] * (1.0 + len(entry["returns"]) / TASKS) ** 0.5
-    return (entry["mean_return"] - published) / combined
+    apart = entry["mean_return"] - published
+    if combined == 0.0:
+        return math.copysign(math.inf, apart) if apart else 0.0
+    return apart / combined

@@ -266,7 +266,15 @@ class Describe(OfFamily):
 
 
 COMMANDS: dict[str, type[Shared]] = {
-    command.__name__.lower(): command
-    for command in (List, Train, Plan, Resume, Evaluate, Baselines, Compare, Describe, Report, Watch)
+    "list": List,
+    "train": Train,
+    "plan": Plan,
+    "resume": Resume,
+    "evaluate": Evaluate,
+    "baselines": Baselines,
+    "compare": Compare,
+    "describe": Describe,
+    "report": Report,
+    "watch": Watch,
 }
 """By name, in the order of the help."""

@@ -36,8 +36,9 @@ def compile_cache(enabled: bool = True) -> Iterator[None]:
     if _decided.get():
         yield
         return
-    token, settings = _decided.set(True), _settings(enabled)
+    settings = _settings(enabled)  # may raise a warning, before anything is decided
     before = {name: getattr(jax.config, name) for name in settings}
+    token = _decided.set(True)
     try:
         _configure(settings)
         yield

@@ -82,6 +82,10 @@ class RunFolder:
         self.agent = self.path / "agent"
         self.evaluation = self.path / "evaluation.json"
 
+    def __repr__(self) -> str:
+        """Name the folder."""
+        return f"RunFolder({str(self.path)!r})"
+
     def write(self, record: RunRecord) -> None:
         """Write `config.json` at once."""
         write_atomically(self.config, (json.dumps(record.to_dict(), indent=2) + "\n").encode())

@@ -5,9 +5,11 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
@@ -150,7 +152,7 @@ class Loop:
         config, target = self.config, self.target
         started = time.perf_counter() - wall_seconds
         done = saved = int(state.iteration)
-        program, hyper = compile_chunk(config), training.hyper_of(config)
+        program, hyper = compile_chunk(config, state.iteration.sharding), training.hyper_of(config)
         if not self.fits:
             # Beyond the state, which is held already.
             needed = program_bytes(program, arguments=False) or 0
@@ -214,9 +216,9 @@ def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: floa
     return max(1, min(lengths))
 
 
-def compile_chunk(config: TrainConfig) -> jax.stages.Compiled:
-    """Return the compiled `train_steps`, for a state on the device that JAX takes; see `lower_steps`."""
-    return _compile(training.program_of(config), jax.numpy.zeros(()).sharding)
+def compile_chunk(config: TrainConfig, sharding: Any = None) -> jax.stages.Compiled:
+    """Return the compiled `train_steps` for a state that lies there, or else where JAX puts it."""
+    return _compile(training.program_of(config), sharding or jax.numpy.zeros(()).sharding)
 
 
 @functools.lru_cache(maxsize=8)
@@ -230,7 +232,13 @@ def _compile(config: TrainConfig, sharding: jax.sharding.Sharding) -> jax.stages
 
 def params_finite(state: TrainState) -> bool:
     """Whether all parameters are finite."""
-    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(state.learnt.params)))
+    return bool(_all_finite(state.learnt.params))
+
+
+@jax.jit
+def _all_finite(params: PyTree) -> jax.Array:
+    """Return whether each number is finite; all that is copied to the host."""
+    return jax.numpy.stack([jax.numpy.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
 
 
 def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float | None]:

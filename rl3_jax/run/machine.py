@@ -79,8 +79,8 @@ def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None
     if available is not None and needed[part] > available:
         kind = jax.devices()[0].platform
         raise ConfigError(
-            f"training needs at least {decimal(needed[part])} of memory, and"
-            f" {decimal(available)} are available ({kind}); lower {_what_to_lower(config, part)}"
+            f"training needs at least {decimal(needed[part], precision=2)} of memory, and"
+            f" {decimal(available, precision=2)} are available ({kind}); lower {_what_to_lower(config, part)}"
         )
 
 

@@ -37,6 +37,7 @@ class TrainProgress:
         self._names = names
         self._live = visible and self._console.is_terminal
         self._last_line = float("-inf")
+        self._start: tuple[float, int] | None = None
         self._evaluation: float | None = None
         self._phases: set[str] = set()
         self._bar = Progress(
@@ -77,11 +78,13 @@ class TrainProgress:
         figures = ", ".join([*parts, f"{row['steps_per_second']:,.0f} steps/s"])
         self._bar.update(self._task, description="training", completed=done, figures=figures)
         now = time.perf_counter()
+        self._start = self._start or (now, done)
+        started, done_then = self._start
         if self._live or (now - self._last_line < SECONDS_BETWEEN_LINES and done < self._total):
             return
         self._last_line = now
-        seconds = self._bar.tasks[0].time_remaining
-        left = "" if seconds is None else f", {seconds:.0f} s left"
+        pace = (done - done_then) / (now - started) if done > done_then else 0.0
+        left = f", {(self._total - done) / pace:.0f} s left" if pace else ""
         self.note(f"iteration {done}/{self._total}, {figures}{left}")
 
     def note(self, text: str) -> None:

@@ -104,7 +104,7 @@ def print_plan(found: dict[str, Any]) -> None:
     table.add_row("parameters", f"{found['parameters']:,}")
     table.add_row("steps per iteration", f"{found['steps_per_iteration']:,}")
     for name, words in PLANNED_SIZES.items():
-        table.add_row(words, "unknown" if sizes[name] is None else decimal(sizes[name]))
+        table.add_row(words, "unknown" if sizes[name] is None else decimal(sizes[name], precision=2))
     table.add_row("compilation", f"{seconds['compile']:.1f} s")
     if seconds["iteration"] is not None:
         table.add_row("iteration", f"{seconds['iteration']:.3g} s")

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -69,10 +68,14 @@ class FrozenLakes(GymnaxTasks):
         """Return the lake."""
         return picture.Tiles(task.params.desc, TILE_KINDS)
 
-    @functools.cached_property
-    def _spaces(self) -> tuple[spaces.Discrete, spaces.Discrete]:
-        """Tiles and moves, known without a map: drawing one, as other families do, slows every start."""
-        return spaces.Discrete(self.side**2), spaces.Discrete(4)
+    # Known without a map: drawing one, as other families do, slows every start.
+    def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
+        """West, south, east, north."""
+        return spaces.Discrete(4)
+
+    def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
+        """The number of the agent's tile."""
+        return spaces.Discrete(self.side**2)
 
     def make_environment(self) -> frozen_lake.FrozenLake:
         """Return a lake without holes."""

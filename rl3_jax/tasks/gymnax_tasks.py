@@ -60,7 +60,19 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     - `action_bins`: as what the vectors of a Box of actions count for object-level RL;
     - `num_successors`: how many table states follow one at most; it decides how fast planning is.
 
-    `notebooks/02_your_own_tasks.ipynb` makes one in ten lines.
+    E.g. pendulums of unknown gravity:
+
+        @dataclasses.dataclass(frozen=True)
+        class Pendulums(GymnaxTasks):
+            family: ClassVar[str] = "pendulums"
+            tiles: ClassVar[tuple[int, ...]] = (8, 8, 8)
+            action_bins: tuple[int, ...] = (3,)
+
+            def make_environment(self):
+                return Pendulum()
+
+            def sample_params(self, key):
+                return EnvParams(g=jax.random.uniform(key, minval=5.0, maxval=15.0))
 
     Attributes:
       steps: episode length; 0 for the environment's own.
@@ -152,11 +164,11 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """The environment's actions, the same for all tasks."""
-        return self._spaces[1]
+        return self._action_space
 
     def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """What the policy sees: the environment's own space, or vectors without bounds if `shown` is not."""
-        return self._spaces[0]
+        return self._observation_space
 
     def state_space(self, params: GymnaxTask | None = None) -> spaces.Dict:
         """The steps within an episode; the environment's own state may have no space."""
@@ -252,17 +264,21 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         return jax.tree.map(lambda one, other: jnp.promote_types(one.dtype, other.dtype), *states)
 
     @functools.cached_property
-    def _spaces(self) -> tuple[spaces.Discrete | spaces.Box, spaces.Discrete | spaces.Box]:
-        """What the policy sees, and the environment's actions, with numbers for bounds."""
+    def _action_space(self) -> spaces.Discrete | spaces.Box:
+        """The environment's actions, with numbers for bounds."""
+        with jax.ensure_compile_time_eval():
+            return self.environment.action_space(self.sample_params(jax.random.key(0)))
+
+    @functools.cached_property
+    def _observation_space(self) -> spaces.Discrete | spaces.Box:
+        """What the policy sees, with numbers for bounds."""
         key = jax.random.key(0)
         with jax.ensure_compile_time_eval():
-            params = self.sample_params(key)
-            actions = self.environment.action_space(params)
             if type(self).shown is GymnaxTasks.shown:
-                return self.environment.observation_space(params), actions
+                return self.environment.observation_space(self.sample_params(key))
             state = jax.eval_shape(lambda key: self._start(key, self.sample_task(key)), key)
             seen = jax.eval_shape(self.shown, state.wrapped, state.observation)
-            return spaces.Box(-jnp.inf, jnp.inf, seen.shape), actions
+            return spaces.Box(-jnp.inf, jnp.inf, seen.shape)
 
 
 def bounds_of(space: spaces.Box) -> Bounds:

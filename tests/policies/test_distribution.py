@@ -10,7 +10,7 @@ from jax.test_util import check_grads
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Categorical, Distribution, SquashedGaussian, action_distribution
-from rl3_jax.policies.distribution import STD_MAX, STD_MIN
+from rl3_jax.policies.gaussian import STD_MAX, STD_MIN
 from tests.reference.outer import squashed_log_density, squashed_mean
 from tests.statistics import assert_mean
 

@@ -19,6 +19,20 @@ def test_runs_that_differ_in_their_seed_alone_are_one_agent():
     assert (other.name, list(other.runs)) == ("other-seed0", runs[2:])
 
 
+def test_agents_of_the_same_name_in_two_files_stay_apart():
+    """Copies of two runs' `evaluation.json`, each with sampled and with greedy actions."""
+    sampled = [of_agent(RESULT, mean) for mean in (79.0, 80.0)]
+    greedy = [of_agent(RESULT, mean) | {"greedy": True} for mean in (81.0, 82.0)]
+    for result in greedy:
+        result["results"][0] = result["results"][0] | {"name": "rl3 (greedy)"}
+    files = [[sampled[i], greedy[i]] for i in (0, 1)]
+    (setting,) = settings_of([Source("a.json", files[0]), Source("b.json", files[1])])
+    found = {entry.name: entry.mean_return for entry in setting.agents}
+    expected = [x["results"][0]["mean_return"] for x in (*sampled, *greedy)]
+    assert sorted(found.values()) == pytest.approx(sorted(expected))
+    assert len(found) == 4
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [

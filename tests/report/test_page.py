@@ -249,3 +249,10 @@ def test_other_tasks_are_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "task_set_sha256" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_without_an_error_is_the_published_one_or_infinitely_far():
+    alike = {"mean_return": 78.3, "standard_error": 0.0, "returns": [78.3] * 4}
+    assert literature.deviation(alike, 78.3) == 0.0
+    assert literature.deviation(alike, 78.0) == np.inf
+    assert literature.deviation(alike, 79.0) == -np.inf

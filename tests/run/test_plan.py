@@ -61,6 +61,12 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated(monkeypatch, ca
     assert ("compiling" in capsys.readouterr().err) == compiled
 
 
+def test_sizes_that_are_close_are_told_apart(monkeypatch):
+    short_of(monkeypatch, 1_160_000_000)
+    with pytest.raises(ConfigError, match=r"at least 1\.24 GB of memory, and 1\.16 GB are available"):
+        refuse_what_cannot_fit(tiny.CONFIG, {"state": 1_240_000_000})
+
+
 def test_a_run_that_cannot_fit_leaves_an_empty_folder(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         short_of(patch, 20_000)
