@@ -39,7 +39,9 @@ def test_the_learner_alone_acts_greedily_on_its_values_and_breaks_ties_evenly():
     act = jax.vmap(lambda memory, key: behaviour.act(env, memory, state, jnp.zeros(0), key)[1], (None, 0))
     counts = np.bincount(act(memory, keys), minlength=5)
     assert (np.abs(counts - 200) < 5 * np.sqrt(1000 * 0.2 * 0.8)).all()
-    memory = dataclasses.replace(memory, values=memory.values.at[0].set(jnp.array([0.0, 2.0, 1.0, 2.0, -1.0])))
+    memory = dataclasses.replace(
+        memory, values=memory.values.at[0].set(jnp.array([0.0, 2.0, 1.0, 2.0, -1.0]))
+    )
     assert set(np.asarray(act(memory, keys)).tolist()) == {1, 3}
 
 

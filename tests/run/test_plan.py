@@ -70,7 +70,7 @@ def test_sizes_that_are_close_are_told_apart(monkeypatch):
 def test_a_run_that_cannot_fit_leaves_an_empty_folder(monkeypatch, tmp_path):
     with monkeypatch.context() as patch:
         short_of(patch, 20_000)
-        with pytest.raises(ConfigError, match="20.00 kB are available"):
+        with pytest.raises(ConfigError, match=r"20\.00 kB are available"):
             train(tiny.CONFIG, tmp_path / "run", progress=False)
     assert tiny.tree(tmp_path / "run") == []
     assert len(train(tiny.CONFIG, tmp_path / "run", progress=False).metrics) == 12
@@ -80,7 +80,7 @@ def test_a_run_that_cannot_fit_replaces_no_other(monkeypatch, tmp_path):
     train(tiny.CONFIG, tmp_path, progress=False)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     short_of(monkeypatch, 20_000)
-    with pytest.raises(ConfigError, match="20.00 kB are available"):
+    with pytest.raises(ConfigError, match=r"20\.00 kB are available"):
         train(tiny.vary(seed=1), tmp_path, overwrite=True, progress=False)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
