@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rl3_jax.errors import ConfigError
+from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.report.agents import Source
 from rl3_jax.report.gather import mismatches
 from rl3_jax.run import metrics
@@ -57,10 +57,7 @@ class Report(Shared):
         if not self.dirs:
             found.append("name at least one folder with result files")
         for path in self.dirs:
-            try:
-                read_sources(path)
-            except ConfigError as error:
-                found += error.problems
+            found += problems_of(read_sources, path)
         return found
 
     def run(self) -> None:

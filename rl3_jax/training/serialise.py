@@ -5,7 +5,7 @@ import typing
 from typing import Any, TypeVar
 
 from rl3_jax import constraints, plugins
-from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.errors import ConfigError, problems_of, unknown_choice
 from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner
 from rl3_jax.policies import CORES, Core
 from rl3_jax.tasks import FAMILIES, TaskFamily
@@ -98,11 +98,7 @@ def from_dict(data: Any, *, ignore: tuple[str, ...] = (), source: str = "") -> T
 
 def config_problems(config: TrainConfig) -> list[str]:
     """Return a message for each problem of a configuration, wrong types included."""
-    try:
-        from_dict(to_dict(config))
-    except ConfigError as error:
-        return list(error.problems)
-    return []
+    return problems_of(from_dict, to_dict(config))
 
 
 def differences(one: Any, other: Any, name: str = "") -> list[str]:
