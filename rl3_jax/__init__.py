@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         load_agent,
         plan,
         resume,
+        resume_seeds,
         train,
+        train_seeds,
     )
     from rl3_jax.tasks import FAMILIES, make_family
     from rl3_jax.training import (
@@ -48,7 +50,7 @@ _HOMES = {
     "ppo": "PPOConfig",
     "presets": "PRESETS make_config",
     "run": "Interrupted LoadedAgent Run UnsavedRun compare compile_cache evaluate_baselines evaluate_run"
-    " load_agent plan resume train",
+    " load_agent plan resume resume_seeds train train_seeds",
     "tasks": "FAMILIES make_family",
     "training": "EvaluationConfig Hyper TrainConfig TrainState agent_of config_of evaluate hyper_of"
     " init register train_iteration train_steps",
@@ -95,8 +97,10 @@ __all__ = [
     "plan",
     "register",
     "resume",
+    "resume_seeds",
     "train",
     "train_iteration",
+    "train_seeds",
     "train_steps",
 ]
 

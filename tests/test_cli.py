@@ -80,6 +80,7 @@ BAD_INPUT = [
     ("train mdp-h100 --policy lstm --policy.core.scan auto", ["unknown policy 'lstm'"]),
     ("plan", ["name a preset", *PRESETS]),
     ("plan mdp-h100 --horizon 0 --json file/x.json", ["horizon is 0", "cannot write file/x.json"]),
+    ("resume", ["at least one run folder"]),
     ("resume missing", ["missing is not a run folder"]),
     ("resume other", ["other is not a run folder"]),
     ("resume run --iterations 0", ["iterations is 0"]),
@@ -126,7 +127,6 @@ UNREADABLE = [
     ("train mdp-h100 stray", ["stray"]),
     ("train mdp-h100 --horizon ten", ["--horizon", "'ten'"]),
     ("train mdp-h100 --horizon 0 --seed", ["--seed"]),
-    ("resume", ["DIR"]),
     ("resume run --out x", ["--out"]),
     ("evaluate", ["DIR"]),
 ]

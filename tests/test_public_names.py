@@ -46,8 +46,10 @@ NAMES = [
     "plan",
     "register",
     "resume",
+    "resume_seeds",
     "train",
     "train_iteration",
+    "train_seeds",
     "train_steps",
 ]
 

@@ -8,7 +8,7 @@ from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import compare
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.run.train import Run, UnsavedRun, resume, train
+from rl3_jax.run.train import Run, UnsavedRun, resume, resume_seeds, train, train_seeds
 
 __all__ = [
     "Interrupted",
@@ -23,5 +23,7 @@ __all__ = [
     "plan",
     "read_config_file",
     "resume",
+    "resume_seeds",
     "train",
+    "train_seeds",
 ]

@@ -28,7 +28,7 @@ from rl3_jax.run.metrics import LOGGERS
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import Report, compare
 from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics
-from rl3_jax.run.train import resume, train, train_problems
+from rl3_jax.run.train import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
@@ -61,23 +61,34 @@ class Train(Shared):
     policy: Annotated[str, arg(metavar="P", help=one_of(CORES))] = ""
     learner: Annotated[str, arg(metavar="L", help=one_of(LEARNERS))] = ""
     config: Annotated[Path | None, optional("FILE", "a run's config.json, in place of PRESET")] = None
-    out: Annotated[Path | None, optional("DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedN")] = None
+    num_seeds: Annotated[int, arg(metavar="N", help="runs in one program, with the seeds from --seed on")] = 1
+    out: Annotated[
+        Path | None,
+        optional(
+            "DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedS; of several seeds the folder of these"
+        ),
+    ] = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
     log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 
     @property
-    def folder(self) -> Path:
-        """The run folder."""
+    def folders(self) -> list[Path]:
+        """The run folder of each seed."""
         preset = self.preset or self.settings.env.name
-        policy = self.settings.policy.core.core
-        name = f"{preset}-{method_name(self.settings)}-{policy}-seed{self.settings.seed}"
-        return self.out or Path("runs") / name
+        name = f"{preset}-{method_name(self.settings)}-{self.settings.policy.core.core}-"
+        seeds = [f"seed{self.settings.seed + place}" for place in range(self.num_seeds)]
+        if self.out is None:
+            return [Path("runs") / (name + seed) for seed in seeds]
+        return [self.out] if self.num_seeds == 1 else [self.out / seed for seed in seeds]
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return self._naming_problems() + train_problems(
-            self.settings, self.folder, overwrite=self.overwrite, log=self.log
-        )
+        return self._naming_problems() + self._training_problems(self.folders)
+
+    def _training_problems(self, folders: list[Path]) -> list[str]:
+        """Return a message for each reason why training cannot start in these folders."""
+        how = {"num_seeds": self.num_seeds, "overwrite": self.overwrite, "log": self.log}
+        return train_problems(self.settings, folders, **how)
 
     def _naming_problems(self) -> list[str]:
         """Return a message for each name that is not valid, and if there are no or two configurations."""
@@ -92,8 +103,12 @@ class Train(Shared):
 
     def run(self) -> None:
         """Train."""
-        train(self.settings, self.folder, overwrite=self.overwrite, log=self.log)
-        print(f"the agent is in {self.folder}; next: rl3 evaluate {self.folder}")
+        train_seeds(self.settings, self.folders, overwrite=self.overwrite, log=self.log)
+        if self.num_seeds == 1:
+            print(f"the agent is in {self.folders[0]}; next: rl3 evaluate {self.folders[0]}")
+        else:
+            folders = " ".join(map(str, self.folders))
+            print(f"the agents are in {folders}; evaluate each, then: rl3 report {folders}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,26 +122,25 @@ class Plan(Train):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid; where the run would go does not matter."""
-        found = train_problems(self.settings, None, overwrite=False, log=self.log)
-        return self._naming_problems() + found + file_problems(self.json)
+        return self._naming_problems() + self._training_problems([]) + file_problems(self.json)
 
     def run(self) -> None:
         """Plan."""
-        found = plan(self.settings, progress=True)
+        found = plan(self.settings, num_seeds=self.num_seeds, progress=True)
         print_plan(found)
         write_json(found, self.json)
 
 
 @dataclasses.dataclass(frozen=True)
 class Resume(Shared):
-    """Go on with a run that was stopped, or extend one."""
+    """Go on with a run that was stopped, or extend one; with several seeds' runs in one program."""
 
-    dir: RunDir
+    dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
 
     def run(self) -> None:
         """Train on."""
-        resume(self.dir, self.iterations)
+        resume_seeds(self.dirs, self.iterations)
 
 
 @dataclasses.dataclass(frozen=True)

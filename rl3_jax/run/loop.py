@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -17,11 +18,11 @@ from rl3_jax.run import machine, metrics
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.folder import RunFolder, RunRecord
-from rl3_jax.run.machine import program_bytes, refuse_what_cannot_fit
+from rl3_jax.run.machine import available_bytes, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
-from rl3_jax.training import TrainConfig, TrainState
+from rl3_jax.training import Hyper, TrainConfig, TrainState
 from rl3_jax.training.plan import abstract_state, evaluation_bytes
 
 OnMetrics = Callable[[Row], object]
@@ -31,69 +32,125 @@ CHUNK_SECONDS = 1.0
 
 
 def train_to_target(
-    folder: RunFolder,
-    record: RunRecord,
+    runs: Sequence[tuple[RunFolder, RunRecord]],
     *,
     visible: bool,
     on_metrics: OnMetrics | None = None,
     fits: bool = False,
 ) -> None:
-    """Go on with a run from its newest checkpoint, or from the start, to its target, as `resume` does.
+    """Go on with runs that share a program, from their newest common checkpoint or from the start.
 
-    Call it under the folder's lock.
+    Call it under the folders' locks.
 
     Args:
-      folder: of the run.
-      record: what is to be run; `config.json` gets its target once the checkpoint has been read.
+      runs: each with what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
       on_metrics: as in `train`.
-      fits: whether `plan` has found that the run fits into memory, which is then not asked again.
+      fits: whether `plan` has found that the runs fit into memory, which is then not asked again.
     """
-    config, target = record.config, record.target_iterations
-    folder.remove_leftovers()
+    target, config = runs[0][1].target_iterations, runs[0][1].config
     with contextlib.ExitStack() as stack:
         progress, stop = stack.enter_context(watched(config, target, visible=visible))
-        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(folder.checkpoints, config)))
-        done = checkpoints.latest or 0
+        kept = [OnDisk(folder, record, stack) for folder, record in runs]
+        # A kill may have come between the checkpoints of two runs.
+        done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        state = checkpoints.restore() if done else training.init(config, jax.random.key(config.seed))
-        rows = metrics.truncate(folder.metrics, done)
-        if record != folder.read():
-            folder.write(record)
-        if done < target and (changes := machine.changed_versions(record.versions)):
+        states = [one.restore(done) for one in kept]
+        for one, state in zip(kept, states, strict=True):
+            one.go_on_from(state)
+        changes = dict.fromkeys(x for _, record in runs for x in machine.changed_versions(record.versions))
+        if done < target and changes:
             progress.note(
                 f"versions changed since the run started ({', '.join(changes)}):"
                 " the result may not be the same bit for bit"
             )
-
-        def keep_agent(state: TrainState) -> None:
-            save_agent(folder.agent, config, state.learnt.params["actor"], int(state.iteration))
-
-        if done:
-            keep_agent(state)  # a kill may have come between checkpoint and agent
+        paths = " ".join(str(folder.path) for folder, _ in runs)
         if done >= target:
-            progress.note(f"{folder.path} is complete: {done} iterations; --iterations N extends it")
+            progress.note(f"{paths} is complete: {done} iterations; --iterations N extends it")
             return
-        log = stack.enter_context(metrics.open_logger(folder, record, done))
-
-        def keep(rows: list[Row]) -> None:
-            metrics.append(folder.metrics, rows)
-            for row in rows:
-                log(row)
-
-        def save(state: TrainState) -> None:
-            checkpoints.save(state)
-            keep_agent(state)
-
-        loop = Loop(config, target, keep, save, checkpoints.describe_latest, progress, stop, on_metrics, fits)
-        done = loop.run(state, rows[-1]["wall_seconds"] if rows else 0.0)
+        for one in kept:
+            one.open_logger(done)
+        done = Loop(
+            [record.config for _, record in runs], target, kept, progress, stop, on_metrics, fits
+        ).run(states, max(one.wall_seconds for one in kept))
         if stop.signum is not None and done < target:
             where = f"after iteration {done} of {target}; everything is saved"
             raise Interrupted(
                 stop.signum,
-                f"stopped {where if done else 'before the first iteration'}."
-                f" Go on with: rl3 resume {folder.path}",
+                f"stopped {where if done else 'before the first iteration'}. Go on with: rl3 resume {paths}",
             )
+
+
+class Keeper(Protocol):
+    """Where the lines and states of one run go."""
+
+    def keep(self, rows: list[Row]) -> None:
+        """Take lines of metrics."""
+
+    def save(self, state: TrainState) -> None:
+        """Take a state."""
+
+    def describe_saved(self) -> str:
+        """Return where the newest state is, in words."""
+        ...
+
+
+class OnDisk:
+    """A run folder that is trained in.
+
+    Attributes:
+      checkpoints: of the run.
+      wall_seconds: that earlier processes spent on it.
+    """
+
+    def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
+        """Open the checkpoints, until `stack` ends."""
+        folder.remove_leftovers()
+        self._folder, self._record, self._stack = folder, record, stack
+        self.checkpoints = stack.enter_context(
+            contextlib.closing(Checkpoints(folder.checkpoints, record.config))
+        )
+        self.wall_seconds = 0.0
+
+    def restore(self, done: int) -> TrainState:
+        """Return the state after some iterations."""
+        config = self._record.config
+        return self.checkpoints.restore(done) if done else training.init(config, jax.random.key(config.seed))
+
+    def go_on_from(self, state: TrainState) -> None:
+        """Forget what came after a state, and note the run's target."""
+        folder, done = self._folder, int(state.iteration)
+        self.checkpoints.forget_after(done)  # before the lines: a checkpoint needs those up to it
+        if rows := metrics.truncate(folder.metrics, done):
+            self.wall_seconds = rows[-1]["wall_seconds"]
+        if self._record != folder.read():
+            folder.write(self._record)
+        if done:
+            self._keep_agent(state)  # a kill may have come between checkpoint and agent
+
+    def open_logger(self, done: int) -> None:
+        """Open the logger of a run that goes on after some iterations."""
+        self._log = self._stack.enter_context(metrics.open_logger(self._folder, self._record, done))
+
+    def keep(self, rows: list[Row]) -> None:
+        """Write lines to `metrics.jsonl` and to the logger."""
+        metrics.append(self._folder.metrics, rows)
+        for row in rows:
+            self._log(row)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, and the agent."""
+        self.checkpoints.save(state)
+        self._keep_agent(state)
+
+    def describe_saved(self) -> str:
+        """Return where the newest checkpoint is, in words."""
+        return self.checkpoints.describe_latest()
+
+    def _keep_agent(self, state: TrainState) -> None:
+        """Write the agent."""
+        actor = state.learnt.params["actor"]
+        save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
 
 
 @contextlib.contextmanager
@@ -111,79 +168,123 @@ def watched(
 
 @dataclasses.dataclass
 class Loop:
-    """One process's work on a run.
+    """One process's work on R runs that share a program.
 
     Attributes:
-      config: the run.
+      configs: the runs, which differ in their seeds and numbers alone.
       target: iterations in all.
-      keep: takes lines of metrics.
-      save: takes a state, which is donated afterwards unless it is the run's last.
-      describe_saved: returns where the newest state is, in words.
-      progress: what the user sees.
+      keepers: of each run's lines and states.
+      progress: what the user sees: of several runs the mean.
       stop: asks to stop early.
       on_metrics: called with each line; if it returns true, training stops.
-      fits: whether the run is known to fit into memory.
+      fits: whether the runs are known to fit into memory.
+      failed: why a run is no longer kept, by its place: it has diverged.
       warned: whether the user has been told of transitions that object-level RL could not keep.
       told_to_stop: whether `on_metrics` has returned true.
     """
 
-    config: TrainConfig
+    configs: Sequence[TrainConfig]
     target: int
-    keep: Callable[[list[Row]], object]
-    save: Callable[[TrainState], object]
-    describe_saved: Callable[[], str]
+    keepers: Sequence[Keeper]
     progress: TrainProgress
     stop: StopSignals
     on_metrics: OnMetrics | None
     fits: bool = False
+    failed: dict[int, str] = dataclasses.field(default_factory=dict)
     warned: bool = False
     told_to_stop: bool = False
 
-    def run(self, state: TrainState, wall_seconds: float) -> int:
+    def run(self, states: Sequence[TrainState], wall_seconds: float) -> int:
         """Train to the target; returns how many iterations are done.
 
         After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
-        In this order the lines up to a checkpoint are kept before it is.
+        In this order the lines up to a checkpoint are kept before it is. A run that diverges is not kept any
+        longer, and the others go on.
 
         Args:
-          state: to go on from; donated.
-          wall_seconds: that earlier processes spent on the run.
+          states: to go on from, after equally many iterations.
+          wall_seconds: that earlier processes spent on the runs.
+
+        Raises:
+          NonFiniteError: once all runs have diverged, or at the end if one has.
         """
-        config, target = self.config, self.target
+        config, target = self.configs[0], self.target
         started = time.perf_counter() - wall_seconds
-        done = saved = int(state.iteration)
-        program, hyper = compile_chunk(config, state.iteration.sharding), training.hyper_of(config)
+        done = saved = int(states[0].iteration)
+        hypers = [training.hyper_of(config) for config in self.configs]
+        program = compile_chunk(config, len(states), states[0].iteration.sharding)
         if not self.fits:
             # Beyond the state, which is held already.
-            needed = program_bytes(program, arguments=False) or 0
+            needed = program_bytes(program.compiled, arguments=False) or 0
             refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
         seconds_each = float("inf")
         while done < target and self.stop.signum is None and not self.told_to_stop:
             count = chunk_length(config, done, target, seconds_each)
             chunk_started = time.perf_counter()
-            state, history = program(hyper, state, np.int32(count))
-            history = {name: np.asarray(values[:count]) for name, values in history.items()}
+            states, histories = program.train(hypers, states, count)
             seconds_each = (time.perf_counter() - chunk_started) / count
+            shared: dict[str, np.ndarray] = {"iteration": np.arange(done + 1, done + count + 1)}
+            shared["steps"] = shared["iteration"] * config.steps_per_iteration
             ended_at = (chunk_started - started) + seconds_each * np.arange(1, count + 1)
-            history["iteration"] = np.arange(done + 1, done + count + 1)
-            history["steps"] = history["iteration"] * config.steps_per_iteration
-            history["wall_seconds"] = ended_at.round(3)
-            history["steps_per_second"] = np.full(count, round(config.steps_per_iteration / seconds_each, 1))
+            shared["wall_seconds"] = ended_at.round(3)
+            pace = round(config.steps_per_iteration / seconds_each, 1)
+            shared["steps_per_second"] = np.full(count, pace)
             done += count
-            self._log(state, done, history)
+            self._log(states, done, histories, shared)
             if done % config.checkpoint_every == 0 or done == target:
-                self.save(state)
+                self._save(states)
                 saved = done
         if done != saved:
-            self.save(state)
+            self._save(states)
+        if self.failed:
+            raise NonFiniteError("; ".join(self.failed.values()))
         return done
 
-    def _log(self, state: TrainState, done: int, history: dict[str, np.ndarray]) -> None:
-        """Keep the lines of a chunk after which `done` iterations are done, if all of it is finite."""
-        config, problem = self.config, ""
+    def _save(self, states: Sequence[TrainState]) -> None:
+        """Save the state of each run that has not diverged."""
+        for place, keeper in enumerate(self.keepers):
+            if place not in self.failed:
+                keeper.save(states[place])
+
+    def _log(
+        self,
+        states: Sequence[TrainState],
+        done: int,
+        histories: Sequence[dict[str, np.ndarray]],
+        shared: dict[str, np.ndarray],
+    ) -> None:
+        """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite."""
+        last = []
+        for place, keeper in enumerate(self.keepers):
+            if place in self.failed:
+                continue
+            rows, problem = self._rows(self.configs[place], states[place], done, histories[place] | shared)
+            keeper.keep(rows)
+            for row in rows:
+                if self.on_metrics is not None and self.on_metrics(row):
+                    self.told_to_stop = True
+            if problem:
+                self.failed[place] = f"training stopped: {problem}; {keeper.describe_saved()}"
+            else:
+                last.append(rows[-1])
+        if not last:
+            raise NonFiniteError("; ".join(self.failed.values()))
+        dropped = np.mean([history["dropped_transitions"] for history in histories])
+        if dropped > 0.0 and not self.warned:
+            self.progress.note(training.dropped_message(float(dropped)))
+            self.warned = True
+        shown = metrics.mean_row(last)
+        shown["steps_per_second"] *= len(self.keepers)  # of the whole program
+        self.progress.update(done, shown)
+
+    def _rows(
+        self, config: TrainConfig, state: TrainState, done: int, columns: dict[str, np.ndarray]
+    ) -> tuple[list[Row], str]:
+        """Return a run's lines, with an evaluation if it is due, and what is not finite in it, or nothing."""
         rows: list[Row] = []
-        for numbers in zip(*history.values(), strict=True):
-            values: Row = dict(zip(history, numbers, strict=True))
+        problem = ""
+        for numbers in zip(*columns.values(), strict=True):
+            values: Row = dict(zip(columns, numbers, strict=True))
             if problem := metrics.non_finite(values):
                 problem += f" in iteration {values['iteration']}"
                 break
@@ -193,17 +294,7 @@ class Loop:
         if not problem and config.evaluation.every and done % config.evaluation.every == 0:
             self.progress.phase("evaluating")
             rows[-1] |= held_out_figures(config, state)
-        rows = [metrics.make_row(config, row) for row in rows]
-        self.keep(rows)
-        for row in rows:
-            if self.on_metrics is not None and self.on_metrics(row):
-                self.told_to_stop = True
-        if problem:
-            raise NonFiniteError(f"training stopped: {problem}; {self.describe_saved()}")
-        if history["dropped_transitions"].any() and not self.warned:
-            self.progress.note(training.dropped_message(history["dropped_transitions"].mean()))
-            self.warned = True
-        self.progress.update(done, rows[-1])
+        return [metrics.make_row(config, row) for row in rows], problem
 
 
 def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: float) -> int:
@@ -216,18 +307,67 @@ def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: floa
     return max(1, min(lengths))
 
 
-def compile_chunk(config: TrainConfig, sharding: Any = None) -> jax.stages.Compiled:
-    """Return the compiled `train_steps` for a state that lies there, or else where JAX puts it."""
-    return _compile(training.program_of(config), sharding or jax.numpy.zeros(()).sharding)
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """The compiled `train_steps` of R runs.
+
+    Attributes:
+      compiled: for one run, or for all of them.
+      threads: that call it for one run after another; None if it is for all of them, side by side.
+    """
+
+    compiled: jax.stages.Compiled
+    threads: int | None
+
+    def train(
+        self, hypers: Sequence[Hyper], states: Sequence[TrainState], count: int
+    ) -> tuple[list[TrainState], list[dict[str, np.ndarray]]]:
+        """Return each run's state after some iterations, and its metrics of these. States are donated."""
+        if self.threads is None:
+            together = self.compiled(_stack(hypers), _stack(states), np.int32(count))
+            found = [jax.tree.map(lambda x, place=place: x[place], together) for place in range(len(states))]
+        else:
+
+            def train_one(hyper: Hyper, state: TrainState) -> Any:
+                return jax.block_until_ready(self.compiled(hyper, state, np.int32(count)))
+
+            with ThreadPoolExecutor(self.threads) as pool:
+                found = list(pool.map(train_one, hypers, states))
+        histories = [{name: np.asarray(values[:count]) for name, values in each.items()} for _, each in found]
+        return [state for state, _ in found], histories
+
+
+def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) -> Program:
+    """Return the program of R runs whose states lie there, or else where JAX puts them.
+
+    On a CPU threads take one run each, as many as there are cores and memory for: each run is exactly what it
+    is alone, and cores are used better than by threads within a run.
+    """
+    config, sharding = training.program_of(config), sharding or jax.numpy.zeros(()).sharding
+    if num_runs > 1 and next(iter(sharding.device_set)).platform != "cpu":
+        return Program(_compile(config, num_runs, sharding), None)
+    compiled = _compile(config, 0, sharding)
+    threads = min(num_runs, machine.num_cores())
+    available, each = available_bytes(), program_bytes(compiled, arguments=False)
+    if available is not None and each:
+        threads = max(1, min(threads, available // each))
+    return Program(compiled, threads)
 
 
 @functools.lru_cache(maxsize=8)
-def _compile(config: TrainConfig, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for a state that lies there; kept for further runs in this process."""
+def _compile(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
+    """Compile for states that lie there, side by side if there are several; kept for further runs."""
+    axes = (num_runs,) if num_runs else ()
     state = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), abstract_state(config)
+        lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
+        abstract_state(config),
     )
-    return training.lower_steps(config, state).compile()
+    return training.lower_steps(config, state, side_by_side=num_runs > 0).compile()
+
+
+def _stack(trees: Sequence[Any]) -> Any:
+    """Return trees of like arrays as one, with a first axis for the runs."""
+    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)
 
 
 def params_finite(state: TrainState) -> bool:

@@ -1,6 +1,7 @@
 """What a run computes with: libraries, devices and memory; refusing what cannot fit."""
 
 import importlib.metadata
+import os
 import platform
 import re
 from pathlib import Path
@@ -51,6 +52,13 @@ def device() -> dict[str, Any]:
     """Return the devices that JAX computes on."""
     devices = jax.devices()
     return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def available_bytes() -> int | None:

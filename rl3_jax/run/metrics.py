@@ -4,7 +4,7 @@ import contextlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,12 @@ def fields(config: TrainConfig) -> tuple[str, ...]:
 def make_row(config: TrainConfig, values: dict[str, Any]) -> Row:
     """Return the content of a run's line: the fields in order, numbers as JSON has them."""
     return {name: _plain(name, values[name]) for name in fields(config) if name in values}
+
+
+def mean_row(rows: Sequence[Row]) -> Row:
+    """Return a line with the means of the numbers of several runs' lines, each over those that have it."""
+    numbers = {name: [row[name] for row in rows if row.get(name) is not None] for name in rows[0]}
+    return {name: float(np.mean(found)) if found else None for name, found in numbers.items()}
 
 
 def non_finite(values: dict[str, Any]) -> str:

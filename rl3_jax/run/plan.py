@@ -1,8 +1,6 @@
 """What a run takes: memory, and time from a short probe."""
 
-import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,7 +9,7 @@ import numpy as np
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.loop import compile_chunk
+from rl3_jax.run.loop import Program, compile_chunk
 from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.training import TrainConfig
@@ -23,11 +21,14 @@ PROBE_SECONDS = 2.0
 
 
 @compile_cache()
-def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> dict[str, Any]:
+def plan(
+    config: TrainConfig, *, num_seeds: int = 1, probe: bool = True, progress: bool = False
+) -> dict[str, Any]:
     """Return what a run takes: sizes are counted, the program is compiled, a few iterations are timed.
 
     Args:
       config: the run.
+      num_seeds: runs that one program trains, which differ in the seed; sizes but `program` are of one.
       probe: run these iterations; without it, only sizes are told.
       progress: show it.
 
@@ -48,16 +49,16 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
-        refuse_what_cannot_fit(config, {"state": counts.least_bytes})
+        refuse_what_cannot_fit(config, {"state": num_seeds * counts.least_bytes})
         shown.phase("compiling")
         started = time.perf_counter()
-        program = compile_chunk(config)
+        program = compile_chunk(config, num_seeds)
         compiled = time.perf_counter()
-        needed = program_bytes(program)
+        needed = program_bytes(program.compiled)
         # A program and an evaluation come one after the other, beside the same state.
         refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
         shown.phase("probing")
-        seconds = _seconds_each(config, program) if probe else None
+        seconds = _seconds_each(config, num_seeds, program) if probe else None
     return {
         "device": device(),
         "parameters": counts.parameters,
@@ -78,22 +79,19 @@ def plan(config: TrainConfig, *, probe: bool = True, progress: bool = False) -> 
             "iteration": seconds,
             "run": None if seconds is None else seconds * config.iterations,
         },
-        "steps_per_second": None if seconds is None else config.steps_per_iteration / seconds,
+        "steps_per_second": None if seconds is None else num_seeds * config.steps_per_iteration / seconds,
     }
 
 
-def _seconds_each(config: TrainConfig, program: jax.stages.Compiled) -> float:
-    """Return how long an iteration takes: one to warm up, then as many as are timed."""
-    train = functools.partial(program, training.hyper_of(config))
-    state = training.init(config, jax.random.key(config.seed))
-    state, first = _timed(train, state, 1)
-    number = int(np.clip(PROBE_SECONDS / first, 1, training.CHUNK_CAPACITY))
-    _, seconds = _timed(train, state, number)
+def _seconds_each(config: TrainConfig, num_seeds: int, program: Program) -> float:
+    """Return how long an iteration of all runs takes: one to warm up, then as many as are timed."""
+    hypers = [training.hyper_of(config)] * num_seeds
+    states = [training.init(config, jax.random.key(config.seed)) for _ in range(num_seeds)]
+    number = 1
+    for last in (False, True):
+        started = time.perf_counter()
+        states, _ = program.train(hypers, states, number)
+        seconds = time.perf_counter() - started
+        if not last:
+            number = int(np.clip(PROBE_SECONDS / seconds, 1, training.CHUNK_CAPACITY))
     return seconds / number
-
-
-def _timed(train: Callable[..., Any], state: Any, number: int) -> tuple[Any, float]:
-    """Return the state after some iterations, and how long they took."""
-    started = time.perf_counter()
-    state, _ = jax.block_until_ready(train(state, np.int32(number)))
-    return state, time.perf_counter() - started

@@ -1,7 +1,8 @@
 """Training from Python: start a run, go on with one, look at one."""
 
+import contextlib
 import dataclasses
-from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -21,7 +22,7 @@ from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.plan import plan
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.training import TrainConfig, TrainState
+from rl3_jax.training import TrainConfig, TrainState, program_of
 from rl3_jax.training.serialise import config_problems
 
 
@@ -95,6 +96,26 @@ class UnsavedRun:
         return evaluate_agent(self.agent, **asked, greedy=greedy)
 
 
+@dataclasses.dataclass
+class InMemory:
+    """Where the lines and the newest state of a run without a folder go."""
+
+    rows: list[metrics.Row] = dataclasses.field(default_factory=list)
+    state: TrainState | None = None
+
+    def keep(self, rows: list[metrics.Row]) -> None:
+        """Take lines."""
+        self.rows += rows
+
+    def save(self, state: TrainState) -> None:
+        """Take a state in place of the last."""
+        self.state = state
+
+    def describe_saved(self) -> str:
+        """Say that there is no folder."""
+        return "nothing is saved, as the run has no folder"
+
+
 @overload
 def train(
     config: TrainConfig,
@@ -140,49 +161,107 @@ def train(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving; without a folder, with what is learnt as its `run`.
     """
-    problems = train_problems(config, out, overwrite=overwrite, log=log)
+    problems = train_problems(config, [] if out is None else [out], overwrite=overwrite, log=log)
     if out is None and (log is not None or overwrite):
         problems.append("log and overwrite are for a run with a folder; name it as out")
     if problems:
         raise ConfigError(problems)
     if out is None:
         return _train_in_memory(config, progress=progress, on_metrics=on_metrics)
-    path = Path(out)
-    replaces = overwrite and run_folder.is_run(path)
+    (run,) = _train([(Path(out), config)], overwrite, log, progress=progress, on_metrics=on_metrics)
+    return run
+
+
+@compile_cache()
+def train_seeds(
+    config: TrainConfig,
+    outs: Sequence[str | Path],
+    *,
+    overwrite: bool = False,
+    log: str | None = None,
+    progress: bool = True,
+) -> list[Run]:
+    """Start a run for each folder and train all in one program, with the seeds from `config.seed` on.
+
+    A CPU trains one on each core, exactly as alone, and compiles once; an accelerator trains them side by
+    side. A run that diverges is not kept any longer, and the others go on.
+
+    Args:
+      config: the first run.
+      outs: a folder for each, new or empty.
+      overwrite: replace runs that are already there.
+      log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
+      progress: show it: the mean over the runs.
+
+    Raises:
+      ConfigError: as `train` does.
+      NonFiniteError: at the end, if the loss of a run was not finite.
+      Interrupted: on SIGINT or SIGTERM, after saving.
+    """
+    if problems := train_problems(config, outs, num_seeds=len(outs), overwrite=overwrite, log=log):
+        raise ConfigError(problems)
+    configs = [dataclasses.replace(config, seed=config.seed + place) for place in range(len(outs))]
+    runs = list(zip(map(Path, outs), configs, strict=True))
+    return _train(runs, overwrite, log, progress=progress)
+
+
+def train_problems(
+    config: TrainConfig, outs: Sequence[str | Path], *, num_seeds: int = 1, overwrite: bool, log: str | None
+) -> list[str]:
+    """Return a message for each reason why runs with these seeds cannot start in these folders."""
+    found = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is trained"]
+    last = dataclasses.replace(config, seed=config.seed + max(num_seeds, 1) - 1)
+    found += config_problems(config) or config_problems(last)
+    found += logger_problems(log) or _many_problems(num_seeds, log)
+    return found + [x for out in outs for x in run_folder.creation_problems(Path(out), overwrite=overwrite)]
+
+
+def _many_problems(num_runs: int, log: str | None) -> list[str]:
+    """Return a message if a logger cannot take several runs of one process."""
+    if num_runs > 1 and log == "wandb":
+        return ["--log wandb takes one run a process; train the seeds one by one, or log tensorboard"]
+    return []
+
+
+def _train(
+    runs: Sequence[tuple[Path, TrainConfig]],
+    overwrite: bool,
+    log: str | None,
+    *,
+    progress: bool,
+    on_metrics: OnMetrics | None = None,
+) -> list[Run]:
+    """Train runs that share a program, each in its new folder."""
+    replaces = overwrite and any(run_folder.is_run(path) for path, _ in runs)
     if replaces:
-        plan(config, probe=False, progress=progress)  # a run that cannot start must not cost the one here
-    with run_folder.new_run(path, config, log=log, overwrite=overwrite) as folder:
-        train_to_target(folder, folder.read(), visible=progress, on_metrics=on_metrics, fits=replaces)
-    return Run(path)
+        # Runs that cannot start must not cost the ones here.
+        plan(runs[0][1], num_seeds=len(runs), probe=False, progress=progress)
+    with contextlib.ExitStack() as stack:
+        folders = [
+            stack.enter_context(run_folder.new_run(path, config, log=log, overwrite=overwrite))
+            for path, config in runs
+        ]
+        members = [(folder, folder.read()) for folder in folders]
+        train_to_target(members, visible=progress, on_metrics=on_metrics, fits=replaces)
+    return [Run(path) for path, _ in runs]
 
 
 def _train_in_memory(config: TrainConfig, *, progress: bool, on_metrics: OnMetrics | None) -> UnsavedRun:
     """Return a run that is trained in memory."""
-    rows: list[metrics.Row] = []
-    states: deque[TrainState] = deque(maxlen=1)
+    memory = InMemory()
     with watched(config, config.iterations, visible=progress) as (shown, stop):
         shown.phase("compiling", 0)
         state = training.init(config, jax.random.key(config.seed))
-        kept = rows.extend, states.append, lambda: "nothing is saved, as the run has no folder"
-        done = Loop(config, config.iterations, *kept, shown, stop, on_metrics).run(state, 0.0)
+        done = Loop([config], config.iterations, [memory], shown, stop, on_metrics).run([state], 0.0)
     if done == 0:
         assert stop.signum is not None
         raise Interrupted(stop.signum, "stopped before the first iteration; nothing is saved")
-    run = UnsavedRun(config, rows, agent_in_memory(config, states[0].learnt.params["actor"], done))
+    assert memory.state is not None
+    run = UnsavedRun(config, memory.rows, agent_in_memory(config, memory.state.learnt.params["actor"], done))
     if stop.signum is not None and done < config.iterations:
         message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
         raise Interrupted(stop.signum, message, run)
     return run
-
-
-def train_problems(
-    config: TrainConfig, out: str | Path | None, *, overwrite: bool, log: str | None
-) -> list[str]:
-    """Return a message for each reason why `train` cannot start."""
-    found = config_problems(config) + logger_problems(log)
-    if out is not None:
-        found += run_folder.creation_problems(Path(out), overwrite=overwrite)
-    return found
 
 
 @compile_cache()
@@ -208,29 +287,64 @@ def resume(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
-    if problems := resume_problems(path, iterations):
-        raise ConfigError(problems)
-    folder = RunFolder(path)
-    with folder.lock():
-        # Again, as another process may have trained here until now.
-        if problems := resume_problems(path, iterations):
+    (run,) = resume_seeds([path], iterations, progress=progress, on_metrics=on_metrics)
+    return run
+
+
+@compile_cache()
+def resume_seeds(
+    paths: Sequence[str | Path],
+    iterations: int | None = None,
+    *,
+    progress: bool = True,
+    on_metrics: OnMetrics | None = None,
+) -> list[Run]:
+    """Go on with runs of `train_seeds` in one program, from the newest checkpoint that all of them have.
+
+    Takes what `resume` does, and raises the same; a `ConfigError` also if the runs do not share a program.
+    """
+    paths = list(dict.fromkeys(paths))
+    folders = [RunFolder(path) for path in paths]
+    with contextlib.ExitStack() as stack:
+        if problems := resume_problems(paths, iterations):
             raise ConfigError(problems)
-        record = folder.read()
+        for folder in folders:
+            stack.enter_context(folder.lock())
+        # Again, as other processes may have trained here until now.
+        if problems := resume_problems(paths, iterations):
+            raise ConfigError(problems)
+        records = [folder.read() for folder in folders]
         if iterations is not None:
-            record = dataclasses.replace(record, target_iterations=iterations)
-        train_to_target(folder, record, visible=progress, on_metrics=on_metrics)
-    return Run(folder.path)
+            records = [dataclasses.replace(record, target_iterations=iterations) for record in records]
+        members = list(zip(folders, records, strict=True))
+        train_to_target(members, visible=progress, on_metrics=on_metrics)
+    return [Run(folder.path) for folder in folders]
 
 
-def resume_problems(path: str | Path, iterations: int | None) -> list[str]:
-    """Return a message for each reason why `resume` cannot start."""
-    folder = RunFolder(path)
-    found = []
+def resume_problems(paths: Sequence[str | Path], iterations: int | None) -> list[str]:
+    """Return a message for each reason why `resume_seeds` cannot start."""
+    found = [] if paths else ["name at least one run folder"]
     if iterations is not None and iterations < 1:
         found.append(f"iterations is {iterations}; a run has at least 1")
-    if unreadable := problems_of(folder.read):
-        return found + unreadable
-    found += logger_problems(folder.read().log)
+    for folder in map(RunFolder, paths):
+        found += problems_of(folder.read) or _resuming_problems(folder, iterations)
+    if found:
+        return found
+    records = [RunFolder(path).read() for path in paths]
+    if len({_shared(record, iterations) for record in records}) > 1:
+        found.append("these runs do not share a program, or end at different iterations; resume each alone")
+    return found + _many_problems(len(records), records[0].log)
+
+
+def _shared(record: run_folder.RunRecord, iterations: int | None) -> tuple[Any, ...]:
+    """Return what runs that go on in one program have in common."""
+    config, target = record.config, record.target_iterations if iterations is None else iterations
+    return program_of(config), config.evaluation, config.checkpoint_every, record.log, target
+
+
+def _resuming_problems(folder: RunFolder, iterations: int | None) -> list[str]:
+    """Return a message for each reason why a run that can be read cannot go on."""
+    found = logger_problems(folder.read().log)
     places = (folder.config, folder.checkpoints / "0", folder.agent / "0")
     found += dict.fromkeys(problem for place in places for problem in writing_problems(place))
     done = newest_iteration(folder.checkpoints)

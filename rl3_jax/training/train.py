@@ -133,14 +133,33 @@ def train_steps(
     return _train_steps(program_of(config), hyper, state, num_iterations)
 
 
-def lower_steps(config: TrainConfig, state: TrainState, platform: str | None = None) -> jax.stages.Lowered:
+def lower_steps(
+    config: TrainConfig, state: TrainState, platform: str | None = None, *, side_by_side: bool = False
+) -> jax.stages.Lowered:
     """Return the program of `train_steps` for states of this form; it takes hyper, state and a number.
 
-    A `platform`, `cpu`, `gpu` or `tpu`, need not be there; the default backend's, if not given.
+    Args:
+      config: the run.
+      state: its state, or its shapes.
+      platform: `cpu`, `gpu` or `tpu`, which need not be there; the default backend's, if not given.
+      side_by_side: for R runs, which differ in their seeds and in what `hyper` has alone: the leaves of state
+        and hyper lead with R.
     """
-    named = "cuda" if platform == "gpu" else platform
-    traced = _train_steps.trace(program_of(config, platform), hyper_of(config), state, jnp.int32(1))
+    named, hyper, train = "cuda" if platform == "gpu" else platform, hyper_of(config), _train_steps
+    if side_by_side:
+        hyper = jax.tree.map(lambda number: jnp.full(state.iteration.shape, number), hyper)
+        train = _train_side_by_side
+    traced = train.trace(program_of(config, platform), hyper, state, jnp.int32(1))
     return traced.lower(lowering_platforms=None if named is None else (named,))
+
+
+@partial(jax.jit, static_argnames="config", donate_argnames="states")
+def _train_side_by_side(
+    config: TrainConfig, hyper: Hyper, states: TrainState, num_iterations: Int[Array, ""] | int
+) -> tuple[TrainState, dict[str, Float[Array, "R C"]]]:
+    """Return what `train_steps` does for each of R runs."""
+    train = partial(_train_steps, config)
+    return jax.vmap(train, in_axes=(0, 0, None))(hyper, states, num_iterations)
 
 
 @partial(jax.jit, static_argnames="config", donate_argnames="state")

@@ -55,7 +55,7 @@ def test_chunks_do_not_change_the_result(finished, tmp_path, monkeypatch):
 def test_n_and_n_iterations_are_2n(finished, tmp_path):
     folder = run_folder.create(tmp_path / "run", tiny.CONFIG, log=None)
     record = folder.read()
-    loop.train_to_target(folder, dataclasses.replace(record, target_iterations=6), visible=False)
+    loop.train_to_target([(folder, dataclasses.replace(record, target_iterations=6))], visible=False)
     tiny.assert_same_outcome(finished, resume(folder.path, 12, progress=False))
 
 
@@ -160,7 +160,7 @@ def test_other_versions_are_pointed_out(finished, tmp_path, capsys):
 
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(finished, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert any("no permission" in problem for problem in resume_problems(finished.path, None))
+    assert any("no permission" in problem for problem in resume_problems([finished.path], None))
     with pytest.raises(ConfigError, match="no permission"):
         resume(finished.path, progress=False)
 
