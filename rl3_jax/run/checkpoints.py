@@ -55,16 +55,14 @@ class Checkpoints:
             int(state.iteration), args=args.Composite(state=args.StandardSave(state), config=config)
         )
 
-    def restore(self, iteration: int) -> TrainState:
-        """Return the state after some iterations.
+    def restore(self) -> TrainState:
+        """Return the newest state.
 
         Raises:
-          ConfigError: if there is none, it belongs to another configuration, or cannot be read.
+          ConfigError: if it belongs to another configuration, or cannot be read.
         """
         args = self._ocp.args
-        where = Path(self._manager.directory) / str(iteration)
-        if iteration not in self._manager.all_steps():
-            raise ConfigError(f"{where} is missing, where another run goes on from; resume each run alone")
+        where = Path(self._manager.directory) / str(self.latest)
         theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
         # A field that is newer than the checkpoint has its default.
         theirs = serialise.from_dict(theirs, source=f"the configuration in checkpoint {where}")
@@ -75,20 +73,14 @@ class Checkpoints:
         target = args.StandardRestore(abstract_state(self._config))
         return self._load(where, args.Composite(state=target)).state
 
-    def forget_after(self, iteration: int) -> None:
-        """Remove the checkpoints that came later."""
-        for later in self._manager.all_steps():
-            if later > iteration:
-                self._manager.delete(later)
-
     def close(self) -> None:
         """Let go of the folder."""
         self._manager.close()
 
     def _load(self, where: Path, args: Any) -> Any:
-        """Return items of a checkpoint."""
+        """Return items of the newest checkpoint."""
         try:
-            return self._manager.restore(int(where.name), args=args)
+            return self._manager.restore(self.latest, args=args)
         except (ValueError, KeyError, OSError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise ConfigError(

@@ -38,7 +38,7 @@ def train_to_target(
     on_metrics: OnMetrics | None = None,
     fits: bool = False,
 ) -> None:
-    """Go on with runs that share a program, from their newest common checkpoint or from the start.
+    """Go on with runs that share a program, each from its newest checkpoint or from the start.
 
     Call it under the folders' locks.
 
@@ -52,10 +52,9 @@ def train_to_target(
     with contextlib.ExitStack() as stack:
         progress, stop = stack.enter_context(watched(config, target, visible=visible))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
-        # A kill may have come between the checkpoints of two runs.
         done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        states = [one.restore(done) for one in kept]
+        states = [one.restore() for one in kept]
         for one, state in zip(kept, states, strict=True):
             one.go_on_from(state)
         changes = dict.fromkeys(x for _, record in runs for x in machine.changed_versions(record.versions))
@@ -68,11 +67,11 @@ def train_to_target(
         if done >= target:
             progress.note(f"{paths} is complete: {done} iterations; --iterations N extends it")
             return
-        for one in kept:
-            one.open_logger(done)
-        done = Loop(
-            [record.config for _, record in runs], target, kept, progress, stop, on_metrics, fits
-        ).run(states, max(one.wall_seconds for one in kept))
+        for one, state in zip(kept, states, strict=True):
+            one.open_logger(int(state.iteration))
+        configs = [record.config for _, record in runs]
+        loop = Loop(configs, target, kept, progress, stop, on_metrics, fits)
+        done = loop.run(states, max(one.wall_seconds for one in kept))
         if stop.signum is not None and done < target:
             where = f"after iteration {done} of {target}; everything is saved"
             raise Interrupted(
@@ -112,15 +111,15 @@ class OnDisk:
         )
         self.wall_seconds = 0.0
 
-    def restore(self, done: int) -> TrainState:
-        """Return the state after some iterations."""
-        config = self._record.config
-        return self.checkpoints.restore(done) if done else training.init(config, jax.random.key(config.seed))
+    def restore(self) -> TrainState:
+        """Return the newest state, or the first."""
+        if self.checkpoints.latest:
+            return self.checkpoints.restore()
+        return training.init(self._record.config, jax.random.key(self._record.config.seed))
 
     def go_on_from(self, state: TrainState) -> None:
-        """Forget what came after a state, and note the run's target."""
+        """Forget the lines that came after a state, and note the run's target."""
         folder, done = self._folder, int(state.iteration)
-        self.checkpoints.forget_after(done)  # before the lines: a checkpoint needs those up to it
         if rows := metrics.truncate(folder.metrics, done):
             self.wall_seconds = rows[-1]["wall_seconds"]
         if self._record != folder.read():
@@ -195,31 +194,52 @@ class Loop:
     told_to_stop: bool = False
 
     def run(self, states: Sequence[TrainState], wall_seconds: float) -> int:
-        """Train to the target; returns how many iterations are done.
+        """Train to the target; returns how many iterations are done in all runs that have not diverged.
 
-        After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
-        In this order the lines up to a checkpoint are kept before it is. A run that diverges is not kept any
-        longer, and the others go on.
+        Runs that are behind catch up first. A run that diverges is not kept any longer, and the others go on.
 
         Args:
-          states: to go on from, after equally many iterations.
+          states: to go on from; donated.
           wall_seconds: that earlier processes spent on the runs.
 
         Raises:
-          NonFiniteError: once all runs have diverged, or at the end if one has.
+          NonFiniteError: at the end, if a run has diverged.
         """
-        config, target = self.configs[0], self.target
-        started = time.perf_counter() - wall_seconds
-        done = saved = int(states[0].iteration)
-        hypers = [training.hyper_of(config) for config in self.configs]
+        started, states = time.perf_counter() - wall_seconds, list(states)
+        while True:
+            done = {place: int(x.iteration) for place, x in enumerate(states) if place not in self.failed}
+            first = min(done.values(), default=self.target)
+            if first >= self.target or self.stop.signum is not None or self.told_to_stop:
+                break
+            behind = [place for place in done if done[place] == first]
+            until = min((other for other in done.values() if other > first), default=self.target)
+            advanced = self._advance(behind, [states[place] for place in behind], until, started)
+            for place, state in zip(behind, advanced, strict=True):
+                states[place] = state
+        if self.failed:
+            raise NonFiniteError("; ".join(self.failed.values()))
+        return first
+
+    def _advance(
+        self, places: Sequence[int], states: Sequence[TrainState], until: int, started: float
+    ) -> Sequence[TrainState]:
+        """Return the states of runs that are equally far after so many iterations, or as far as they came.
+
+        After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
+        In this order the lines up to a checkpoint are kept before it is.
+        """
+        configs = [self.configs[place] for place in places]
+        config, hypers = configs[0], [training.hyper_of(config) for config in configs]
         program = compile_chunk(config, len(states), states[0].iteration.sharding)
         if not self.fits:
             # Beyond the state, which is held already.
             needed = program_bytes(program.compiled, arguments=False) or 0
             refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
+            self.fits = True
+        done = saved = int(states[0].iteration)
         seconds_each = float("inf")
-        while done < target and self.stop.signum is None and not self.told_to_stop:
-            count = chunk_length(config, done, target, seconds_each)
+        while done < until and self.stop.signum is None and not self.told_to_stop:
+            count = chunk_length(config, done, until, seconds_each)
             chunk_started = time.perf_counter()
             states, histories = program.train(hypers, states, count)
             seconds_each = (time.perf_counter() - chunk_started) / count
@@ -230,52 +250,52 @@ class Loop:
             pace = round(config.steps_per_iteration / seconds_each, 1)
             shared["steps_per_second"] = np.full(count, pace)
             done += count
-            self._log(states, done, histories, shared)
-            if done % config.checkpoint_every == 0 or done == target:
-                self._save(states)
+            self._log(places, states, done, [history | shared for history in histories])
+            if self.failed.keys() >= set(places):
+                return states
+            if done % config.checkpoint_every == 0 or done == until:
+                self._save(places, states)
                 saved = done
         if done != saved:
-            self._save(states)
-        if self.failed:
-            raise NonFiniteError("; ".join(self.failed.values()))
-        return done
+            self._save(places, states)
+        return states
 
-    def _save(self, states: Sequence[TrainState]) -> None:
+    def _save(self, places: Sequence[int], states: Sequence[TrainState]) -> None:
         """Save the state of each run that has not diverged."""
-        for place, keeper in enumerate(self.keepers):
+        for place, state in zip(places, states, strict=True):
             if place not in self.failed:
-                keeper.save(states[place])
+                self.keepers[place].save(state)
 
     def _log(
         self,
+        places: Sequence[int],
         states: Sequence[TrainState],
         done: int,
         histories: Sequence[dict[str, np.ndarray]],
-        shared: dict[str, np.ndarray],
     ) -> None:
         """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite."""
         last = []
-        for place, keeper in enumerate(self.keepers):
+        for place, state, history in zip(places, states, histories, strict=True):
             if place in self.failed:
                 continue
-            rows, problem = self._rows(self.configs[place], states[place], done, histories[place] | shared)
-            keeper.keep(rows)
+            rows, problem = self._rows(self.configs[place], state, done, history)
+            self.keepers[place].keep(rows)
             for row in rows:
                 if self.on_metrics is not None and self.on_metrics(row):
                     self.told_to_stop = True
             if problem:
-                self.failed[place] = f"training stopped: {problem}; {keeper.describe_saved()}"
+                where = self.keepers[place].describe_saved()
+                self.failed[place] = f"training stopped: {problem}; {where}"
             else:
                 last.append(rows[-1])
-        if not last:
-            raise NonFiniteError("; ".join(self.failed.values()))
         dropped = np.mean([history["dropped_transitions"] for history in histories])
         if dropped > 0.0 and not self.warned:
             self.progress.note(training.dropped_message(float(dropped)))
             self.warned = True
-        shown = metrics.mean_row(last)
-        shown["steps_per_second"] *= len(self.keepers)  # of the whole program
-        self.progress.update(done, shown)
+        if last:
+            shown = metrics.mean_row(last)
+            shown["steps_per_second"] *= len(places)  # of the whole program
+            self.progress.update(done, shown)
 
     def _rows(
         self, config: TrainConfig, state: TrainState, done: int, columns: dict[str, np.ndarray]

@@ -299,7 +299,7 @@ def resume_seeds(
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
 ) -> list[Run]:
-    """Go on with runs of `train_seeds` in one program, from the newest checkpoint that all of them have.
+    """Go on with runs of `train_seeds` in one program; those that are behind catch up first.
 
     Takes what `resume` does, and raises the same; a `ConfigError` also if the runs do not share a program.
     """

@@ -112,10 +112,10 @@ def test_a_checkpoint_lacks_a_field_that_is_newer(finished, monkeypatch):
         "_load",
         lambda where, args: types.SimpleNamespace(config=older) if "config" in args else load(where, args),
     )
-    assert checkpoints.restore(12).iteration == 12
+    assert checkpoints.restore().iteration == 12
     older["novel"] = 1
     with pytest.raises(ConfigError, match=r"configuration in checkpoint .*unknown field 'novel'"):
-        checkpoints.restore(12)
+        checkpoints.restore()
     checkpoints.close()
 
 
@@ -126,7 +126,7 @@ def test_a_checkpoint_without_a_reason_is_still_named(finished, monkeypatch):
     checkpoints = Checkpoints(finished.path / "checkpoints", tiny.CONFIG)
     monkeypatch.setattr(checkpoints._manager, "restore", fail)
     with pytest.raises(ConfigError, match=r"cannot be read \(ValueError\)"):
-        checkpoints.restore(12)
+        checkpoints.restore()
 
 
 def test_a_handler_that_python_does_not_know_is_no_trouble(monkeypatch):

@@ -34,23 +34,24 @@ def test_on_a_cpu_each_seed_is_what_it_is_alone(together, tmp_path):
         tiny.assert_same_outcome(run, alone)
 
 
-def test_runs_of_which_one_lost_its_last_checkpoint_go_on_from_the_one_before(together, tmp_path):
-    """As after a kill between the checkpoints of two runs."""
+def test_runs_that_are_behind_catch_up_first(together, tmp_path):
+    """As after kills between the checkpoints of two runs."""
     paths = copies(together, tmp_path)
-    shutil.rmtree(paths[1] / "checkpoints" / "12")
+    for iteration in (8, 12):
+        shutil.rmtree(paths[1] / "checkpoints" / str(iteration))
+    shutil.rmtree(paths[2] / "checkpoints" / "12")
     resumed = resume_seeds(paths, progress=False)
     assert [newest_iteration(path / "checkpoints") for path in paths] == [12] * SEEDS
     for run, before in zip(resumed, together, strict=True):
         tiny.assert_same_outcome(run, before)
 
 
-def test_runs_without_a_checkpoint_in_common_go_on_alone(together, tmp_path):
+def test_a_checkpoint_that_cannot_be_read_leaves_all_runs_as_they_were(together, tmp_path):
     paths = copies(together, tmp_path)
-    for iteration in (8, 12):
-        shutil.rmtree(paths[1] / "checkpoints" / str(iteration))
-    shutil.rmtree(paths[2] / "checkpoints" / "4")
+    shutil.rmtree(paths[1] / "checkpoints" / "12" / "state")
+    shutil.rmtree(paths[0] / "checkpoints" / "12")
     before = [tiny.tree(path) for path in paths]
-    with pytest.raises(ConfigError, match=r"2/checkpoints/4 is missing.*; resume each run alone"):
+    with pytest.raises(ConfigError, match=r"1/checkpoints/12 cannot be read.*delete it"):
         resume_seeds(paths, progress=False)
     assert [tiny.tree(path) for path in paths] == before
 

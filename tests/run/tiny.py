@@ -41,7 +41,7 @@ def final_state(path):
     """The newest checkpoint of a run, as arrays of the host."""
     folder = RunFolder(path)
     checkpoints = Checkpoints(folder.checkpoints, folder.read().config)
-    state = checkpoints.restore(checkpoints.latest)
+    state = checkpoints.restore()
     checkpoints.close()
     return jax.tree.map(np.asarray, state.replace(key=jax.random.key_data(state.key)))
 
