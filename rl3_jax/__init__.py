@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rl3_jax.run import (
         Interrupted,
         LoadedAgent,
+        Range,
         Run,
+        SweepConfig,
         UnsavedRun,
         compare,
         compile_cache,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         plan,
         resume,
         resume_seeds,
+        sweep,
         train,
         train_seeds,
     )
@@ -49,8 +52,8 @@ _HOMES = {
     "policies": "CORES PolicyConfig make_core",
     "ppo": "PPOConfig",
     "presets": "PRESETS make_config",
-    "run": "Interrupted LoadedAgent Run UnsavedRun compare compile_cache evaluate_baselines evaluate_run"
-    " load_agent plan resume resume_seeds train train_seeds",
+    "run": "Interrupted LoadedAgent Range Run SweepConfig UnsavedRun compare compile_cache evaluate_baselines"
+    " evaluate_run load_agent plan resume resume_seeds sweep train train_seeds",
     "tasks": "FAMILIES make_family",
     "training": "EvaluationConfig Hyper TrainConfig TrainState agent_of config_of evaluate hyper_of"
     " init register train_iteration train_steps",
@@ -74,7 +77,9 @@ __all__ = [
     "NonFiniteError",
     "PPOConfig",
     "PolicyConfig",
+    "Range",
     "Run",
+    "SweepConfig",
     "TrainConfig",
     "TrainState",
     "TrialEnv",
@@ -98,6 +103,7 @@ __all__ = [
     "register",
     "resume",
     "resume_seeds",
+    "sweep",
     "train",
     "train_iteration",
     "train_seeds",

@@ -20,7 +20,7 @@ from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import PRESETS, choose, method_name, name_problems
 from rl3_jax.run.arguments import Shared
-from rl3_jax.run.commands import COMMANDS, Plan, Train
+from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.signals import Interrupted
@@ -33,7 +33,7 @@ HELP_PRESET = "mdp-h100-quick"
 NAMES = ("method", "policy", "learner")
 """Arguments that name a part of the configuration."""
 
-CONFIGURED: dict[str, type[Train]] = {"train": Train, "plan": Plan}
+CONFIGURED: dict[str, type[Configured]] = {"train": Train, "plan": Plan, "sweep": Sweep}
 """Commands whose arguments are the fields of a configuration."""
 
 REGISTRY = ConstructorRegistry()
@@ -149,7 +149,7 @@ def _configured(arguments: list[str], preset: str | None) -> dict[str, Any]:
     """Return fields of `train`, of the preset or file, method, policy and learner that were typed.
 
     They decide which arguments there are and what their defaults are, so they are looked for before the rest
-    is read. Names that are not valid, or a file that cannot be read, are left to `Train.problems`.
+    is read. Names that are not valid, or a file that cannot be read, `Configured.naming_problems` reports.
     """
     names, file, _ = _typed(arguments)
     config = PRESETS[preset or HELP_PRESET]

@@ -1,6 +1,7 @@
 """Ready-made configurations by name, and the function that varies them."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from rl3_jax.errors import ConfigError, unknown_choice
@@ -236,6 +237,28 @@ def make_config(
     if found:
         raise ConfigError(found)
     return config
+
+
+def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
+    """Return a configuration with other values, e.g. `vary(config, {"policy": "gru", "ppo.clip": 0.1})`.
+
+    Args:
+      config: the configuration.
+      fields: by dotted name; `method`, `policy` and `learner` by a name of theirs.
+
+    Raises:
+      ConfigError: listing every name and value that is not valid.
+    """
+    names = {name: fields.get(name) for name in ("method", "policy", "learner")}
+    if problems := name_problems(**names):
+        raise ConfigError(problems)
+    found = serialise.to_dict(choose(config, **names))
+    for field, value in fields.items():
+        if field not in names:
+            for part in reversed(field.split(".")):
+                value = {part: value}
+            found = _merge(found, value)
+    return serialise.from_dict(found)
 
 
 def name_problems(**names: str | None) -> list[str]:

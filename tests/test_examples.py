@@ -53,6 +53,17 @@ def test_a_sweep_is_compiled_once_and_tells_learning_rates_apart(apart, capsys):
     assert len({row.split()[1] for row in rows}) > 1
 
 
+def test_machines_that_share_a_database_share_a_study(apart, tmp_path, capsys):
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    for _ in range(2):
+        example("optuna_sweep").main(storage=storage, trials=2, iterations=2)
+    lines = capsys.readouterr().out.splitlines()
+    ended = [line.split()[:2] for line in lines if line.startswith(("complete", "pruned"))]
+    assert len(ended) == 4
+    best = max(float(earned) for how, earned in ended if how == "complete")
+    assert lines[-1].startswith(f"best: {best:.2f} with")
+
+
 def test_seeds_side_by_side(apart, capsys):
     example("vmap_seeds").main(seeds=2, iterations=3, num_tasks=4)
     printed = capsys.readouterr().out.splitlines()

@@ -8,12 +8,15 @@ from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import compare
 from rl3_jax.run.signals import Interrupted
+from rl3_jax.run.sweeps import Range, SweepConfig, sweep
 from rl3_jax.run.train import Run, UnsavedRun, resume, resume_seeds, train, train_seeds
 
 __all__ = [
     "Interrupted",
     "LoadedAgent",
+    "Range",
     "Run",
+    "SweepConfig",
     "UnsavedRun",
     "compare",
     "compile_cache",
@@ -24,6 +27,7 @@ __all__ = [
     "read_config_file",
     "resume",
     "resume_seeds",
+    "sweep",
     "train",
     "train_seeds",
 ]

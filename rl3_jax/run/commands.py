@@ -27,7 +27,8 @@ from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.metrics import LOGGERS
 from rl3_jax.run.plan import plan
 from rl3_jax.run.report import Report, compare
-from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics
+from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
+from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics, print_sweep
 from rl3_jax.run.train import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
@@ -48,12 +49,8 @@ class List(Shared):
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Shared):
-    """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
-
-    Every field of the configuration is an argument whose default is the preset's:
-    see `rl3 train PRESET --help`. `rl3 list` describes the presets. Ctrl-C stops; `rl3 resume` goes on.
-    """
+class Configured(Shared):
+    """Arguments of every command that takes the configuration of a run, whose defaults are a preset's."""
 
     preset: Annotated[Positional[str], optional("PRESET", one_of(PRESETS))]
     settings: Annotated[TrainConfig, arg(name="")]
@@ -62,6 +59,33 @@ class Train(Shared):
     learner: Annotated[str, arg(metavar="L", help=one_of(LEARNERS))] = ""
     config: Annotated[Path | None, optional("FILE", "a run's config.json, in place of PRESET")] = None
     num_seeds: Annotated[int, arg(metavar="N", help="runs in one program, with the seeds from --seed on")] = 1
+
+    @property
+    def name(self) -> str:
+        """What a folder is named after, without the seed."""
+        preset = self.preset or self.settings.env.name
+        return f"{preset}-{method_name(self.settings)}-{self.settings.policy.core.core}"
+
+    def naming_problems(self) -> list[str]:
+        """Return a message for each name that is not valid, and if there are no or two configurations."""
+        names = {name: getattr(self, name) or None for name in ("preset", "method", "policy", "learner")}
+        found = name_problems(**names)
+        if self.config is None:
+            none = f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}"
+            return found if self.preset else [*found, none]
+        if self.preset:
+            found.append(f"give either the preset {self.preset} or --config {self.config}, not both")
+        return found + problems_of(read_config_file, self.config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Configured):
+    """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
+
+    Every field of the configuration is an argument whose default is the preset's:
+    see `rl3 train PRESET --help`. `rl3 list` describes the presets. Ctrl-C stops; `rl3 resume` goes on.
+    """
+
     out: Annotated[
         Path | None,
         optional(
@@ -74,32 +98,19 @@ class Train(Shared):
     @property
     def folders(self) -> list[Path]:
         """The run folder of each seed."""
-        preset = self.preset or self.settings.env.name
-        name = f"{preset}-{method_name(self.settings)}-{self.settings.policy.core.core}-"
         seeds = [f"seed{self.settings.seed + place}" for place in range(self.num_seeds)]
         if self.out is None:
-            return [Path("runs") / (name + seed) for seed in seeds]
+            return [Path("runs") / f"{self.name}-{seed}" for seed in seeds]
         return [self.out] if self.num_seeds == 1 else [self.out / seed for seed in seeds]
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return self._naming_problems() + self._training_problems(self.folders)
+        return self.naming_problems() + self.training_problems(self.folders)
 
-    def _training_problems(self, folders: list[Path]) -> list[str]:
+    def training_problems(self, folders: list[Path]) -> list[str]:
         """Return a message for each reason why training cannot start in these folders."""
         how = {"num_seeds": self.num_seeds, "overwrite": self.overwrite, "log": self.log}
         return train_problems(self.settings, folders, **how)
-
-    def _naming_problems(self) -> list[str]:
-        """Return a message for each name that is not valid, and if there are no or two configurations."""
-        names = {name: getattr(self, name) or None for name in ("preset", "method", "policy", "learner")}
-        found = name_problems(**names)
-        if self.config is None:
-            none = f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}"
-            return found if self.preset else [*found, none]
-        if self.preset:
-            found.append(f"give either the preset {self.preset} or --config {self.config}, not both")
-        return found + problems_of(read_config_file, self.config)
 
     def run(self) -> None:
         """Train."""
@@ -122,13 +133,55 @@ class Plan(Train):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid; where the run would go does not matter."""
-        return self._naming_problems() + self._training_problems([]) + file_problems(self.json)
+        return self.naming_problems() + self.training_problems([]) + file_problems(self.json)
 
     def run(self) -> None:
         """Plan."""
         found = plan(self.settings, num_seeds=self.num_seeds, progress=True)
         print_plan(found)
         write_json(found, self.json)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep(Configured):
+    """Train candidates that differ in some fields, and compare them on held-out tasks.
+
+    E.g. `rl3 sweep mdp-h100-quick --vary ppo.learning_rate=1e-3,3e-3 ppo.clip=0.1,0.2`, or, of ranges,
+    `--vary ppo.learning_rate=1e-4..1e-2 --samples 16 --halvings 2`. The same command again goes on.
+    """
+
+    vary: Annotated[
+        tuple[str, ...], optional("FIELD=V,V ...", "values of each field, or FIELD=LOW..HIGH to draw from")
+    ] = ()
+    samples: Annotated[int | None, optional("N", "candidates to draw; all combinations, if not given")] = None
+    halvings: Annotated[int, arg(metavar="K", help="give up the worse half so often on the way")] = 0
+    num_tasks: NumTasks = DEFAULT_NUM_TASKS
+    out: Annotated[
+        Path | None, optional("DIR", "folder of the sweep; default runs/PRESET-METHOD-POLICY-sweep")
+    ] = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the sweep."""
+        return self.out or Path("runs") / f"{self.name}-sweep"
+
+    def _asked(self) -> SweepConfig:
+        """Return the sweep.
+
+        Raises:
+          ConfigError: if a field's values cannot be read.
+        """
+        sizes = {name: getattr(self, name) for name in ("num_seeds", "samples", "halvings", "num_tasks")}
+        return SweepConfig(self.settings, dict(map(parse_values, self.vary)), **sizes)
+
+    def problems(self) -> list[str]:
+        """Return a message for each argument that is not valid."""
+        found = self.naming_problems() + problems_of(self._asked)
+        return found or self._asked().problems(self.folder)
+
+    def run(self) -> None:
+        """Sweep."""
+        print_sweep(sweep(self._asked(), self.folder), self.folder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +336,7 @@ COMMANDS: dict[str, type[Shared]] = {
     "list": List,
     "train": Train,
     "plan": Plan,
+    "sweep": Sweep,
     "resume": Resume,
     "evaluate": Evaluate,
     "baselines": Baselines,

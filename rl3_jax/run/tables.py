@@ -1,6 +1,7 @@
 """What `rl3 list`, `evaluate`, `baselines`, `describe` and `plan` print."""
 
 import datetime
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -112,6 +113,30 @@ def print_plan(found: dict[str, Any]) -> None:
         run = datetime.timedelta(seconds=round(seconds["run"]))
         table.add_row(f"{found['iterations']:,} iterations, h:mm:ss", str(run))
     Console().print(table)
+
+
+def print_sweep(found: dict[str, Any], out: Path) -> None:
+    """Print the content of a `sweep.json`: candidates as they were last compared, the best first."""
+    fields = list(found["values"])
+    title = f"{found['num_tasks']} held-out tasks, {found['num_seeds']} seed{'s' * (found['num_seeds'] > 1)}"
+    table = _table(title, *fields, "iterations", "mean return ±", "[95 %]")
+    for rung in reversed(found["rungs"]):
+        last = rung is found["rungs"][-1]
+        for entry in rung["candidates"]:
+            if last or not entry["kept"]:
+                earned = ("diverged", "") if entry["diverged"] else _estimate(entry)
+                values = (str(entry["fields"][field]) for field in fields)
+                table.add_row(*values, str(rung["iterations"]), *earned)
+    Console().print(table)
+    best = found["best"]
+    print(f"best: {best['name']}; on other tasks {' '.join(_estimate(best))}")
+    print(f"its runs: {' '.join(str(out / best['name'] / folder) for folder in best['folders'])}")
+
+
+def _estimate(entry: dict[str, Any]) -> tuple[str, str]:
+    """Return a mean with its error, and its interval."""
+    low, high = entry["interval"]
+    return f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}", f"[{low:.2f}, {high:.2f}]"
 
 
 def _table(title: str, *columns: str | Column) -> Table:

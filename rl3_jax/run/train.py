@@ -331,15 +331,15 @@ def resume_problems(paths: Sequence[str | Path], iterations: int | None) -> list
     if found:
         return found
     records = [RunFolder(path).read() for path in paths]
-    if len({_shared(record, iterations) for record in records}) > 1:
+    targets = {record.target_iterations if iterations is None else iterations for record in records}
+    if len({(shared_by_a_program(record.config), record.log) for record in records}) > 1 or len(targets) > 1:
         found.append("these runs do not share a program, or end at different iterations; resume each alone")
     return found + _many_problems(len(records), records[0].log)
 
 
-def _shared(record: run_folder.RunRecord, iterations: int | None) -> tuple[Any, ...]:
-    """Return what runs that go on in one program have in common."""
-    config, target = record.config, record.target_iterations if iterations is None else iterations
-    return program_of(config), config.evaluation, config.checkpoint_every, record.log, target
+def shared_by_a_program(config: TrainConfig) -> tuple[Any, ...]:
+    """Return what is equal for runs that can be trained in one program."""
+    return program_of(config), config.evaluation, config.checkpoint_every
 
 
 def _resuming_problems(folder: RunFolder, iterations: int | None) -> list[str]:
