@@ -1,6 +1,6 @@
 """Search hyperparameters with Optuna, on as many machines as share a database.
 
-    python examples/optuna_sweep.py                                            # a file in this folder
+    python examples/optuna_sweep.py                                            # a file, optuna.db
     python examples/optuna_sweep.py --storage postgresql://user@host/optuna    # the same on each machine
 
 Each trial of the study trains a run in memory, tells its held-out return as training goes on, and is given up
@@ -35,7 +35,7 @@ def objective(trial: optuna.Trial, iterations: int) -> float:
     run = rl3_jax.train(config, on_metrics=give_up, progress=False)
     if run.metrics[-1]["iteration"] < iterations:
         raise optuna.TrialPruned
-    return run.metrics[-1]["evaluation_return"]
+    return [row["evaluation_return"] for row in run.metrics if "evaluation_return" in row][-1]
 
 
 def show(_: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -65,7 +65,10 @@ def main(
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
     )
-    found.optimize(lambda trial: objective(trial, iterations), n_trials=trials, callbacks=[show])
+    failures = (rl3_jax.NonFiniteError,)  # a trial that diverges is no reason to end the study
+    found.optimize(
+        lambda trial: objective(trial, iterations), n_trials=trials, callbacks=[show], catch=failures
+    )
     print(f"best: {found.best_value:.2f} with {found.best_params}")
 
 

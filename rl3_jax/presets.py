@@ -249,7 +249,8 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
-    names = {name: fields.get(name) for name in ("method", "policy", "learner")}
+    parts = ("method", "policy", "learner")
+    names = {name: str(fields[name]) if name in fields else None for name in parts}
     if problems := name_problems(**names):
         raise ConfigError(problems)
     found = serialise.to_dict(choose(config, **names))

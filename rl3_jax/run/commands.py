@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rl3_jax.errors import problems_of
+from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
@@ -169,10 +169,13 @@ class Sweep(Configured):
         """Return the sweep.
 
         Raises:
-          ConfigError: if a field's values cannot be read.
+          ConfigError: if a field's values cannot be read, or it is named twice.
         """
         sizes = {name: getattr(self, name) for name in ("num_seeds", "samples", "halvings", "num_tasks")}
-        return SweepConfig(self.settings, dict(map(parse_values, self.vary)), **sizes)
+        values = [parse_values(text) for text in self.vary]
+        if len(dict(values)) < len(values):
+            raise ConfigError("--vary names a field twice; give all its values at once: FIELD=VALUE,VALUE")
+        return SweepConfig(self.settings, dict(values), **sizes)
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""

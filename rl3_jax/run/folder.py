@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -178,29 +178,33 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
 
 
 @contextlib.contextmanager
-def new_run(path: Path, config: TrainConfig, *, log: str | None, overwrite: bool) -> Iterator[RunFolder]:
-    """Make the folder of a new run and keep other processes from training in it.
+def new_runs(
+    runs: Sequence[tuple[Path, TrainConfig]], *, log: str | None, overwrite: bool
+) -> Iterator[list[RunFolder]]:
+    """Make the folders of new runs and keep other processes from training in them.
 
-    A `ConfigError` of the body empties the folder, for another attempt, unless a checkpoint has been saved.
+    A `ConfigError` of the body empties those in which no checkpoint has been saved, for another attempt.
 
     Raises:
-      ConfigError: if another process trains here, or has made a run here meanwhile; nothing is changed then.
+      ConfigError: if another process trains in one, or has made a run there meanwhile; nothing is changed.
     """
-    folder = RunFolder(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another --out") from None
-    with folder.lock():
-        if problems := creation_problems(path, overwrite=overwrite):
+    with contextlib.ExitStack() as stack:
+        for path, _ in runs:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"cannot write {path}: {error.strerror}; choose another --out") from None
+            stack.enter_context(RunFolder(path).lock())
+        if problems := [x for path, _ in runs for x in creation_problems(path, overwrite=overwrite)]:
             raise ConfigError(problems)
-        folder = create(path, config, log=log)
+        folders = [create(path, config, log=log) for path, config in runs]
         try:
-            yield folder
+            yield folders
         except ConfigError:
-            if not newest_iteration(folder.checkpoints):
-                for name in ("config.json", *CONTENT):
-                    _remove(path / name)
+            for folder in folders:
+                if not newest_iteration(folder.checkpoints):
+                    for name in ("config.json", *CONTENT):
+                        _remove(folder.path / name)
             raise
 
 

@@ -37,10 +37,10 @@ def train_to_target(
     visible: bool,
     on_metrics: OnMetrics | None = None,
     fits: bool = False,
-) -> None:
+) -> int | None:
     """Go on with runs that share a program, each from its newest checkpoint or from the start.
 
-    Call it under the folders' locks.
+    Call it under the folders' locks. Returns the signal that came too late to stop it, if one did.
 
     Args:
       runs: each with what is to be run; `config.json` gets its target once the checkpoint has been read.
@@ -66,7 +66,7 @@ def train_to_target(
         paths = " ".join(str(folder.path) for folder, _ in runs)
         if done >= target:
             progress.note(f"{paths} is complete: {done} iterations; --iterations N extends it")
-            return
+            return stop.signum
         for one, state in zip(kept, states, strict=True):
             one.open_logger(int(state.iteration))
         configs = [record.config for _, record in runs]
@@ -74,10 +74,11 @@ def train_to_target(
         done = loop.run(states, max(one.wall_seconds for one in kept))
         if stop.signum is not None and done < target:
             where = f"after iteration {done} of {target}; everything is saved"
-            raise Interrupted(
-                stop.signum,
-                f"stopped {where if done else 'before the first iteration'}. Go on with: rl3 resume {paths}",
+            message = (
+                f"stopped {where if done else 'before the first iteration'}. Go on with: rl3 resume {paths}"
             )
+            raise Interrupted(stop.signum, "; ".join([*loop.failed.values(), message]))
+        return stop.signum
 
 
 class Keeper(Protocol):
@@ -203,7 +204,7 @@ class Loop:
           wall_seconds: that earlier processes spent on the runs.
 
         Raises:
-          NonFiniteError: at the end, if a run has diverged.
+          NonFiniteError: at the end, if a run has diverged, unless a signal has stopped the others.
         """
         started, states = time.perf_counter() - wall_seconds, list(states)
         while True:
@@ -216,7 +217,7 @@ class Loop:
             advanced = self._advance(behind, [states[place] for place in behind], until, started)
             for place, state in zip(behind, advanced, strict=True):
                 states[place] = state
-        if self.failed:
+        if self.failed and (self.stop.signum is None or first >= self.target):
             raise NonFiniteError("; ".join(self.failed.values()))
         return first
 
@@ -232,10 +233,9 @@ class Loop:
         config, hypers = configs[0], [training.hyper_of(config) for config in configs]
         program = compile_chunk(config, len(states), states[0].iteration.sharding)
         if not self.fits:
-            # Beyond the state, which is held already.
-            needed = program_bytes(program.compiled, arguments=False) or 0
+            # Beyond the states, which are held already; side by side a copy of them is taken besides.
+            needed = program_bytes(program.compiled, arguments=program.threads is None) or 0
             refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
-            self.fits = True
         done = saved = int(states[0].iteration)
         seconds_each = float("inf")
         while done < until and self.stop.signum is None and not self.told_to_stop:
@@ -251,11 +251,12 @@ class Loop:
             shared["steps_per_second"] = np.full(count, pace)
             done += count
             self._log(places, states, done, [history | shared for history in histories])
-            if self.failed.keys() >= set(places):
-                return states
             if done % config.checkpoint_every == 0 or done == until:
                 self._save(places, states)
                 saved = done
+            diverged = self.failed.keys() & set(places)
+            if diverged and (program.threads is not None or len(diverged) == len(places)):
+                break  # the others go on in the same program; side by side they would need another
         if done != saved:
             self._save(places, states)
         return states
@@ -342,7 +343,10 @@ class Program:
     def train(
         self, hypers: Sequence[Hyper], states: Sequence[TrainState], count: int
     ) -> tuple[list[TrainState], list[dict[str, np.ndarray]]]:
-        """Return each run's state after some iterations, and its metrics of these. States are donated."""
+        """Return each run's state after some iterations, and its metrics of these.
+
+        The states are not to be used again.
+        """
         if self.threads is None:
             together = self.compiled(_stack(hypers), _stack(states), np.int32(count))
             found = [jax.tree.map(lambda x, place=place: x[place], together) for place in range(len(states))]

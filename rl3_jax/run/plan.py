@@ -44,17 +44,18 @@ def plan(
     Raises:
       ConfigError: listing every problem of the configuration, or if the run does not fit into memory.
     """
-    if problems := config_problems(config):
+    problems = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is planned"]
+    if problems := problems + config_problems(config):
         raise ConfigError(problems)
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
-        refuse_what_cannot_fit(config, {"state": num_seeds * counts.least_bytes})
+        refuse_what_cannot_fit(config, {"state": num_seeds * counts.state_bytes + counts.update_bytes})
         shown.phase("compiling")
         started = time.perf_counter()
         program = compile_chunk(config, num_seeds)
         compiled = time.perf_counter()
-        needed = program_bytes(program.compiled)
+        needed = (program_bytes(program.compiled) or 0) * (program.threads or 1) or None
         # A program and an evaluation come one after the other, beside the same state.
         refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
         shown.phase("probing")

@@ -20,7 +20,7 @@ from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run, task_set_problems
 from rl3_jax.run.files import read_json, write_json
-from rl3_jax.run.folder import RunFolder, creation_problems, is_run, new_run
+from rl3_jax.run.folder import RunFolder, creation_problems, is_run, new_runs
 from rl3_jax.run.loop import train_to_target
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.run.train import shared_by_a_program, train_problems
@@ -38,24 +38,31 @@ NOT_VARIED = {
     "checkpoint_every": "it does not change what is learnt",
 }
 """Fields that candidates have in common, and why."""
-DIGITS = 3
+DIGITS = 6
 """Significant digits of a number drawn from a range: the name of its candidate tells it exactly."""
+LONGEST_NAME = 255
+"""Bytes that the name of a folder may have on common file systems."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Numbers to draw from: uniformly in their logarithm if both ends are positive, else uniformly."""
+    """Numbers to draw from: uniformly in their logarithm if both ends are positive, else uniformly.
+
+    Between ends that are whole numbers, `int`, only such are drawn.
+    """
 
     low: float
     high: float
 
-    def draw(self, generator: np.random.Generator) -> float:
+    def draw(self, generator: np.random.Generator) -> int | float:
         """Return a number."""
         if self.low > 0.0:
             number = math.exp(generator.uniform(math.log(self.low), math.log(self.high)))
         else:
             number = generator.uniform(self.low, self.high)
-        return float(f"{number:.{DIGITS}g}")
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return round(number)
+        return min(max(float(f"{number:.{DIGITS}g}"), self.low), self.high)
 
 
 Values = Sequence[Any] | Range
@@ -99,9 +106,10 @@ def parse_values(text: str) -> tuple[str, Values]:
     low, dots, high = values.partition("..")
     if not dots:
         return field, [_value(value) for value in values.split(",")]
-    if not all(isinstance(_value(end), int | float) for end in (low, high)):
+    ends = _value(low), _value(high)
+    if not all(type(end) in (int, float) for end in ends):
         raise ConfigError(f"--vary {text!r}: the ends of a range are numbers, as in 1e-4..1e-2")
-    return field, Range(float(low), float(high))
+    return field, Range(*ends)
 
 
 def _value(text: str) -> Any:
@@ -156,6 +164,8 @@ class SweepConfig:
         found += task_set_problems(self.config.horizon, self.num_tasks, CHOICE_SEED)
         if found := found or self._number_problems() or problems_of(self.candidates):
             return found
+        if any(len(candidate.name.encode()) > LONGEST_NAME for candidate in self.candidates()):
+            return [f"candidates' folders would have names of over {LONGEST_NAME} bytes; vary fewer fields"]
         if _file(out).exists():
             earlier, now = read_json(_file(out)), self.to_dict()
             if not isinstance(earlier, dict):
@@ -171,6 +181,8 @@ class SweepConfig:
         for field, choices in self.values.items():
             if reason := NOT_VARIED.get(field.partition(".")[0]):
                 found.append(f"{field} cannot be varied: {reason}")
+            if not isinstance(choices, Range) and not choices:
+                found.append(f"{field} has no values")
             if isinstance(choices, Range) and self.samples is None:
                 found.append(f"{field} has a range; say with --samples N how many candidates to draw")
             if isinstance(choices, Range) and not choices.low < choices.high:
@@ -191,23 +203,25 @@ class SweepConfig:
         Raises:
           ConfigError: listing every value that is not valid.
         """
+        values = dict(sorted(self.values.items()))
         if self.samples is None:
-            lists = [choices for choices in self.values.values() if not isinstance(choices, Range)]
+            lists = [choices for choices in values.values() if not isinstance(choices, Range)]
             combinations = list(itertools.product(*lists))
         else:
             generator = np.random.default_rng(self.config.seed)
-            draws = range(self.samples)
-            combinations = [tuple(_draw(x, generator) for x in self.values.values()) for _ in draws]
-        found, problems = [], []
-        for combination in dict.fromkeys(combinations):
-            fields = dict(zip(self.values, combination, strict=True))
+            combinations = [tuple(_draw(x, generator) for x in values.values()) for _ in range(self.samples)]
+        found: dict[TrainConfig, Candidate] = {}
+        problems = []
+        for combination in combinations:
+            fields = dict(zip(values, combination, strict=True))
             try:
-                found.append(Candidate(fields, vary(self.config, fields)))
+                config = vary(self.config, fields)
+                found.setdefault(config, Candidate(fields, config))
             except ConfigError as error:
                 problems += error.problems
         if problems:
             raise ConfigError(list(dict.fromkeys(problems)))
-        return found
+        return list(found.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the sweep as JSON values."""
@@ -284,8 +298,10 @@ def _file(out: Path) -> Path:
 
 
 def _unfinished(path: Path, until: int) -> bool:
-    """Whether a run has been saved after fewer iterations; it has diverged, if training has ended."""
-    return newest_iteration(path / "checkpoints") < until
+    """Whether a run, or its agent, is of fewer iterations; the run has diverged, if training has ended."""
+    if newest_iteration(path / "checkpoints") < until or problems_of(load_agent, path):
+        return True
+    return load_agent(path).iteration < until  # a kill may have come between checkpoint and agent
 
 
 def _train(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool) -> None:
@@ -298,26 +314,29 @@ def _train(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool)
         if progress:
             what = f"program {place + 1} of {len(groups)}: {len(group)} runs until iteration {until}"
             Console(stderr=True).print(what, highlight=False)
+        signum = None
         try:
             with contextlib.suppress(NonFiniteError):
-                _go_on(group, until, progress)
+                signum = _go_on(group, until, progress)
         except Interrupted as stop:
-            message = "stopped; everything is saved. Go on with the same command"
-            raise Interrupted(stop.signum, message) from None
+            signum = stop.signum
+        if signum is not None:
+            raise Interrupted(signum, "stopped; everything is saved. Go on with the same command")
 
 
-def _go_on(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool) -> None:
-    """Train runs that share a program for so many iterations in all, each in its folder."""
+def _go_on(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool) -> int | None:
+    """Train runs that share a program for so many iterations in all, each in its folder.
+
+    Returns the signal that came too late to stop it, if one did.
+    """
+    there = [RunFolder(path) for path, _ in runs if is_run(path)]
+    new = [(path, config) for path, config in runs if not is_run(path)]
     with contextlib.ExitStack() as stack:
-        members = []
-        for path, config in runs:
-            if is_run(path):
-                folder = RunFolder(path)
-                stack.enter_context(folder.lock())
-            else:
-                folder = stack.enter_context(new_run(path, config, log=None, overwrite=False))
-            members.append((folder, dataclasses.replace(folder.read(), target_iterations=until)))
-        train_to_target(members, visible=progress)
+        for folder in there:
+            stack.enter_context(folder.lock())
+        folders = there + stack.enter_context(new_runs(new, log=None, overwrite=False))
+        members = [(x, dataclasses.replace(x.read(), target_iterations=until)) for x in folders]
+        return train_to_target(members, visible=progress)
 
 
 def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

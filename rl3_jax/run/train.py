@@ -210,15 +210,18 @@ def train_problems(
 ) -> list[str]:
     """Return a message for each reason why runs with these seeds cannot start in these folders."""
     found = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is trained"]
-    last = dataclasses.replace(config, seed=config.seed + max(num_seeds, 1) - 1)
-    found += config_problems(config) or config_problems(last)
-    found += logger_problems(log) or _many_problems(num_seeds, log)
+    found += config_problems(config)
+    if not found:
+        found += config_problems(dataclasses.replace(config, seed=config.seed + num_seeds - 1))
+    found += logger_problems(log) or _many_problems(num_seeds, [log])
+    if len({Path(out).resolve() for out in outs}) < len(outs):
+        found.append("a folder is named twice; each run needs its own")
     return found + [x for out in outs for x in run_folder.creation_problems(Path(out), overwrite=overwrite)]
 
 
-def _many_problems(num_runs: int, log: str | None) -> list[str]:
+def _many_problems(num_runs: int, logs: Sequence[str | None]) -> list[str]:
     """Return a message if a logger cannot take several runs of one process."""
-    if num_runs > 1 and log == "wandb":
+    if num_runs > 1 and "wandb" in logs:
         return ["--log wandb takes one run a process; train the seeds one by one, or log tensorboard"]
     return []
 
@@ -237,10 +240,7 @@ def _train(
         # Runs that cannot start must not cost the ones here.
         plan(runs[0][1], num_seeds=len(runs), probe=False, progress=progress)
     with contextlib.ExitStack() as stack:
-        folders = [
-            stack.enter_context(run_folder.new_run(path, config, log=log, overwrite=overwrite))
-            for path, config in runs
-        ]
+        folders = stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
         members = [(folder, folder.read()) for folder in folders]
         train_to_target(members, visible=progress, on_metrics=on_metrics, fits=replaces)
     return [Run(path) for path, _ in runs]
@@ -287,22 +287,25 @@ def resume(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
-    (run,) = resume_seeds([path], iterations, progress=progress, on_metrics=on_metrics)
+    (run,) = _resume([path], iterations, progress, on_metrics)
     return run
 
 
 @compile_cache()
 def resume_seeds(
-    paths: Sequence[str | Path],
-    iterations: int | None = None,
-    *,
-    progress: bool = True,
-    on_metrics: OnMetrics | None = None,
+    paths: Sequence[str | Path], iterations: int | None = None, *, progress: bool = True
 ) -> list[Run]:
     """Go on with runs of `train_seeds` in one program; those that are behind catch up first.
 
     Takes what `resume` does, and raises the same; a `ConfigError` also if the runs do not share a program.
     """
+    return _resume(paths, iterations, progress, None)
+
+
+def _resume(
+    paths: Sequence[str | Path], iterations: int | None, progress: bool, on_metrics: OnMetrics | None
+) -> list[Run]:
+    """Go on with runs."""
     paths = list(dict.fromkeys(paths))
     folders = [RunFolder(path) for path in paths]
     with contextlib.ExitStack() as stack:
@@ -331,10 +334,11 @@ def resume_problems(paths: Sequence[str | Path], iterations: int | None) -> list
     if found:
         return found
     records = [RunFolder(path).read() for path in paths]
-    targets = {record.target_iterations if iterations is None else iterations for record in records}
-    if len({(shared_by_a_program(record.config), record.log) for record in records}) > 1 or len(targets) > 1:
-        found.append("these runs do not share a program, or end at different iterations; resume each alone")
-    return found + _many_problems(len(records), records[0].log)
+    if len({shared_by_a_program(record.config) for record in records}) > 1:
+        found.append("these runs do not share a program; resume each alone")
+    if iterations is None and len({record.target_iterations for record in records}) > 1:
+        found.append("these runs end at different iterations; say with --iterations N where all are to end")
+    return found + _many_problems(len(records), [record.log for record in records])
 
 
 def shared_by_a_program(config: TrainConfig) -> tuple[Any, ...]:

@@ -37,14 +37,14 @@ def test_a_run_that_came_meanwhile_is_not_replaced(folder):
     before = contents(folder.path)
     with (
         pytest.raises(ConfigError, match="already holds a run"),
-        run_folder.new_run(folder.path, tiny.vary(seed=1), log=None, overwrite=False),
+        run_folder.new_runs([(folder.path, tiny.vary(seed=1))], log=None, overwrite=False),
     ):
         pass
     assert contents(folder.path) == before
 
 
 def test_a_new_run_is_locked_from_its_start(tmp_path):
-    with run_folder.new_run(tmp_path / "new", tiny.CONFIG, log=None, overwrite=False) as folder:
+    with run_folder.new_runs([(tmp_path / "new", tiny.CONFIG)], log=None, overwrite=False) as (folder,):
         with pytest.raises(ConfigError, match="another process is training"), folder.lock():
             pass
         assert folder.read().config == tiny.CONFIG

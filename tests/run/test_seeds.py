@@ -1,13 +1,25 @@
 """Several seeds in one program: each is a run like any other."""
 
 import dataclasses
+import os
 import shutil
+import signal
 
 import jax
 import pytest
 
-from rl3_jax import ConfigError, NonFiniteError, resume_seeds, train, train_seeds, training
+from rl3_jax import (
+    ConfigError,
+    Interrupted,
+    NonFiniteError,
+    resume,
+    resume_seeds,
+    train,
+    train_seeds,
+    training,
+)
 from rl3_jax.cli import main, parse
+from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop, machine
 from rl3_jax.run.checkpoints import newest_iteration
 from tests.conformance.trees import assert_close
@@ -71,6 +83,8 @@ def test_what_cannot_be_trained_together_is_refused(tmp_path):
         train_seeds(tiny.vary(seed=-1), outs)
     with pytest.raises(ConfigError, match="seed is 4294967296"):
         train_seeds(tiny.vary(seed=2**32 - 1), outs)
+    with pytest.raises(ConfigError, match="seed is '1'"):
+        train_seeds(tiny.vary(seed="1"), outs)
     with pytest.raises(ConfigError, match="at least 1 run is trained"):
         train_seeds(tiny.CONFIG, [])
     assert tiny.tree(tmp_path) == []
@@ -85,6 +99,46 @@ def test_a_seed_that_diverges_is_kept_no_longer_and_the_others_go_on(tmp_path, m
     with pytest.raises(NonFiniteError, match=r"the parameters after iteration \d+ are not finite.*1/checkp"):
         train_seeds(tiny.CONFIG, [tmp_path / str(seed) for seed in range(SEEDS)], progress=False)
     assert [newest_iteration(tmp_path / str(seed) / "checkpoints") for seed in range(SEEDS)] == [12, 4, 12]
+
+
+def test_a_signal_stops_the_others_after_one_has_diverged(tmp_path, monkeypatch):
+    def finite(state):
+        if (
+            state.iteration <= 4
+            or (jax.random.key_data(state.key) != jax.random.key_data(jax.random.key(1))).any()
+        ):
+            return True
+        os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    monkeypatch.setattr(loop, "params_finite", finite)
+    with pytest.raises(Interrupted, match=r"are not finite.*; stopped after iteration \d+ of 12.*rl3 resume"):
+        train_seeds(tiny.CONFIG, [tmp_path / str(seed) for seed in range(SEEDS)], progress=False)
+    done = [newest_iteration(tmp_path / str(seed) / "checkpoints") for seed in range(SEEDS)]
+    assert done[0] == done[2]
+    assert 4 <= done[0] < 12
+
+
+def test_no_run_is_replaced_where_another_cannot_be(together, tmp_path):
+    paths = copies(together, tmp_path)
+    before = [tiny.tree(path) for path in paths]
+    with (
+        run_folder.RunFolder(paths[2]).lock(),
+        pytest.raises(ConfigError, match="another process is training"),
+    ):
+        train_seeds(tiny.CONFIG, paths, overwrite=True, progress=False)
+    with pytest.raises(ConfigError, match="a folder is named twice"):
+        train_seeds(tiny.CONFIG, [paths[0], paths[0]], overwrite=True, progress=False)
+    assert [tiny.tree(path) for path in paths] == before
+
+
+def test_runs_that_end_at_different_iterations_are_told_where_to_end(together, tmp_path):
+    paths = copies(together[:2], tmp_path)
+    resume(paths[0], 13, progress=False)
+    with pytest.raises(ConfigError, match="say with --iterations N where all are to end"):
+        resume_seeds(paths, progress=False)
+    resume_seeds(paths, 13, progress=False)
+    assert [newest_iteration(path / "checkpoints") for path in paths] == [13, 13]
 
 
 def test_side_by_side_they_learn_what_they_learn_one_by_one():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ GRID = SweepConfig(
     tiny.CONFIG, {"ppo.learning_rate": RATES, "ppo.epochs": [1, 2]}, num_seeds=2, halvings=1, num_tasks=20
 )
 """Twelve runs, of two programs."""
+LONG = (
+    "learning_rate", "learning_rate_final", "learning_rate_hold", "entropy_bonus", "entropy_bonus_final",
+    "entropy_bonus_hold", "critic_coefficient", "critic_l2", "kl_limit", "gae_lambda", "max_grad_norm",
+    "discount",
+)  # fmt: skip
+"""Fields whose names are long together."""
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,26 @@ def test_a_sweep_that_was_stopped_goes_on(grid, tmp_path, monkeypatch):
     assert len(calls) == trained
 
 
+def test_an_agent_that_is_behind_its_checkpoint_is_not_compared(grid, tmp_path):
+    """As after a kill between the two."""
+    out, found = grid
+    shutil.copytree(out, tmp_path / "copy")
+    (tmp_path / "copy" / "sweep.json").unlink()
+    kept = [entry["name"] for entry in found["rungs"][1]["candidates"]]
+    for name in kept:
+        shutil.rmtree(tmp_path / "copy" / name)
+    dropped = [entry["name"] for entry in found["rungs"][0]["candidates"] if not entry["kept"]]
+    shutil.rmtree(tmp_path / "copy" / dropped[0] / "seed1" / "agent")
+    assert sweep(GRID, tmp_path / "copy", progress=False) == found
+
+
+def test_a_signal_that_comes_too_late_for_a_program_stops_the_sweep(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps, "train_to_target", lambda members, visible: 15)
+    with pytest.raises(Interrupted, match=r"everything is saved") as stop:
+        sweep(GRID, tmp_path, progress=False)
+    assert stop.value.signum == 15
+
+
 def test_a_candidate_that_diverges_comes_last_and_is_given_up(tmp_path, capsys):
     config = SweepConfig(tiny.CONFIG, {"ppo.learning_rate": [1e30, 3e-3]}, num_tasks=20)
     found = sweep(config, tmp_path, progress=False)
@@ -106,13 +133,28 @@ def test_a_candidate_that_diverges_comes_last_and_is_given_up(tmp_path, capsys):
     assert "diverged" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("low", "high", "middle"), [(1e-5, 1e-1, 1e-3), (0.0, 1.0, 0.5), (-1.0, 3.0, 1.0)])
+@pytest.mark.parametrize(
+    ("low", "high", "middle"),
+    [
+        (1e-5, 1e-1, 1e-3),
+        (0.0, 1.0, 0.5),
+        (-1.0, 3.0, 1.0),
+        (0.9991, 0.9999, 0.9995),
+        (0.2 + 1e-9, 0.3, 0.245),
+    ],
+)
 def test_half_of_a_range_is_below_its_middle(low, high, middle):
     """In the middle of the exponents, if the ends are positive."""
     generator = np.random.default_rng(0)
     draws = np.array([Range(low, high).draw(generator) for _ in range(4000)])
     assert low <= draws.min() <= draws.max() <= high
     assert abs((draws < middle).mean() - 0.5) < 0.03
+    assert len(set(draws)) > 500
+
+
+def test_between_whole_numbers_only_such_are_drawn():
+    generator = np.random.default_rng(0)
+    assert {Range(1, 4).draw(generator) for _ in range(200)} == {1, 2, 3, 4}
 
 
 def test_the_seed_decides_which_candidates_are_drawn():
@@ -134,7 +176,16 @@ def test_a_name_tells_the_candidate_exactly():
         assert fields["policy"] == candidate.config.policy.core.core
 
 
+def test_the_order_of_the_fields_does_not_matter():
+    turned = dataclasses.replace(GRID, values=dict(reversed(GRID.values.items())))
+    assert list(turned.values) != list(GRID.values)
+    assert {x.name for x in turned.candidates()} == {x.name for x in GRID.candidates()}
+    drawn = [dataclasses.replace(x, samples=3).candidates() for x in (GRID, turned)]
+    assert drawn[0] == drawn[1]
+
+
 def test_equal_candidates_are_tried_once():
+    assert len(SweepConfig(tiny.CONFIG, {"policy.input_layers": [[8], [8], [9]]}).candidates()) == 2
     assert len(SweepConfig(tiny.CONFIG, {"ppo.epochs": [1, 2]}, samples=9).candidates()) == 2
 
 
@@ -156,6 +207,10 @@ def test_method_policy_and_learner_are_varied_by_name():
         (["--vary", "ppo.clip=a..b"], "the ends of a range are numbers"),
         (["--vary", "ppo.clip=0.1..0.2"], "say with --samples N"),
         (["--vary", "ppo.clip=0.2..0.1", "--samples", "2"], "the low end comes first"),
+        (["--vary", "ppo.clip=0.1", "ppo.clip=0.2"], "names a field twice"),
+        (["--vary", "ppo.clip=false..true"], "the ends of a range are numbers"),
+        (["--vary", "policy=null"], "unknown policy 'None'"),
+        (["--vary", *(f"ppo.{name}=0.125" for name in LONG)], "names of over 255 bytes"),
         (["--vary", "ppo.clipp=0.1"], "unknown field 'ppo.clipp'"),
         (["--vary", "ppo.clip=0.1,x"], "ppo.clip is 'x'; it must be a number"),
         (["--vary", "policy=gr"], "unknown policy 'gr'"),
