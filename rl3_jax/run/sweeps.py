@@ -261,19 +261,9 @@ def sweep(config: SweepConfig, out: str | Path, *, progress: bool = True) -> dic
     found = read_json(_file(out)) if _file(out).exists() else config.to_dict() | {"rungs": []}
     candidates = {candidate.name: candidate for candidate in config.candidates()}
     for rung in range(config.halvings + 1):
-        runs = {name: candidate.runs(out, config.num_seeds) for name, candidate in candidates.items()}
         if rung == len(found["rungs"]):
             until = math.ceil(config.config.iterations / 2 ** (config.halvings - rung))
-            _train([run for of_one in runs.values() for run in of_one], until, progress)
-            entries = []
-            for name, of_one in runs.items():
-                entry = {"name": name, "fields": dict(candidates[name].fields)}
-                entry["diverged"] = any(_unfinished(path, until) for path, _ in of_one)
-                if not entry["diverged"]:
-                    asked = {"num_tasks": config.num_tasks, "seed": CHOICE_SEED, "progress": progress}
-                    entry |= _mean([evaluate_agent(load_agent(path), **asked) for path, _ in of_one])
-                entries.append(entry)
-            entries.sort(key=lambda entry: -entry.get("mean_return", -math.inf))
+            entries = _compare(config, list(candidates.values()), out, until, progress)
             num_kept = 1 if rung == config.halvings else math.ceil(len(entries) / 2)
             for place, entry in enumerate(entries):
                 entry["kept"] = place < num_kept and not entry["diverged"]
@@ -295,6 +285,23 @@ def sweep(config: SweepConfig, out: str | Path, *, progress: bool = True) -> dic
 def _file(out: Path) -> Path:
     """Return where the results are."""
     return out / "sweep.json"
+
+
+def _compare(
+    config: SweepConfig, candidates: Sequence[Candidate], out: Path, until: int, progress: bool
+) -> list[dict[str, Any]]:
+    """Return what candidates earn after so many iterations, the best first and those that diverged last."""
+    runs = [candidate.runs(out, config.num_seeds) for candidate in candidates]
+    _train([run for of_one in runs for run in of_one], until, progress)
+    entries = []
+    for candidate, of_one in zip(candidates, runs, strict=True):
+        entry = {"name": candidate.name, "fields": dict(candidate.fields)}
+        entry["diverged"] = any(_unfinished(path, until) for path, _ in of_one)
+        if not entry["diverged"]:
+            asked = {"num_tasks": config.num_tasks, "seed": CHOICE_SEED, "progress": progress}
+            entry |= _mean([evaluate_agent(load_agent(path), **asked) for path, _ in of_one])
+        entries.append(entry)
+    return sorted(entries, key=lambda entry: -entry.get("mean_return", -math.inf))
 
 
 def _unfinished(path: Path, until: int) -> bool:
