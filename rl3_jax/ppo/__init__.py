@@ -2,8 +2,19 @@
 
 from rl3_jax.ppo.collect import Batch, collect, first_visits, gae, live, policy_acting, value_scale
 from rl3_jax.ppo.config import PPOConfig, linear
+from rl3_jax.ppo.devices import num_devices, place
 from rl3_jax.ppo.segments import critic_values
-from rl3_jax.ppo.update import PPOState, Rates, critic_loss, init, loss, mean_kl, update
+from rl3_jax.ppo.update import (
+    PPOState,
+    Rates,
+    critic_loss,
+    init,
+    loss,
+    mean_kl,
+    minibatches,
+    normalised,
+    update,
+)
 
 __all__ = [
     "Batch",
@@ -20,6 +31,10 @@ __all__ = [
     "live",
     "loss",
     "mean_kl",
+    "minibatches",
+    "normalised",
+    "num_devices",
+    "place",
     "policy_acting",
     "update",
     "value_scale",

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.config import SMALLEST, Number, PPOConfig
+from rl3_jax.ppo.devices import mean, nanmean, variance
 from rl3_jax.ppo.segments import critic_values, cut
 from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
 
@@ -42,6 +43,7 @@ class Batch:
       returns: [N, L] targets of the critic, advantage + value.
       value_scale: [N, L] what the critic's output is multiplied by.
       carries: [N, …] each network's memory at the start of a sequence, by name; none for whole trials.
+      axis: names the devices that have a part of the batch each, of which this is one; None if it is whole.
     """
 
     trajectory: Trajectory
@@ -49,6 +51,7 @@ class Batch:
     returns: Float[Array, "N L"]
     value_scale: Float[Array, "N L"]
     carries: dict[str, Any]
+    axis: str | None = struct.field(pytree_node=False, default=None)
 
 
 def policy_acting(policy: Policy, params: Params, greedy: bool = False) -> Acting:
@@ -143,6 +146,7 @@ def collect(
     params: Params,
     keys: Key[Array, " B"],
     novelty_bonus: Float[Array, ""] | float = 0.0,
+    axis: str | None = None,
 ) -> tuple[Batch, dict[str, Float[Array, ""]]]:
     """Collect one trial for each key, and estimate advantages.
 
@@ -154,12 +158,13 @@ def collect(
       keys: [B] one key a trial, a multiple of the number of minibatches; consumed.
       novelty_bonus: [] what is added to the reward of a step that enters a new state, if the
         configuration has such a bonus.
+      axis: of the devices that collect, in a mesh under `jax.shard_map`, each with its keys; None for one.
 
     Returns:
       The batch, and the metrics `mean_return` (undiscounted, of a whole trial), `explained_variance`
       (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's mean number of
       transitions that object-level RL could not keep in its model), and those by which the family sums up a
-      trial: each the mean over the trials in which it is defined, NaN if there are none.
+      trial: each the mean over the trials in which it is defined, NaN if there are none; of all devices.
     """
     num_segments = config.num_stored(env.horizon)
     lived, trajectory, steps = live(env, policy, params, keys, num_segments)
@@ -177,13 +182,13 @@ def collect(
     advantages = estimate(rewards, values, config.discount, config.gae_lambda)
     returns = advantages + values
     metrics = {
-        "mean_return": trajectory.rewards.sum(-1).mean(),
-        "explained_variance": 1.0 - jnp.var(advantages) / jnp.var(returns),
-        "dropped_transitions": jax.vmap(env.dropped)(lived.final).mean(),
+        "mean_return": mean(trajectory.rewards.sum(-1), axis),
+        "explained_variance": 1.0 - variance(advantages, axis) / variance(returns, axis),
+        "dropped_transitions": mean(jax.vmap(env.dropped)(lived.final), axis),
     }
     summary = jax.vmap(env.summary)(lived.final, steps)
-    metrics |= {name: jnp.nanmean(each) for name, each in summary.items()}
-    batch = Batch(trajectory, advantages, returns, scale, {})
+    metrics |= {name: nanmean(each, axis) for name, each in summary.items()}
+    batch = Batch(trajectory, advantages, returns, scale, {}, axis)
     if num_segments > 1:
         batch = jax.tree.map(lambda x: cut(x, num_segments), batch)
         starts = jax.tree.map(lambda x: x.swapaxes(0, 1), carries)

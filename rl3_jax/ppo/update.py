@@ -12,6 +12,7 @@ from optax import contrib
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.collect import Batch
 from rl3_jax.ppo.config import PPOConfig
+from rl3_jax.ppo.devices import largest, num_devices, part, place, total
 from rl3_jax.ppo.segments import by_minibatch, unroll_sequences
 
 MUON_SCALE = 0.2
@@ -76,6 +77,8 @@ def loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """Return −E[min(ρ A, clip(ρ, 1−ε, 1+ε) A)] − entropy_bonus · E[entropy], ρ = π(a)/π_rollout(a).
 
+    Of several devices each returns its part of the means, here and in the metrics.
+
     If the critic shares the actor's trunk, critic_coefficient · E[(V_t − return_t)²] is added.
 
     Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, with a shared trunk
@@ -87,38 +90,34 @@ def loss(
     distributions = distribution.parameters(outputs)
     log_ratio = distribution.log_ratio(distributions, trajectory.distributions, trajectory.actions)
     ratio = jnp.exp(log_ratio)
-    advantages = batch.advantages
-    if config.normalise_advantages:
-        advantages = (advantages - advantages.mean()) / (advantages.std() + STD_EPSILON)
     clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
-    surrogate = jnp.minimum(ratio * advantages, clipped * advantages).mean()
-    entropy = distribution.entropy(distributions).mean()
-    total = -surrogate - entropy_bonus * entropy
-    largest = jnp.abs(log_ratio).max()
-    metrics = {"actor_loss": -surrogate, "entropy": entropy, "max_abs_log_ratio": largest}
+    surrogate = part(jnp.minimum(ratio * batch.advantages, clipped * batch.advantages), batch.axis)
+    entropy = part(distribution.entropy(distributions), batch.axis)
+    objective = -surrogate - entropy_bonus * entropy
+    metrics = {"actor_loss": -surrogate, "entropy": entropy, "max_abs_log_ratio": jnp.abs(log_ratio).max()}
     if config.kl_estimate == "minibatches":
-        metrics["kl"] = distribution.kl(trajectory.distributions, distributions).mean()
+        metrics["kl"] = part(distribution.kl(trajectory.distributions, distributions), batch.axis)
     if values is not None:
         metrics["critic_loss"] = _squared_error(values, batch)
-        total += config.critic_coefficient * metrics["critic_loss"]
-    return total, metrics
+        objective += config.critic_coefficient * metrics["critic_loss"]
+    return objective, metrics
 
 
 def critic_loss(config: PPOConfig, policy: Policy, params: Params, batch: Batch) -> Float[Array, ""]:
-    """Return E[(V_t − return_t)²], for a critic of its own."""
+    """Return E[(V_t − return_t)²], for a critic of its own; of several devices each returns its part."""
     unroll, observations = partial(policy.unroll_critic, params), batch.trajectory.observations
     values = unroll_sequences(config, policy, unroll, batch.carries.get("critic"), observations)
     return _squared_error(values, batch)
 
 
 def mean_kl(config: PPOConfig, policy: Policy, params: Params, batch: Batch) -> Float[Array, ""]:
-    """Return the mean KL from the rollout policy over all steps of all sequences, nats."""
+    """Return the mean KL from the rollout policy over all steps of all devices' sequences, nats."""
 
     def kl(batch):
         found = policy.distribution.parameters(_unroll(config, policy, params, batch)[0])
         return policy.distribution.kl(batch.trajectory.distributions, found)
 
-    return by_minibatch(config, kl, batch).mean()
+    return total(part(by_minibatch(config, kl, batch), batch.axis), batch.axis)
 
 
 def _unroll(config: PPOConfig, policy: Policy, params: Params, batch: Batch):
@@ -128,14 +127,42 @@ def _unroll(config: PPOConfig, policy: Policy, params: Params, batch: Batch):
 
 
 def _squared_error(values: Float[Array, "N L"], batch: Batch) -> Float[Array, ""]:
-    """Return E[(V_t − return_t)²], given the critic's outputs."""
-    return ((values * batch.value_scale - batch.returns) ** 2).mean()
+    """Return this device's part of E[(V_t − return_t)²], given the critic's outputs."""
+    return part((values * batch.value_scale - batch.returns) ** 2, batch.axis)
+
+
+def minibatches(config: PPOConfig, batch: Batch, key: PRNGKeyArray) -> Int[Array, "M b"]:
+    """Return which of its N sequences this device puts into each of M minibatches. The key is consumed.
+
+    Groups of M consecutive sequences are each shuffled alone, and minibatch m takes entry m of each group. So
+    no sequence leaves its device, and the choice does not depend on how many devices there are.
+    """
+    size = config.num_minibatches
+    num_groups = batch.advantages.shape[0] // size
+    entries = jnp.broadcast_to(jnp.arange(size), (num_groups * num_devices(batch.axis), size))
+    shuffled = jax.random.permutation(key, entries, axis=1, independent=True)
+    own = jax.lax.dynamic_slice_in_dim(shuffled, num_groups * place(batch.axis), num_groups)
+    return (size * jnp.arange(num_groups)[:, None] + own).T
+
+
+def normalised(batch: Batch, order: Int[Array, "M b"]) -> Float[Array, "M b L"]:
+    """Return the advantages of each minibatch less their mean, over their standard deviation."""
+    advantages = batch.advantages[order]
+
+    def mean(x):
+        return total(x.mean((1, 2), keepdims=True) / num_devices(batch.axis), batch.axis)
+
+    centred = advantages - mean(advantages)
+    return centred / (jnp.sqrt(mean(centred**2)) + STD_EPSILON)
 
 
 def update(
     config: PPOConfig, policy: Policy, state: PPOState, batch: Batch, rates: Rates, key: PRNGKeyArray
 ) -> tuple[PPOState, Metrics]:
     """Run the epochs of one iteration on a batch of N sequences. The key is consumed.
+
+    Devices with a part of the batch each sum their gradients at each step, what advantages are normalised by
+    and the KL once an epoch, and the metrics at the end.
 
     After each epoch the mean KL from the rollout policy is taken; at `config.kl_limit` or more the actor
     stops while a critic of its own goes on.
@@ -145,15 +172,15 @@ def update(
       that were learnt from), `kl` (after the actor's last epoch, or in it: see `config.kl_estimate`),
       `actor_epochs`, and `max_abs_log_ratio` (in the first minibatch, before any gradient step).
     """
-    num_sequences = batch.advantages.shape[0]
 
     def epoch(carry, key):
         state, active, kl = carry
-        order = jax.random.permutation(key, num_sequences).reshape(config.num_minibatches, -1)
+        order = minibatches(config, batch, key)
+        advantages = normalised(batch, order) if config.normalise_advantages else batch.advantages[order]
         step = partial(_minibatch_step, config, policy, batch, rates, active)
-        state, metrics = jax.lax.scan(step, state, order)
+        state, metrics = jax.lax.scan(step, state, (order, advantages))
         if config.kl_estimate == "minibatches":
-            new_kl = jnp.where(active, metrics["kl"].mean(), kl)
+            new_kl = jnp.where(active, total(metrics["kl"].mean(), batch.axis), kl)
         else:
             new_kl = jax.lax.cond(active, lambda: mean_kl(config, policy, state.params, batch), lambda: kl)
         carry = (state, active & (new_kl < config.kl_limit), new_kl)
@@ -163,13 +190,15 @@ def update(
     (state, _, kl), metrics = jax.lax.scan(epoch, carry, jax.random.split(key, config.epochs))
     active = metrics["active"]  # [epochs, minibatches]
     critic_active = active if policy.config.shared_trunk else None
-    return state, {
+    means = {
         "actor_loss": jnp.mean(metrics["actor_loss"], where=active),
         "critic_loss": jnp.mean(metrics["critic_loss"], where=critic_active),
         "entropy": jnp.mean(metrics["entropy"], where=active),
+    }
+    return state, total(means, batch.axis) | {
         "kl": kl,
         "actor_epochs": active[:, 0].sum(),
-        "max_abs_log_ratio": metrics["max_abs_log_ratio"][0, 0],
+        "max_abs_log_ratio": largest(metrics["max_abs_log_ratio"][0, 0], batch.axis),
     }
 
 
@@ -180,17 +209,18 @@ def _minibatch_step(
     rates: Rates,
     active: Bool[Array, ""],
     state: PPOState,
-    sequences: Int[Array, " b"],
+    chosen: tuple[Int[Array, " b"], Float[Array, "b L"]],
 ) -> tuple[PPOState, Metrics]:
-    """Take one gradient step of each network that is active on the named sequences."""
-    minibatch = jax.tree.map(lambda x: x[sequences], batch)
+    """Take one gradient step of each active network on the chosen sequences, with these advantages."""
+    sequences, advantages = chosen
+    minibatch = jax.tree.map(lambda x: x[sequences], batch).replace(advantages=advantages)
     names = ("actor", "critic") if policy.config.shared_trunk else ("actor",)
 
     def step(state):
         params = {name: state.params[name] for name in names}
         objective = partial(loss, config, policy, batch=minibatch, entropy_bonus=rates.entropy_bonus)
         grads, metrics = jax.grad(objective, has_aux=True)(params)
-        return _descend(config, state, grads, rates), metrics
+        return _descend(config, state, total(grads, batch.axis), rates), metrics
 
     shapes = jax.eval_shape(step, state)[1]
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
@@ -199,7 +229,7 @@ def _minibatch_step(
         return state, metrics
     params = {"critic": state.params["critic"]}
     error, grads = jax.value_and_grad(partial(critic_loss, config, policy, batch=minibatch))(params)
-    grads = jax.tree.map(lambda g: config.critic_coefficient * g, grads)
+    grads = jax.tree.map(lambda g: config.critic_coefficient * g, total(grads, batch.axis))
     return _descend(config, state, grads, rates), metrics | {"critic_loss": error}
 
 

@@ -11,6 +11,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import struct
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax import ppo
@@ -20,6 +22,9 @@ from rl3_jax.training.hyper import Hyper, bind, hyper_of, program_of, rates
 
 CHUNK_CAPACITY = 64
 """Iterations that one call can run, the length of the metrics it returns."""
+
+TASKS = "tasks"
+"""The axis of a mesh along which devices share the trials of an iteration."""
 
 METRICS = (
     "mean_return", "actor_loss", "critic_loss", "entropy", "kl", "actor_epochs", "explained_variance",
@@ -86,7 +91,7 @@ def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
 
 
 def train_iteration(
-    config: TrainConfig, hyper: Hyper, state: TrainState
+    config: TrainConfig, hyper: Hyper, state: TrainState, axis: str | None = None
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """Run one iteration; returns the new state and its metrics, named by `metric_names`.
 
@@ -94,13 +99,16 @@ def train_iteration(
       config: the run; the numbers that `hyper` has are not read from it.
       hyper: the run's numbers, e.g. `hyper_of(config)`.
       state: its state.
+      axis: of a mesh, under `jax.shard_map`: its devices take equally many trials each, and return the same.
     """
     now = rates(hyper, state.iteration)
     config = bind(config, hyper)
-    keys = task_keys(stream(state.key, Purpose.COLLECT, state.iteration), 0, config.ppo.trials)
+    num_trials = config.ppo.trials // ppo.num_devices(axis)
+    key_collect = stream(state.key, Purpose.COLLECT, state.iteration)
+    keys = task_keys(key_collect, num_trials * ppo.place(axis), num_trials)
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)
     policy, params = config.network, state.learnt.params
-    batch, metrics = ppo.collect(config.ppo, config.env, policy, params, keys, now.novelty_bonus)
+    batch, metrics = ppo.collect(config.ppo, config.env, policy, params, keys, now.novelty_bonus, axis)
     learnt, learning = ppo.update(config.ppo, policy, state.learnt, batch, now, key_update)
     metrics |= learning | vars(now)
     return TrainState(learnt=learnt, iteration=state.iteration + 1, key=state.key), metrics
@@ -162,16 +170,37 @@ def _train_side_by_side(
     return jax.vmap(train, in_axes=(0, 0, None))(hyper, states, num_iterations)
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="state")
 def _train_steps(
-    config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Int[Array, ""] | int
+    config: TrainConfig,
+    hyper: Hyper,
+    state: TrainState,
+    num_iterations: Int[Array, ""] | int,
+    mesh: Mesh | None = None,
 ) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
-    """Return what `train_steps` does."""
+    """Return what `train_steps` does, on the devices of a mesh."""
+    if mesh is None:
+        return _steps(config, None, hyper, state, num_iterations)
+    steps = partial(_steps, config, TASKS)
+    # The sums are said by hand: JAX's own bookkeeping of what devices share would add others.
+    return jax.shard_map(steps, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(
+        hyper, state, num_iterations
+    )
+
+
+def _steps(
+    config: TrainConfig,
+    axis: str | None,
+    hyper: Hyper,
+    state: TrainState,
+    num_iterations: Int[Array, ""] | int,
+) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
+    """Return what `train_steps` does, on one device or on each along an axis."""
     names = metric_names(config)
 
     def body(index, carry):
         state, history = carry
-        state, metrics = train_iteration(config, hyper, state)
+        state, metrics = train_iteration(config, hyper, state, axis)
         history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in names}
         return state, history
 

@@ -11,7 +11,7 @@ from rl3_jax.policies import CORES
 from tests.conformance.cores import outputs_of, values_of
 from tests.conformance.trees import assert_close
 from tests.marks import slow
-from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, collected, configure
+from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, TRIALS, collected, configure
 from tests.reference import outer
 
 FEW = [("gru", "discrete"), ("markov", "box")]
@@ -28,8 +28,13 @@ def moved(params, scale):
 def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     policy, params, batch, _ = collected()
     actor = moved(params["actor"], 0.3)
-    config = configure(clip=clip, normalise_advantages=normalise)
-    loss, metrics = ppo.loss(config, policy, {"actor": actor}, batch, jnp.float32(entropy_bonus))
+    shown = batch
+    if normalise:
+        everything = jnp.arange(TRIALS)[None]
+        shown = batch.replace(advantages=ppo.normalised(batch, everything)[0])
+    loss, metrics = ppo.loss(
+        configure(clip=clip), policy, {"actor": actor}, shown, jnp.float32(entropy_bonus)
+    )
     seen = batch.trajectory
     logits = np.asarray(outputs_of(policy, actor, seen.observations))
     expected = outer.ppo_loss(

@@ -1,0 +1,55 @@
+"""Means over trials that several devices hold, each its part; `axis` names the devices' axis in a mesh.
+
+Functions of a batch take `axis`, None for a batch that lies on one device. Under `jax.shard_map` each device
+then has its own trials, and parameters are the same on all.
+"""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree, Shaped
+
+Tree = TypeVar("Tree", bound=PyTree)
+
+
+def num_devices(axis: str | None) -> int:
+    """Return how many devices there are."""
+    return 1 if axis is None else jax.lax.axis_size(axis)
+
+
+def place(axis: str | None) -> Int[Array, ""] | int:
+    """Return which of the devices this one is."""
+    return 0 if axis is None else jax.lax.axis_index(axis)
+
+
+def part(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
+    """Return this device's part of the mean over all: their sum, see `total`, is the mean."""
+    return x.mean() / num_devices(axis)
+
+
+def total(tree: Tree, axis: str | None) -> Tree:
+    """Return the sums over all devices, in one message for all leaves."""
+    return tree if axis is None else jax.lax.psum(tree, axis)
+
+
+def mean(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
+    """Return the mean over all devices."""
+    return total(part(x, axis), axis)
+
+
+def nanmean(x: Float[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
+    """Return the mean over all devices of the numbers that are not NaN; NaN if there are none."""
+    known = ~jnp.isnan(x)
+    sums, count = total((jnp.sum(x, where=known), known.sum()), axis)
+    return sums / count
+
+
+def variance(x: Float[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
+    """Return the variance over all devices."""
+    return mean((x - mean(x, axis)) ** 2, axis)
+
+
+def largest(x: Float[Array, ""], axis: str | None) -> Float[Array, ""]:
+    """Return the largest over all devices."""
+    return x if axis is None else jax.lax.pmax(x, axis)
