@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree, Shaped
 
 Tree = TypeVar("Tree", bound=PyTree)
@@ -30,7 +31,10 @@ def part(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
 
 def total(tree: Tree, axis: str | None) -> Tree:
     """Return the sums over all devices, in one message for all leaves."""
-    return tree if axis is None else jax.lax.psum(tree, axis)
+    if axis is None:
+        return tree
+    numbers, restore = ravel_pytree(tree)
+    return restore(jax.lax.psum(numbers, axis))
 
 
 def mean(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:

@@ -214,23 +214,31 @@ def _minibatch_step(
     """Take one gradient step of each active network on the chosen sequences, with these advantages."""
     sequences, advantages = chosen
     minibatch = jax.tree.map(lambda x: x[sequences], batch).replace(advantages=advantages)
-    names = ("actor", "critic") if policy.config.shared_trunk else ("actor",)
+    trunk = policy.config.shared_trunk
 
-    def step(state):
-        params = {name: state.params[name] for name in names}
+    def actor_gradients(params):
         objective = partial(loss, config, policy, batch=minibatch, entropy_bonus=rates.entropy_bonus)
-        grads, metrics = jax.grad(objective, has_aux=True)(params)
-        return _descend(config, state, total(grads, batch.axis), rates), metrics
+        return jax.grad(objective, has_aux=True)(params)
 
-    shapes = jax.eval_shape(step, state)[1]
+    params = state.params if trunk else {"actor": state.params["actor"]}
+    shapes = jax.eval_shape(actor_gradients, params)
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    state, metrics = jax.lax.cond(active, step, lambda state: (state, nothing), state)
-    if policy.config.shared_trunk:
-        return state, metrics
-    params = {"critic": state.params["critic"]}
-    error, grads = jax.value_and_grad(partial(critic_loss, config, policy, batch=minibatch))(params)
-    grads = jax.tree.map(lambda g: config.critic_coefficient * g, total(grads, batch.axis))
-    return _descend(config, state, grads, rates), metrics | {"critic_loss": error}
+    grads, metrics = jax.lax.cond(active, actor_gradients, lambda _: nothing, params)
+    stopping = tuple(params)
+    if not trunk:
+        params = {"critic": state.params["critic"]}
+        metrics["critic_loss"], of_critic = jax.value_and_grad(
+            lambda params: critic_loss(config, policy, params, minibatch)
+        )(params)
+        grads |= jax.tree.map(lambda g: config.critic_coefficient * g, of_critic)
+    grads = total(grads, batch.axis)
+    state = jax.lax.cond(
+        active,
+        lambda state: _descend(config, state, {name: grads[name] for name in stopping}, rates),
+        lambda state: state,
+        state,
+    )
+    return _descend(config, state, {} if trunk else {"critic": grads["critic"]}, rates), metrics
 
 
 def _descend(config: PPOConfig, state: PPOState, grads: Params, rates: Rates) -> PPOState:

@@ -17,6 +17,9 @@ def optional(metavar: str, text: str) -> Any:
     return arg(metavar=metavar, help=text, help_behavior_hint="")
 
 
+Devices = Annotated[
+    int | None, optional("N", "how many share the trials of an iteration; as many as can, if not given")
+]
 RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
 JsonFile = Annotated[Path | None, optional("FILE", "write the result to this file, too")]
 NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]

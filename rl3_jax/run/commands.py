@@ -12,7 +12,7 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import JsonFile, NumTasks, RunDir, Seed, Shared, one_of, optional
+from rl3_jax.run.arguments import Devices, JsonFile, NumTasks, RunDir, Seed, Shared, one_of, optional
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
@@ -59,6 +59,7 @@ class Configured(Shared):
     learner: Annotated[str, arg(metavar="L", help=one_of(LEARNERS))] = ""
     config: Annotated[Path | None, optional("FILE", "a run's config.json, in place of PRESET")] = None
     num_seeds: Annotated[int, arg(metavar="N", help="runs in one program, with the seeds from --seed on")] = 1
+    devices: Devices = None
 
     @property
     def name(self) -> str:
@@ -109,12 +110,13 @@ class Train(Configured):
 
     def training_problems(self, folders: list[Path]) -> list[str]:
         """Return a message for each reason why training cannot start in these folders."""
-        how = {"num_seeds": self.num_seeds, "overwrite": self.overwrite, "log": self.log}
+        how = {name: getattr(self, name) for name in ("num_seeds", "overwrite", "log", "devices")}
         return train_problems(self.settings, folders, **how)
 
     def run(self) -> None:
         """Train."""
-        train_seeds(self.settings, self.folders, overwrite=self.overwrite, log=self.log)
+        how = {"overwrite": self.overwrite, "log": self.log, "devices": self.devices}
+        train_seeds(self.settings, self.folders, **how)
         if self.num_seeds == 1:
             print(f"the agent is in {self.folders[0]}; next: rl3 evaluate {self.folders[0]}")
         else:
@@ -137,7 +139,7 @@ class Plan(Train):
 
     def run(self) -> None:
         """Plan."""
-        found = plan(self.settings, num_seeds=self.num_seeds, progress=True)
+        found = plan(self.settings, num_seeds=self.num_seeds, devices=self.devices, progress=True)
         print_plan(found)
         write_json(found, self.json)
 
@@ -193,10 +195,11 @@ class Resume(Shared):
 
     dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
+    devices: Devices = None
 
     def run(self) -> None:
         """Train on."""
-        resume_seeds(self.dirs, self.iterations)
+        resume_seeds(self.dirs, self.iterations, devices=self.devices)
 
 
 @dataclasses.dataclass(frozen=True)

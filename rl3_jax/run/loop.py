@@ -17,6 +17,7 @@ from rl3_jax.errors import NonFiniteError
 from rl3_jax.run import machine, metrics
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.machine import available_bytes, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
@@ -37,6 +38,7 @@ def train_to_target(
     visible: bool,
     on_metrics: OnMetrics | None = None,
     fits: bool = False,
+    devices: int | None = None,
 ) -> int | None:
     """Go on with runs that share a program, each from its newest checkpoint or from the start.
 
@@ -47,6 +49,7 @@ def train_to_target(
       visible: whether to show progress.
       on_metrics: as in `train`.
       fits: whether `plan` has found that the runs fit into memory, which is then not asked again.
+      devices: how many share the trials; as many as can, if not given.
     """
     target, config = runs[0][1].target_iterations, runs[0][1].config
     with contextlib.ExitStack() as stack:
@@ -54,13 +57,19 @@ def train_to_target(
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
         done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        states = [one.restore() for one in kept]
+        before = runs[0][1].device["count"] if done else None
+        if devices is None and not device_problems(config, before):
+            devices = before
+        where = placement(config, devices, num_runs=len(runs))
+        states = [jax.device_put(one.restore(), where) for one in kept]
         for one, state in zip(kept, states, strict=True):
             one.go_on_from(state)
-        changes = dict.fromkeys(x for _, record in runs for x in machine.changed_versions(record.versions))
+        changes = [x for _, record in runs for x in machine.changed_versions(record.versions)]
+        if before is not None and before != len(where.device_set):
+            changes.append(f"devices {before} -> {len(where.device_set)}")
         if done < target and changes:
             progress.note(
-                f"versions changed since the run started ({', '.join(changes)}):"
+                f"changed since the run started: {', '.join(dict.fromkeys(changes))};"
                 " the result may not be the same bit for bit"
             )
         paths = " ".join(str(folder.path) for folder, _ in runs)
@@ -73,9 +82,9 @@ def train_to_target(
         loop = Loop(configs, target, kept, progress, stop, on_metrics, fits)
         done = loop.run(states, max(one.wall_seconds for one in kept))
         if stop.signum is not None and done < target:
-            where = f"after iteration {done} of {target}; everything is saved"
+            when = f"after iteration {done} of {target}; everything is saved"
             message = (
-                f"stopped {where if done else 'before the first iteration'}. Go on with: rl3 resume {paths}"
+                f"stopped {when if done else 'before the first iteration'}. Go on with: rl3 resume {paths}"
             )
             raise Interrupted(stop.signum, "; ".join([*loop.failed.values(), message]))
         return stop.signum
@@ -119,8 +128,11 @@ class OnDisk:
         return training.init(self._record.config, jax.random.key(self._record.config.seed))
 
     def go_on_from(self, state: TrainState) -> None:
-        """Forget the lines that came after a state, and note the run's target."""
+        """Forget the lines that came after a state; note the run's target, and the devices it starts on."""
         folder, done = self._folder, int(state.iteration)
+        if not done:
+            used = machine.device(len(state.iteration.sharding.device_set))
+            self._record = dataclasses.replace(self._record, device=used)
         if rows := metrics.truncate(folder.metrics, done):
             self.wall_seconds = rows[-1]["wall_seconds"]
         if self._record != folder.read():
@@ -407,10 +419,9 @@ def _all_finite(params: PyTree) -> jax.Array:
 
 def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float | None]:
     """Return the means over the held-out tasks: of the return and of the family's summary, by field."""
-    hyper = config.evaluation
-    trials = training.evaluate_trials(
-        config.env, training.agent_of(config, state), num_tasks=hyper.num_tasks, seed=hyper.seed
-    )
+    hyper, agent = config.evaluation, training.agent_of(config, state)
+    agent = jax.device_put(agent, jax.devices()[0])
+    trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
     found = training.summarise("agent", trials)
     means = {"return": found["mean_return"]} | {
         name: numbers["mean"] for name, numbers in found["summary"].items()

@@ -9,6 +9,7 @@ import numpy as np
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.compile_cache import compile_cache
+from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.loop import Program, compile_chunk
 from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.progress import TrainProgress
@@ -22,13 +23,19 @@ PROBE_SECONDS = 2.0
 
 @compile_cache()
 def plan(
-    config: TrainConfig, *, num_seeds: int = 1, probe: bool = True, progress: bool = False
+    config: TrainConfig,
+    *,
+    num_seeds: int = 1,
+    devices: int | None = None,
+    probe: bool = True,
+    progress: bool = False,
 ) -> dict[str, Any]:
     """Return what a run takes: sizes are counted, the program is compiled, a few iterations are timed.
 
     Args:
       config: the run.
       num_seeds: runs that one program trains, which differ in the seed; sizes but `program` are of one.
+      devices: how many share the trials of an iteration, as in `train`.
       probe: run these iterations; without it, only sizes are told.
       progress: show it.
 
@@ -45,7 +52,7 @@ def plan(
       ConfigError: listing every problem of the configuration, or if the run does not fit into memory.
     """
     problems = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is planned"]
-    if problems := problems + config_problems(config):
+    if problems := problems + (config_problems(config) or device_problems(config, devices)):
         raise ConfigError(problems)
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
@@ -53,15 +60,16 @@ def plan(
         refuse_what_cannot_fit(config, {"state": num_seeds * counts.state_bytes + counts.update_bytes})
         shown.phase("compiling")
         started = time.perf_counter()
-        program = compile_chunk(config, num_seeds)
+        where = placement(config, devices, num_runs=num_seeds)
+        program = compile_chunk(config, num_seeds, where)
         compiled = time.perf_counter()
         needed = (program_bytes(program.compiled) or 0) * (program.threads or 1) or None
         # A program and an evaluation come one after the other, beside the same state.
         refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
         shown.phase("probing")
-        seconds = _seconds_each(config, num_seeds, program) if probe else None
+        seconds = _seconds_each(config, num_seeds, program, where) if probe else None
     return {
-        "device": device(),
+        "device": device(len(where.device_set)),
         "parameters": counts.parameters,
         "iterations": config.iterations,
         "steps_per_iteration": config.steps_per_iteration,
@@ -84,10 +92,13 @@ def plan(
     }
 
 
-def _seconds_each(config: TrainConfig, num_seeds: int, program: Program) -> float:
+def _seconds_each(
+    config: TrainConfig, num_seeds: int, program: Program, where: jax.sharding.Sharding
+) -> float:
     """Return how long an iteration of all runs takes: one to warm up, then as many as are timed."""
     hypers = [training.hyper_of(config)] * num_seeds
-    states = [training.init(config, jax.random.key(config.seed)) for _ in range(num_seeds)]
+    key = jax.random.key(config.seed)
+    states = [jax.device_put(training.init(config, key), where) for _ in range(num_seeds)]
     number = 1
     for last in (False, True):
         started = time.perf_counter()

@@ -15,6 +15,7 @@ from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.compile_cache import compile_cache
+from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
@@ -123,6 +124,7 @@ def train(
     *,
     overwrite: bool = False,
     log: str | None = None,
+    devices: int | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
 ) -> Run: ...
@@ -130,7 +132,12 @@ def train(
 
 @overload
 def train(
-    config: TrainConfig, out: None = None, *, progress: bool = True, on_metrics: OnMetrics | None = None
+    config: TrainConfig,
+    out: None = None,
+    *,
+    devices: int | None = None,
+    progress: bool = True,
+    on_metrics: OnMetrics | None = None,
 ) -> UnsavedRun: ...
 
 
@@ -141,6 +148,7 @@ def train(
     *,
     overwrite: bool = False,
     log: str | None = None,
+    devices: int | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
 ) -> Run | UnsavedRun:
@@ -151,6 +159,7 @@ def train(
       out: its folder, new or empty; without one nothing of the run is written.
       overwrite: replace a run that is already there.
       log: `tensorboard` or `wandb`, beside `metrics.jsonl`; needs a folder.
+      devices: how many share the trials of an iteration; as many as can, if not given.
       progress: show it.
       on_metrics: called with each new line of `metrics.jsonl`, a dict, after the chunk of iterations that it
         came from; if it returns true, the run is saved and training stops there.
@@ -161,14 +170,16 @@ def train(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving; without a folder, with what is learnt as its `run`.
     """
-    problems = train_problems(config, [] if out is None else [out], overwrite=overwrite, log=log)
+    outs = [] if out is None else [out]
+    problems = train_problems(config, outs, overwrite=overwrite, log=log, devices=devices)
     if out is None and (log is not None or overwrite):
         problems.append("log and overwrite are for a run with a folder; name it as out")
     if problems:
         raise ConfigError(problems)
     if out is None:
-        return _train_in_memory(config, progress=progress, on_metrics=on_metrics)
-    (run,) = _train([(Path(out), config)], overwrite, log, progress=progress, on_metrics=on_metrics)
+        return _train_in_memory(config, devices, progress=progress, on_metrics=on_metrics)
+    runs = [(Path(out), config)]
+    (run,) = _train(runs, overwrite, log, devices, progress=progress, on_metrics=on_metrics)
     return run
 
 
@@ -179,6 +190,7 @@ def train_seeds(
     *,
     overwrite: bool = False,
     log: str | None = None,
+    devices: int | None = None,
     progress: bool = True,
 ) -> list[Run]:
     """Start a run for each folder and train all in one program, with the seeds from `config.seed` on.
@@ -191,6 +203,7 @@ def train_seeds(
       outs: a folder for each, new or empty.
       overwrite: replace runs that are already there.
       log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
+      devices: as in `train`; a CPU's cores have a run each instead, unless a number is given.
       progress: show it: the mean over the runs.
 
     Raises:
@@ -198,21 +211,29 @@ def train_seeds(
       NonFiniteError: at the end, if the loss of a run was not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
-    if problems := train_problems(config, outs, num_seeds=len(outs), overwrite=overwrite, log=log):
+    asked = {"num_seeds": len(outs), "overwrite": overwrite, "log": log, "devices": devices}
+    if problems := train_problems(config, outs, **asked):
         raise ConfigError(problems)
     configs = [dataclasses.replace(config, seed=config.seed + place) for place in range(len(outs))]
     runs = list(zip(map(Path, outs), configs, strict=True))
-    return _train(runs, overwrite, log, progress=progress)
+    return _train(runs, overwrite, log, devices, progress=progress)
 
 
 def train_problems(
-    config: TrainConfig, outs: Sequence[str | Path], *, num_seeds: int = 1, overwrite: bool, log: str | None
+    config: TrainConfig,
+    outs: Sequence[str | Path],
+    *,
+    num_seeds: int = 1,
+    overwrite: bool,
+    log: str | None,
+    devices: int | None = None,
 ) -> list[str]:
     """Return a message for each reason why runs with these seeds cannot start in these folders."""
     found = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is trained"]
     found += config_problems(config)
     if not found:
         found += config_problems(dataclasses.replace(config, seed=config.seed + num_seeds - 1))
+        found += device_problems(config, devices)
     found += logger_problems(log) or _many_problems(num_seeds, [log])
     if len({Path(out).resolve() for out in outs}) < len(outs):
         found.append("a folder is named twice; each run needs its own")
@@ -230,6 +251,7 @@ def _train(
     runs: Sequence[tuple[Path, TrainConfig]],
     overwrite: bool,
     log: str | None,
+    devices: int | None,
     *,
     progress: bool,
     on_metrics: OnMetrics | None = None,
@@ -238,20 +260,24 @@ def _train(
     replaces = overwrite and any(run_folder.is_run(path) for path, _ in runs)
     if replaces:
         # Runs that cannot start must not cost the ones here.
-        plan(runs[0][1], num_seeds=len(runs), probe=False, progress=progress)
+        plan(runs[0][1], num_seeds=len(runs), devices=devices, probe=False, progress=progress)
     with contextlib.ExitStack() as stack:
         folders = stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
         members = [(folder, folder.read()) for folder in folders]
-        train_to_target(members, visible=progress, on_metrics=on_metrics, fits=replaces)
+        how = {"on_metrics": on_metrics, "fits": replaces, "devices": devices}
+        train_to_target(members, visible=progress, **how)
     return [Run(path) for path, _ in runs]
 
 
-def _train_in_memory(config: TrainConfig, *, progress: bool, on_metrics: OnMetrics | None) -> UnsavedRun:
+def _train_in_memory(
+    config: TrainConfig, devices: int | None, *, progress: bool, on_metrics: OnMetrics | None
+) -> UnsavedRun:
     """Return a run that is trained in memory."""
     memory = InMemory()
     with watched(config, config.iterations, visible=progress) as (shown, stop):
         shown.phase("compiling", 0)
         state = training.init(config, jax.random.key(config.seed))
+        state = jax.device_put(state, placement(config, devices))
         done = Loop([config], config.iterations, [memory], shown, stop, on_metrics).run([state], 0.0)
     if done == 0:
         assert stop.signum is not None
@@ -269,6 +295,7 @@ def resume(
     path: str | Path,
     iterations: int | None = None,
     *,
+    devices: int | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
 ) -> Run:
@@ -278,6 +305,7 @@ def resume(
       path: the run folder.
       iterations: in all, noted as the run's target; more than first configured extends the run, with
         the schedules at their end. Without it, training goes on to the target of the last call.
+      devices: how many share the trials of an iteration; as many as at the start, if not given.
       progress: show it.
       on_metrics: as in `train`.
 
@@ -287,44 +315,54 @@ def resume(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
-    (run,) = _resume([path], iterations, progress, on_metrics)
+    (run,) = _resume([path], iterations, devices, progress, on_metrics)
     return run
 
 
 @compile_cache()
 def resume_seeds(
-    paths: Sequence[str | Path], iterations: int | None = None, *, progress: bool = True
+    paths: Sequence[str | Path],
+    iterations: int | None = None,
+    *,
+    devices: int | None = None,
+    progress: bool = True,
 ) -> list[Run]:
     """Go on with runs of `train_seeds` in one program; those that are behind catch up first.
 
     Takes what `resume` does, and raises the same; a `ConfigError` also if the runs do not share a program.
     """
-    return _resume(paths, iterations, progress, None)
+    return _resume(paths, iterations, devices, progress, None)
 
 
 def _resume(
-    paths: Sequence[str | Path], iterations: int | None, progress: bool, on_metrics: OnMetrics | None
+    paths: Sequence[str | Path],
+    iterations: int | None,
+    devices: int | None,
+    progress: bool,
+    on_metrics: OnMetrics | None,
 ) -> list[Run]:
     """Go on with runs."""
     paths = list(dict.fromkeys(paths))
     folders = [RunFolder(path) for path in paths]
     with contextlib.ExitStack() as stack:
-        if problems := resume_problems(paths, iterations):
+        if problems := resume_problems(paths, iterations, devices):
             raise ConfigError(problems)
         for folder in folders:
             stack.enter_context(folder.lock())
         # Again, as other processes may have trained here until now.
-        if problems := resume_problems(paths, iterations):
+        if problems := resume_problems(paths, iterations, devices):
             raise ConfigError(problems)
         records = [folder.read() for folder in folders]
         if iterations is not None:
             records = [dataclasses.replace(record, target_iterations=iterations) for record in records]
         members = list(zip(folders, records, strict=True))
-        train_to_target(members, visible=progress, on_metrics=on_metrics)
+        train_to_target(members, visible=progress, on_metrics=on_metrics, devices=devices)
     return [Run(folder.path) for folder in folders]
 
 
-def resume_problems(paths: Sequence[str | Path], iterations: int | None) -> list[str]:
+def resume_problems(
+    paths: Sequence[str | Path], iterations: int | None, devices: int | None = None
+) -> list[str]:
     """Return a message for each reason why `resume_seeds` cannot start."""
     found = [] if paths else ["name at least one run folder"]
     if iterations is not None and iterations < 1:
@@ -334,6 +372,7 @@ def resume_problems(paths: Sequence[str | Path], iterations: int | None) -> list
     if found:
         return found
     records = [RunFolder(path).read() for path in paths]
+    found += device_problems(records[0].config, devices)
     if len({shared_by_a_program(record.config) for record in records}) > 1:
         found.append("these runs do not share a program; resume each alone")
     if iterations is None and len({record.target_iterations for record in records}) > 1:

@@ -17,6 +17,7 @@ from rl3_jax.training.serialise import register
 from rl3_jax.training.train import (
     CHUNK_CAPACITY,
     METRICS,
+    TASKS,
     Purpose,
     TrainState,
     init,
@@ -31,6 +32,7 @@ from rl3_jax.training.train import (
 __all__ = [
     "CHUNK_CAPACITY",
     "METRICS",
+    "TASKS",
     "Agent",
     "EvaluationConfig",
     "Hyper",

@@ -7,11 +7,12 @@ evaluation shares no key with training even if the two seeds are equal.
 
 import enum
 from functools import partial
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
@@ -90,6 +91,17 @@ def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)
 
 
+def mesh_of(state: TrainState) -> Mesh | None:
+    """Return the devices that share the trials of a run: those of the mesh on which it lies, if it does.
+
+    So `jax.device_put(state, NamedSharding(Mesh(jax.devices(), ("tasks",)), PartitionSpec()))` decides it.
+    """
+    sharding = getattr(state.iteration, "sharding", None)
+    if isinstance(sharding, NamedSharding) and TASKS in sharding.mesh.axis_names:
+        return cast(Mesh, sharding.mesh)
+    return None
+
+
 def train_iteration(
     config: TrainConfig, hyper: Hyper, state: TrainState, axis: str | None = None
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
@@ -126,7 +138,7 @@ def train_steps(
     Args:
       config: the run; the numbers that `hyper` has are not read from it.
       hyper: the run's numbers, e.g. `hyper_of(config)`.
-      state: its state; donated, so not to be used again.
+      state: its state; donated, so not to be used again. It may lie on several devices, see `mesh_of`.
       num_iterations: at most C = `CHUNK_CAPACITY`, 64.
 
     Returns:
@@ -138,7 +150,7 @@ def train_steps(
     if isinstance(num_iterations, int) and num_iterations > CHUNK_CAPACITY:
         raise ConfigError(f"num_iterations is {num_iterations}; one call runs {CHUNK_CAPACITY} at the most")
     hyper = jax.tree.map(jnp.float32, hyper)
-    return _train_steps(program_of(config), hyper, state, num_iterations)
+    return _train_steps(program_of(config), hyper, state, num_iterations, mesh_of(state))
 
 
 def lower_steps(
@@ -148,7 +160,7 @@ def lower_steps(
 
     Args:
       config: the run.
-      state: its state, or its shapes.
+      state: its state, or its shapes; where it lies decides the devices, see `mesh_of`.
       platform: `cpu`, `gpu` or `tpu`, which need not be there; the default backend's, if not given.
       side_by_side: for R runs, which differ in their seeds and in what `hyper` has alone: the leaves of state
         and hyper lead with R.
@@ -157,16 +169,20 @@ def lower_steps(
     if side_by_side:
         hyper = jax.tree.map(lambda number: jnp.full(state.iteration.shape, number), hyper)
         train = _train_side_by_side
-    traced = train.trace(program_of(config, platform), hyper, state, jnp.int32(1))
+    traced = train.trace(program_of(config, platform), hyper, state, jnp.int32(1), mesh_of(state))
     return traced.lower(lowering_platforms=None if named is None else (named,))
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="states")
+@partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="states")
 def _train_side_by_side(
-    config: TrainConfig, hyper: Hyper, states: TrainState, num_iterations: Int[Array, ""] | int
+    config: TrainConfig,
+    hyper: Hyper,
+    states: TrainState,
+    num_iterations: Int[Array, ""] | int,
+    mesh: Mesh | None,
 ) -> tuple[TrainState, dict[str, Float[Array, "R C"]]]:
     """Return what `train_steps` does for each of R runs."""
-    train = partial(_train_steps, config)
+    train = partial(_train_steps, config, mesh=mesh)
     return jax.vmap(train, in_axes=(0, 0, None))(hyper, states, num_iterations)
 
 

@@ -1,0 +1,95 @@
+"""Devices of one machine that share the trials of a run; a process of its own has two CPU devices."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl3_jax import ConfigError, train
+from rl3_jax.run.devices import placement
+from tests.run import tiny
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import dataclasses, json, re, sys
+from pathlib import Path
+import jax, numpy as np
+from rl3_jax import init, resume, train
+from rl3_jax.run import folder as run_folder, loop
+from rl3_jax.run.devices import placement
+from rl3_jax.training import lower_steps
+from tests.run import tiny
+
+out = Path(sys.argv[1])
+both, alone = (train(tiny.CONFIG, out / str(n), devices=n, progress=False) for n in (2, 1))
+default = train(tiny.CONFIG, out / "default", progress=False)
+tiny.assert_same_outcome(default, both)
+changed = []
+for first, then in ((2, 1), (1, 2)):
+    folder = run_folder.create(out / f"{first}-{then}", tiny.CONFIG, log=None)
+    record = dataclasses.replace(folder.read(), target_iterations=6)
+    loop.train_to_target([(folder, record)], visible=False, devices=first)
+    changed.append(resume(folder.path, 12, devices=then, progress=False))
+again = run_folder.create(out / "again", tiny.CONFIG, log=None)
+half = dataclasses.replace(again.read(), target_iterations=6)
+loop.train_to_target([(again, half)], visible=False, devices=1)
+tiny.assert_same_outcome(resume(again.path, 12, progress=False), alone)  # on as many as before
+
+def params(run):
+    return jax.tree.leaves(tiny.final_state(run.path).learnt.params)
+
+def far(one, other):
+    return max(float(np.abs(x - y).max()) for x, y in zip(params(one), params(other), strict=True))
+
+state = jax.device_put(init(tiny.CONFIG, jax.random.key(0)), placement(tiny.CONFIG, 2))
+program = lower_steps(tiny.CONFIG, state).compile().as_text()
+numbers = sum(x.size for x in jax.tree.leaves(state.learnt.params))
+sums = [int(n) for n in re.findall(r"f32\\[(\\d+)\\][^=]* all-reduce\\(", program)]
+print(json.dumps({
+    "far": [far(alone, run) for run in (both, *changed)],
+    "recorded": [run_folder.RunFolder(run.path).read().device["count"] for run in (both, alone)],
+    "numbers": numbers, "sums": sums,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What a process with two CPU devices finds."""
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "2", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("devices"))]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_two_devices_learn_what_one_learns_also_if_a_run_changes_between_them(found):
+    assert len(found["far"]) == 3
+    assert max(found["far"]) < 1e-4
+    assert found["recorded"] == [2, 1]
+
+
+def test_a_gradient_step_sends_one_sum_of_gradients(found):
+    """One message has all of them; the others are of a few numbers."""
+    assert [size for size in found["sums"] if size > 20] == [found["numbers"]]
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"), [(0, "at least 1"), (3, "but JAX sees 1; JAX_NUM_CPU_DEVICES=3 makes more")]
+)
+def test_devices_that_are_not_there_are_refused(devices, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        train(tiny.CONFIG, tmp_path / "run", devices=devices, progress=False)
+    assert tiny.tree(tmp_path) == []
+
+
+def test_devices_must_divide_a_minibatch(monkeypatch):
+    class Device:
+        platform = "gpu"
+
+    monkeypatch.setattr("rl3_jax.run.devices.jax.devices", lambda: [Device()] * 3)
+    with pytest.raises(ConfigError, match=r"devices is 3, which does not divide ppo.minibatch_trials \(4\)"):
+        placement(tiny.CONFIG, 3)
