@@ -18,7 +18,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
-from rl3_jax.presets import PRESETS, choose, method_name, name_problems
+from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name, name_problems
 from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
 from rl3_jax.run.compile_cache import compile_cache
@@ -29,9 +29,6 @@ from rl3_jax.trial import METHODS
 
 HELP_PRESET = "mdp-h100-quick"
 """Its values are the ones that `rl3 train --help` shows without a preset."""
-
-NAMES = ("method", "policy", "learner")
-"""Arguments that name a part of the configuration."""
 
 CONFIGURED: dict[str, type[Configured]] = {"train": Train, "plan": Plan, "sweep": Sweep}
 """Commands whose arguments are the fields of a configuration."""
@@ -183,13 +180,13 @@ def _load_plugins(arguments: list[str]) -> None:
 def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, list[str]]:
     """Return the method, policy and learner that were typed, each as typed last; the file; the plugins."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in (*NAMES, "config"):
+    for name in (*CHOSEN_BY_NAME, "config"):
         parser.add_argument(f"--{name}", nargs="?")
     parser.add_argument("--plugin", nargs="?", action="append", default=[])
     found = vars(parser.parse_known_args([text for text in arguments if text != "--"])[0])
     modules = [module for text in found["plugin"] if text is not None for module in text.split(",")]
     file = Path(found["config"]) if found["config"] else None
-    return {name: found[name] for name in NAMES}, file, modules
+    return {name: found[name] for name in CHOSEN_BY_NAME}, file, modules
 
 
 if __name__ == "__main__":

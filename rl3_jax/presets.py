@@ -164,6 +164,9 @@ def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     )
 
 
+CHOSEN_BY_NAME = ("method", "policy", "learner")
+"""Parts of a configuration that a name stands for."""
+
 PRESETS: dict[str, TrainConfig] = {
     "bandit-h100": _paper(Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
     "bandit-h512": _paper(Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
@@ -249,8 +252,7 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
-    parts = ("method", "policy", "learner")
-    names = {name: str(fields[name]) if name in fields else None for name in parts}
+    names = {name: str(fields[name]) if name in fields else None for name in CHOSEN_BY_NAME}
     if problems := name_problems(**names):
         raise ConfigError(problems)
     found = serialise.to_dict(choose(config, **names))

@@ -2,11 +2,8 @@
 
 import contextlib
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -15,16 +12,16 @@ from jaxtyping import PyTree
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
 from rl3_jax.run import machine, metrics
-from rl3_jax.run.agent import save_agent
-from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.folder import RunFolder, RunRecord
-from rl3_jax.run.machine import available_bytes, program_bytes, refuse_what_cannot_fit
+from rl3_jax.run.keepers import Keeper, OnDisk
+from rl3_jax.run.machine import program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
+from rl3_jax.run.program import compile_chunk
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
-from rl3_jax.training import Hyper, TrainConfig, TrainState
-from rl3_jax.training.plan import abstract_state, evaluation_bytes
+from rl3_jax.training import TrainConfig, TrainState
+from rl3_jax.training.plan import evaluation_bytes
 
 OnMetrics = Callable[[Row], object]
 
@@ -88,81 +85,6 @@ def train_to_target(
             )
             raise Interrupted(stop.signum, "; ".join([*loop.failed.values(), message]))
         return stop.signum
-
-
-class Keeper(Protocol):
-    """Where the lines and states of one run go."""
-
-    def keep(self, rows: list[Row]) -> None:
-        """Take lines of metrics."""
-
-    def save(self, state: TrainState) -> None:
-        """Take a state."""
-
-    def describe_saved(self) -> str:
-        """Return where the newest state is, in words."""
-        ...
-
-
-class OnDisk:
-    """A run folder that is trained in.
-
-    Attributes:
-      checkpoints: of the run.
-      wall_seconds: that earlier processes spent on it.
-    """
-
-    def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
-        """Open the checkpoints, until `stack` ends."""
-        folder.remove_leftovers()
-        self._folder, self._record, self._stack = folder, record, stack
-        self.checkpoints = stack.enter_context(
-            contextlib.closing(Checkpoints(folder.checkpoints, record.config))
-        )
-        self.wall_seconds = 0.0
-
-    def restore(self) -> TrainState:
-        """Return the newest state, or the first."""
-        if self.checkpoints.latest:
-            return self.checkpoints.restore()
-        return training.init(self._record.config, jax.random.key(self._record.config.seed))
-
-    def go_on_from(self, state: TrainState) -> None:
-        """Forget the lines that came after a state; note the run's target, and the devices it starts on."""
-        folder, done = self._folder, int(state.iteration)
-        if not done:
-            used = machine.device(len(state.iteration.sharding.device_set))
-            self._record = dataclasses.replace(self._record, device=used)
-        if rows := metrics.truncate(folder.metrics, done):
-            self.wall_seconds = rows[-1]["wall_seconds"]
-        if self._record != folder.read():
-            folder.write(self._record)
-        if done:
-            self._keep_agent(state)  # a kill may have come between checkpoint and agent
-
-    def open_logger(self, done: int) -> None:
-        """Open the logger of a run that goes on after some iterations."""
-        self._log = self._stack.enter_context(metrics.open_logger(self._folder, self._record, done))
-
-    def keep(self, rows: list[Row]) -> None:
-        """Write lines to `metrics.jsonl` and to the logger."""
-        metrics.append(self._folder.metrics, rows)
-        for row in rows:
-            self._log(row)
-
-    def save(self, state: TrainState) -> None:
-        """Write a checkpoint, and the agent."""
-        self.checkpoints.save(state)
-        self._keep_agent(state)
-
-    def describe_saved(self) -> str:
-        """Return where the newest checkpoint is, in words."""
-        return self.checkpoints.describe_latest()
-
-    def _keep_agent(self, state: TrainState) -> None:
-        """Write the agent."""
-        actor = state.learnt.params["actor"]
-        save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
 
 
 @contextlib.contextmanager
@@ -338,72 +260,6 @@ def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: floa
     lengths = [int(CHUNK_SECONDS / seconds_each), training.CHUNK_CAPACITY, target - done]
     lengths += [every - done % every for every in (config.checkpoint_every, config.evaluation.every) if every]
     return max(1, min(lengths))
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """The compiled `train_steps` of R runs.
-
-    Attributes:
-      compiled: for one run, or for all of them.
-      threads: that call it for one run after another; None if it is for all of them, side by side.
-    """
-
-    compiled: jax.stages.Compiled
-    threads: int | None
-
-    def train(
-        self, hypers: Sequence[Hyper], states: Sequence[TrainState], count: int
-    ) -> tuple[list[TrainState], list[dict[str, np.ndarray]]]:
-        """Return each run's state after some iterations, and its metrics of these.
-
-        The states are not to be used again.
-        """
-        if self.threads is None:
-            together = self.compiled(_stack(hypers), _stack(states), np.int32(count))
-            found = [jax.tree.map(lambda x, place=place: x[place], together) for place in range(len(states))]
-        else:
-
-            def train_one(hyper: Hyper, state: TrainState) -> Any:
-                return jax.block_until_ready(self.compiled(hyper, state, np.int32(count)))
-
-            with ThreadPoolExecutor(self.threads) as pool:
-                found = list(pool.map(train_one, hypers, states))
-        histories = [{name: np.asarray(values[:count]) for name, values in each.items()} for _, each in found]
-        return [state for state, _ in found], histories
-
-
-def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) -> Program:
-    """Return the program of R runs whose states lie there, or else where JAX puts them.
-
-    On a CPU threads take one run each, as many as there are cores and memory for: each run is exactly what it
-    is alone, and cores are used better than by threads within a run.
-    """
-    config, sharding = training.program_of(config), sharding or jax.numpy.zeros(()).sharding
-    if num_runs > 1 and next(iter(sharding.device_set)).platform != "cpu":
-        return Program(_compile(config, num_runs, sharding), None)
-    compiled = _compile(config, 0, sharding)
-    threads = min(num_runs, machine.num_cores())
-    available, each = available_bytes(), program_bytes(compiled, arguments=False)
-    if available is not None and each:
-        threads = max(1, min(threads, available // each))
-    return Program(compiled, threads)
-
-
-@functools.lru_cache(maxsize=8)
-def _compile(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for states that lie there, side by side if there are several; kept for further runs."""
-    axes = (num_runs,) if num_runs else ()
-    state = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
-        abstract_state(config),
-    )
-    return training.lower_steps(config, state, side_by_side=num_runs > 0).compile()
-
-
-def _stack(trees: Sequence[Any]) -> Any:
-    """Return trees of like arrays as one, with a first axis for the runs."""
-    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *trees)
 
 
 def params_finite(state: TrainState) -> bool:

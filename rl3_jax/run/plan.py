@@ -9,13 +9,12 @@ import numpy as np
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.compile_cache import compile_cache
-from rl3_jax.run.devices import device_problems, placement
-from rl3_jax.run.loop import Program, compile_chunk
+from rl3_jax.run.devices import placement
 from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
+from rl3_jax.run.program import Program, compile_chunk, program_problems
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.plan import count
-from rl3_jax.training.serialise import config_problems
 
 PROBE_SECONDS = 2.0
 """How long the probe's timed iterations should take; there is at least one."""
@@ -51,8 +50,7 @@ def plan(
     Raises:
       ConfigError: listing every problem of the configuration, or if the run does not fit into memory.
     """
-    problems = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is planned"]
-    if problems := problems + (config_problems(config) or device_problems(config, devices)):
+    if problems := program_problems(config, num_seeds, devices):
         raise ConfigError(problems)
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")

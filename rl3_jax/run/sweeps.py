@@ -162,9 +162,13 @@ class SweepConfig:
         """Return a message for each reason why the sweep can neither start nor go on in a folder."""
         found = train_problems(self.config, [], num_seeds=self.num_seeds, overwrite=False, log=None)
         found += task_set_problems(self.config.horizon, self.num_tasks, CHOICE_SEED)
-        if found := found or self._number_problems() or problems_of(self.candidates):
+        if found := found or self._number_problems():
             return found
-        if any(len(candidate.name.encode()) > LONGEST_NAME for candidate in self.candidates()):
+        try:
+            candidates = self.candidates()
+        except ConfigError as error:
+            return error.problems
+        if any(len(candidate.name.encode()) > LONGEST_NAME for candidate in candidates):
             return [f"candidates' folders would have names of over {LONGEST_NAME} bytes; vary fewer fields"]
         if _file(out).exists():
             earlier, now = read_json(_file(out)), self.to_dict()
@@ -172,7 +176,7 @@ class SweepConfig:
                 return [f"{_file(out)} is not what `rl3 sweep` writes; choose another --out"]
             if other := serialise.differences({name: earlier.get(name) for name in now}, now):
                 return [f"{out} holds another sweep: {'; '.join(other)}; choose another --out"]
-        runs = [run for candidate in self.candidates() for run in candidate.runs(out, self.num_seeds)]
+        runs = [run for candidate in candidates for run in candidate.runs(out, self.num_seeds)]
         return [problem for path, config in runs for problem in _folder_problems(path, config)]
 
     def _number_problems(self) -> list[str]:

@@ -19,12 +19,13 @@ from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.keepers import InMemory
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.plan import plan
+from rl3_jax.run.program import program_problems
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.training import TrainConfig, TrainState, program_of
-from rl3_jax.training.serialise import config_problems
+from rl3_jax.training import TrainConfig, program_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,26 +96,6 @@ class UnsavedRun:
         """Evaluate the agent on held-out tasks, as `evaluate_run` does; nothing is written."""
         asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
         return evaluate_agent(self.agent, **asked, greedy=greedy)
-
-
-@dataclasses.dataclass
-class InMemory:
-    """Where the lines and the newest state of a run without a folder go."""
-
-    rows: list[metrics.Row] = dataclasses.field(default_factory=list)
-    state: TrainState | None = None
-
-    def keep(self, rows: list[metrics.Row]) -> None:
-        """Take lines."""
-        self.rows += rows
-
-    def save(self, state: TrainState) -> None:
-        """Take a state in place of the last."""
-        self.state = state
-
-    def describe_saved(self) -> str:
-        """Say that there is no folder."""
-        return "nothing is saved, as the run has no folder"
 
 
 @overload
@@ -229,11 +210,7 @@ def train_problems(
     devices: int | None = None,
 ) -> list[str]:
     """Return a message for each reason why runs with these seeds cannot start in these folders."""
-    found = [] if num_seeds >= 1 else [f"num_seeds is {num_seeds}; at least 1 run is trained"]
-    found += config_problems(config)
-    if not found:
-        found += config_problems(dataclasses.replace(config, seed=config.seed + num_seeds - 1))
-        found += device_problems(config, devices)
+    found = program_problems(config, num_seeds, devices)
     found += logger_problems(log) or _many_problems(num_seeds, [log])
     if len({Path(out).resolve() for out in outs}) < len(outs):
         found.append("a folder is named twice; each run needs its own")

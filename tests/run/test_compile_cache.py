@@ -10,7 +10,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 from rl3_jax.cli import main
-from rl3_jax.run import loop, resume, train
+from rl3_jax.run import program, resume, train
 from rl3_jax.run.compile_cache import LEAST_SECONDS, compile_cache, prune
 from rl3_jax.run.files import cache_folder
 from tests.run import tiny
@@ -48,7 +48,7 @@ def hits():
 
 def forget():
     """Let this process forget all programs, as a new one has none."""
-    loop._compile.cache_clear()
+    program.compile_steps.cache_clear()
     jax.clear_caches()
 
 

@@ -12,7 +12,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.transformer import Transformer
 from rl3_jax.presets import make_config
-from rl3_jax.run import loop, machine, plan, train
+from rl3_jax.run import loop, machine, plan, program, train
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.machine import available_bytes, refuse_what_cannot_fit
 from rl3_jax.training.plan import num_bytes
@@ -36,9 +36,9 @@ def test_a_plan_tells_sizes_and_times_and_its_program_is_the_runs(tmp_path):
     assert sizes["trajectory"] > 80 * 4 * 5
     assert seconds["run"] == pytest.approx(12 * seconds["iteration"])
     assert found["steps_per_second"] == pytest.approx(80 / seconds["iteration"])
-    compiled = loop._compile.cache_info().misses
+    compiled = program.compile_steps.cache_info().misses
     train(tiny.CONFIG, tmp_path, progress=False)
-    assert loop._compile.cache_info().misses == compiled
+    assert program.compile_steps.cache_info().misses == compiled
     assert plan(tiny.CONFIG, probe=False)["seconds"]["iteration"] is None
 
 

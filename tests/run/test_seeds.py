@@ -20,7 +20,7 @@ from rl3_jax import (
 )
 from rl3_jax.cli import main, parse
 from rl3_jax.run import folder as run_folder
-from rl3_jax.run import loop, machine
+from rl3_jax.run import loop, machine, program
 from rl3_jax.run.checkpoints import newest_iteration
 from tests.conformance.trees import assert_close
 from tests.run import tiny
@@ -85,7 +85,7 @@ def test_what_cannot_be_trained_together_is_refused(tmp_path):
         train_seeds(tiny.vary(seed=2**32 - 1), outs)
     with pytest.raises(ConfigError, match="seed is '1'"):
         train_seeds(tiny.vary(seed="1"), outs)
-    with pytest.raises(ConfigError, match="at least 1 run is trained"):
+    with pytest.raises(ConfigError, match="at least 1 run is needed"):
         train_seeds(tiny.CONFIG, [])
     assert tiny.tree(tmp_path) == []
 
@@ -148,10 +148,10 @@ def test_side_by_side_they_learn_what_they_learn_one_by_one():
     def states():
         return [training.init(config, jax.random.key(seed)) for seed in range(SEEDS)]
 
-    one_by_one = loop.compile_chunk(config, SEEDS)
-    assert one_by_one.compiled is loop.compile_chunk(config).compiled
+    one_by_one = program.compile_chunk(config, SEEDS)
+    assert one_by_one.compiled is program.compile_chunk(config).compiled
     place = states()[0].iteration.sharding
-    side_by_side = loop.Program(loop._compile(training.program_of(config), SEEDS, place), None)
+    side_by_side = program.Program(program.compile_steps(training.program_of(config), SEEDS, place), None)
     (one, metrics), (other, others) = (x.train(hypers, states(), 2) for x in (one_by_one, side_by_side))
     for state, same in zip(one, other, strict=True):
         assert_close(state.learnt.params, same.learnt.params, atol=1e-4)
@@ -175,9 +175,9 @@ def test_at_least_one_seed_is_trained(number, tmp_path, capsys):
 
 
 def test_threads_are_as_many_as_runs_cores_and_memory_allow(monkeypatch):
-    each = machine.program_bytes(loop.compile_chunk(tiny.CONFIG).compiled, arguments=False)
-    monkeypatch.setattr(machine, "num_cores", lambda: 4)
+    each = machine.program_bytes(program.compile_chunk(tiny.CONFIG).compiled, arguments=False)
+    monkeypatch.setattr(program, "num_cores", lambda: 4)
     for available, threads in ((None, 4), (each // 2, 1), (int(2.5 * each), 2), (100 * each, 4)):
-        monkeypatch.setattr(loop, "available_bytes", lambda available=available: available)
-        assert loop.compile_chunk(tiny.CONFIG, 8).threads == threads
-    assert loop.compile_chunk(tiny.CONFIG, SEEDS).threads == SEEDS
+        monkeypatch.setattr(program, "available_bytes", lambda available=available: available)
+        assert program.compile_chunk(tiny.CONFIG, 8).threads == threads
+    assert program.compile_chunk(tiny.CONFIG, SEEDS).threads == SEEDS

@@ -1,0 +1,110 @@
+"""Where the lines of metrics and the states of a run go: to its folder, or into memory."""
+
+import contextlib
+import dataclasses
+from typing import Protocol
+
+import jax
+
+from rl3_jax import training
+from rl3_jax.run import machine, metrics
+from rl3_jax.run.agent import save_agent
+from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.metrics import Row
+from rl3_jax.training import TrainState
+
+
+class Keeper(Protocol):
+    """Where the lines and states of one run go."""
+
+    def keep(self, rows: list[Row]) -> None:
+        """Take lines of metrics."""
+
+    def save(self, state: TrainState) -> None:
+        """Take a state."""
+
+    def describe_saved(self) -> str:
+        """Return where the newest state is, in words."""
+        ...
+
+
+class OnDisk:
+    """A run folder that is trained in.
+
+    Attributes:
+      checkpoints: of the run.
+      wall_seconds: that earlier processes spent on it.
+    """
+
+    def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
+        """Open the checkpoints, until `stack` ends."""
+        folder.remove_leftovers()
+        self._folder, self._record, self._stack = folder, record, stack
+        self.checkpoints = stack.enter_context(
+            contextlib.closing(Checkpoints(folder.checkpoints, record.config))
+        )
+        self.wall_seconds = 0.0
+
+    def restore(self) -> TrainState:
+        """Return the newest state, or the first."""
+        if self.checkpoints.latest:
+            return self.checkpoints.restore()
+        return training.init(self._record.config, jax.random.key(self._record.config.seed))
+
+    def go_on_from(self, state: TrainState) -> None:
+        """Forget the lines that came after a state; note the run's target, and the devices it starts on."""
+        folder, done = self._folder, int(state.iteration)
+        if not done:
+            used = machine.device(len(state.iteration.sharding.device_set))
+            self._record = dataclasses.replace(self._record, device=used)
+        if rows := metrics.truncate(folder.metrics, done):
+            self.wall_seconds = rows[-1]["wall_seconds"]
+        if self._record != folder.read():
+            folder.write(self._record)
+        if done:
+            self._keep_agent(state)  # a kill may have come between checkpoint and agent
+
+    def open_logger(self, done: int) -> None:
+        """Open the logger of a run that goes on after some iterations."""
+        self._log = self._stack.enter_context(metrics.open_logger(self._folder, self._record, done))
+
+    def keep(self, rows: list[Row]) -> None:
+        """Write lines to `metrics.jsonl` and to the logger."""
+        metrics.append(self._folder.metrics, rows)
+        for row in rows:
+            self._log(row)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, and the agent."""
+        self.checkpoints.save(state)
+        self._keep_agent(state)
+
+    def describe_saved(self) -> str:
+        """Return where the newest checkpoint is, in words."""
+        return self.checkpoints.describe_latest()
+
+    def _keep_agent(self, state: TrainState) -> None:
+        """Write the agent."""
+        actor = state.learnt.params["actor"]
+        save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
+
+
+@dataclasses.dataclass
+class InMemory:
+    """Where the lines and the newest state of a run without a folder go."""
+
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    state: TrainState | None = None
+
+    def keep(self, rows: list[Row]) -> None:
+        """Take lines."""
+        self.rows += rows
+
+    def save(self, state: TrainState) -> None:
+        """Take a state in place of the last."""
+        self.state = state
+
+    def describe_saved(self) -> str:
+        """Say that there is no folder."""
+        return "nothing is saved, as the run has no folder"
