@@ -26,7 +26,7 @@ from rl3_jax.run.evaluation import task_set_problems
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import Bandit, Gridworld, RandomMdp, TaskFamily
 from rl3_jax.training import Purpose, evaluate, held_out_tasks, serialise, stream, task_keys
-from rl3_jax.training.evaluate import BATCH
+from rl3_jax.training.evaluation import BATCH
 from rl3_jax.trial import METHODS, Behaviour, TrialEnv, run_trials
 
 STATIC_SHARE = 4

@@ -30,7 +30,7 @@ from rl3_jax.errors import unknown_choice
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Gridworld, GridworldTask
 from rl3_jax.tasks.gridworld_map import GOAL, TILE_REWARD
-from rl3_jax.training.evaluate import held_out_trials
+from rl3_jax.training.evaluation import held_out_trials
 from rl3_jax.trial import TrialEnv, TrialState
 
 COLUMNS = {

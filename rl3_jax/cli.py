@@ -21,8 +21,8 @@ from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name, name_problems
 from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.folder import read_config_file
+from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training.serialise import NAMED
 from rl3_jax.trial import METHODS

@@ -1,6 +1,8 @@
 """The public names; a change here is a change for users."""
 
+import importlib
 import importlib.metadata
+import importlib.util
 import subprocess
 import sys
 
@@ -66,6 +68,17 @@ def test_the_public_names():
         rl3_jax.trian  # noqa: B018
     assert rl3_jax.training.TrainConfig is rl3_jax.TrainConfig
     assert rl3_jax.__version__ == importlib.metadata.version("rl3-jax")
+
+
+PARTS = ("baselines", "object_rl", "policies", "ppo", "run", "tasks", "training", "trial")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_public_name_hides_a_module(part):
+    """`import rl3_jax.part.name` would otherwise be a module, and `from rl3_jax.part import name` not."""
+    names = importlib.import_module(f"rl3_jax.{part}").__all__
+    hidden = [name for name in names if importlib.util.find_spec(f"rl3_jax.{part}.{name}") is not None]
+    assert not hidden
 
 
 def test_importing_the_package_starts_nothing_of_jax():

@@ -1,10 +1,10 @@
 """The outer RL: PPO over whole trials, as pure functions."""
 
-from rl3_jax.ppo.collect import Batch, collect, first_visits, gae, live, policy_acting, value_scale
+from rl3_jax.ppo.collection import Batch, collect, first_visits, gae, live, policy_acting, value_scale
 from rl3_jax.ppo.config import PPOConfig, linear
 from rl3_jax.ppo.devices import num_devices, place
 from rl3_jax.ppo.segments import critic_values
-from rl3_jax.ppo.update import (
+from rl3_jax.ppo.updates import (
     PPOState,
     Rates,
     critic_loss,

@@ -2,14 +2,14 @@
 
 from rl3_jax.run.agent import LoadedAgent, load_agent
 from rl3_jax.run.baselines import evaluate_baselines
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import evaluate_run
 from rl3_jax.run.folder import read_config_file
-from rl3_jax.run.plan import plan
+from rl3_jax.run.planning import plan
+from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.report import compare
+from rl3_jax.run.runs import Run, UnsavedRun, resume, resume_seeds, train, train_seeds
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.run.sweeps import Range, SweepConfig, sweep
-from rl3_jax.run.train import Run, UnsavedRun, resume, resume_seeds, train, train_seeds
 
 __all__ = [
     "Interrupted",

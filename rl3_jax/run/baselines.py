@@ -14,11 +14,11 @@ from rl3_jax import baselines, constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.report.gather import exceeds
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, note, task_set_problems
 from rl3_jax.run.files import cache_folder, write_json
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.machine import versions
+from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.trial import METHODS, TrialEnv

@@ -8,9 +8,9 @@ from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import LoadedAgent, load_agent
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.files import read_json, write_json, writing_problems
 from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.trial import TrialEnv

@@ -12,7 +12,7 @@ from rich.filesize import decimal
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig
-from rl3_jax.training.evaluate import BATCH
+from rl3_jax.training.evaluation import BATCH
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 CGROUP = Path("/sys/fs/cgroup")

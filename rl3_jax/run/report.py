@@ -14,10 +14,10 @@ from rl3_jax.run import metrics
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import Shared, optional
 from rl3_jax.run.baselines import evaluate_baselines
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.evaluation import evaluate_run, read_evaluation
 from rl3_jax.run.files import read_json, writing_problems
 from rl3_jax.run.folder import RunFolder, is_run
+from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.training.results import ADAPTATION
 
 FIELDS: dict[str, type] = {

@@ -1,7 +1,7 @@
 """Compiled training and evaluation, as pure functions of one configuration."""
 
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
-from rl3_jax.training.evaluate import (
+from rl3_jax.training.evaluation import (
     Agent,
     agent_of,
     dropped_message,

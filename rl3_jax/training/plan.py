@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 from rl3_jax import ppo
 from rl3_jax.policies import Policy
 from rl3_jax.training.config import TrainConfig
-from rl3_jax.training.evaluate import BATCH
+from rl3_jax.training.evaluation import BATCH
 from rl3_jax.training.train import TrainState, init
 
 

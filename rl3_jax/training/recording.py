@@ -13,7 +13,7 @@ from rl3_jax.object_rl import Tiling
 from rl3_jax.policies import Policy
 from rl3_jax.ppo import policy_acting
 from rl3_jax.tasks import ConcreteState, Task
-from rl3_jax.training.evaluate import Agent, held_out_tasks
+from rl3_jax.training.evaluation import Agent, held_out_tasks
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import Moment, TrialEnv, TrialState, rollout, trial_keys
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from rl3_jax.training import serialise
-from rl3_jax.training.evaluate import task_set_hash
+from rl3_jax.training.evaluation import task_set_hash
 from rl3_jax.trial import TrialEnv, Trials
 
 CURVE_POINTS = 20

@@ -3,7 +3,7 @@
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials, trial_keys
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
 from rl3_jax.trial.features import Features
-from rl3_jax.trial.make import (
+from rl3_jax.trial.methods import (
     COARSE,
     METHODS,
     family_abstraction,
@@ -14,7 +14,7 @@ from rl3_jax.trial.make import (
     method_features,
     with_method,
 )
-from rl3_jax.trial.rollout import Acting, Moment, Rollout, StepKeys, rollout
+from rl3_jax.trial.rollouts import Acting, Moment, Rollout, StepKeys, rollout
 
 __all__ = [
     "COARSE",

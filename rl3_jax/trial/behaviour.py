@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Action, Task
 from rl3_jax.trial.env import TrialEnv, TrialState
-from rl3_jax.trial.rollout import Acting, Moment, StepKeys, rollout
+from rl3_jax.trial.rollouts import Acting, Moment, StepKeys, rollout
 
 
 @runtime_checkable

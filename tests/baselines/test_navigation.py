@@ -6,7 +6,7 @@ import pytest
 from rl3_jax.baselines import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight, make_baselines
 from rl3_jax.baselines.navigation import read_cells
 from rl3_jax.tasks import FourRoomsTasks, FrozenLakes, Gridworld, MetaMazes, PointRobots
-from rl3_jax.training.evaluate import evaluate
+from rl3_jax.training.evaluation import evaluate
 from rl3_jax.trial import METHODS, TrialEnv, method_features, run_trials
 from tests.marks import slow
 from tests.reference import gridworld as twin

@@ -7,7 +7,7 @@ from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baseline
 from rl3_jax.baselines.registry import BaselineSetting
 from rl3_jax.report import literature
 from rl3_jax.tasks import make_family
-from rl3_jax.training.evaluate import evaluate, held_out_tasks
+from rl3_jax.training.evaluation import evaluate, held_out_tasks
 from rl3_jax.trial import TrialEnv, method_features
 from tests.marks import slow
 

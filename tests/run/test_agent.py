@@ -12,7 +12,7 @@ from rl3_jax import ConfigError, load_agent, make_config, training
 from rl3_jax.policies import SquashedGaussian
 from rl3_jax.run.agent import save_agent
 from rl3_jax.tasks import FAMILIES
-from rl3_jax.training.evaluate import held_out_tasks, held_out_trials
+from rl3_jax.training.evaluation import held_out_tasks, held_out_trials
 from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.probes import Aim

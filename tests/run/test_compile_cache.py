@@ -11,8 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
 from rl3_jax.cli import main
 from rl3_jax.run import program, resume, train
-from rl3_jax.run.compile_cache import LEAST_SECONDS, compile_cache, prune
 from rl3_jax.run.files import cache_folder
+from rl3_jax.run.program_cache import LEAST_SECONDS, compile_cache, prune
 from tests.run import tiny
 from tests.run.processes import ROOT
 

@@ -1,7 +1,6 @@
 """What a run takes, and that what cannot fit is refused before it starts."""
 
 import dataclasses
-import importlib
 import json
 import types
 
@@ -12,7 +11,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.transformer import Transformer
 from rl3_jax.presets import make_config
-from rl3_jax.run import loop, machine, plan, program, train
+from rl3_jax.run import loop, machine, plan, planning, program, train
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.machine import available_bytes, refuse_what_cannot_fit
 from rl3_jax.training.plan import num_bytes
@@ -91,7 +90,7 @@ def test_a_run_that_replaces_another_is_asked_once_whether_it_fits(monkeypatch, 
     # Each time it is asked, less is free: what there is before a run, and what its state leaves of that.
     left = iter([enough, enough, 0])
     monkeypatch.setattr(machine, "available_bytes", lambda: next(left))
-    monkeypatch.setattr(importlib.import_module("rl3_jax.run.plan"), "available_bytes", lambda: None)
+    monkeypatch.setattr(planning, "available_bytes", lambda: None)
     assert len(train(tiny.vary(seed=1), tmp_path, overwrite=True, progress=False).metrics) == 12
 
 
@@ -127,7 +126,7 @@ def test_an_evaluation_that_cannot_fit_is_refused(monkeypatch, tmp_path):
     sizes = plan(config, probe=False)["bytes"]
     assert sizes["evaluation"] == 500 * num_bytes(config.network.initial_carry())
     assert plan(tiny.CONFIG, probe=False)["bytes"]["evaluation"] == 0  # no memory
-    for module in (importlib.import_module("rl3_jax.run.plan"), loop):
+    for module in (planning, loop):
         monkeypatch.setattr(module, "program_bytes", lambda *args, **options: 1)
     text = r"lower evaluation.num_tasks \(600\) below 500, horizon \(2\) or policy.width"
     short_of(monkeypatch, sizes["parameters"] + sizes["optimiser"] + sizes["evaluation"] - 1)

@@ -15,7 +15,7 @@ from rl3_jax.run import Interrupted, loop
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.metrics import FIELDS
-from rl3_jax.run.train import resume_problems
+from rl3_jax.run.runs import resume_problems
 from rl3_jax.training import EvaluationConfig
 from tests.run import tiny
 

@@ -19,7 +19,7 @@ from rl3_jax.run import folder
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_map, make_family
 from rl3_jax.training import Agent, evaluate
-from rl3_jax.training.evaluate import held_out_tasks
+from rl3_jax.training.evaluation import held_out_tasks
 from rl3_jax.training.recording import record
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import method_abstraction, method_features

@@ -1,12 +1,11 @@
 import dataclasses
-import sys
 
 import jax
 import numpy as np
 import pytest
 
-from rl3_jax.training import Agent, evaluate, init, task_set_hash
-from rl3_jax.training.evaluate import held_out_tasks
+from rl3_jax.training import Agent, evaluate, evaluation, init, task_set_hash
+from rl3_jax.training.evaluation import held_out_tasks
 from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.conformance.trees import assert_close
@@ -29,7 +28,7 @@ def rewards(agent):
 @pytest.mark.parametrize("batch", [7, 20])
 def test_the_size_of_a_batch_is_of_no_effect(agent, rewards, monkeypatch, batch):
     whole_hash = task_set_hash(ENV, num_tasks=20, seed=0)
-    monkeypatch.setattr(sys.modules["rl3_jax.training.evaluate"], "BATCH", batch)
+    monkeypatch.setattr(evaluation, "BATCH", batch)
     cut = evaluate(ENV, agent, num_tasks=20)
     assert cut.shape == (20, ENV.horizon)
     np.testing.assert_allclose(cut, rewards, rtol=1e-5, atol=1e-5)

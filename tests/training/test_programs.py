@@ -5,7 +5,7 @@ from flax import struct
 
 from rl3_jax.baselines import Baseline
 from rl3_jax.tasks import Bandit
-from rl3_jax.training.evaluate import held_out_trials
+from rl3_jax.training.evaluation import held_out_trials
 from rl3_jax.trial import TrialEnv, method_features
 
 NUM_TYPES = 12

@@ -14,7 +14,6 @@ from rl3_jax.run import folder as run_folder
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.compile_cache import compile_cache
 from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
@@ -22,8 +21,9 @@ from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.keepers import InMemory
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.metrics import logger_problems
-from rl3_jax.run.plan import plan
+from rl3_jax.run.planning import plan
 from rl3_jax.run.program import program_problems
+from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training import TrainConfig, program_of
 

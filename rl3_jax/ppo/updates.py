@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from optax import contrib
 
 from rl3_jax.policies import Params, Policy
-from rl3_jax.ppo.collect import Batch
+from rl3_jax.ppo.collection import Batch
 from rl3_jax.ppo.config import PPOConfig
 from rl3_jax.ppo.devices import largest, num_devices, part, place, total
 from rl3_jax.ppo.segments import by_minibatch, unroll_sequences
