@@ -15,9 +15,9 @@ LISTED = re.findall(
 )
 BESIDE = {
     "training/config.py", "training/hyper.py", "ppo/config.py", "policies/config.py", "trial/features.py",
-    "policies/distribution.py", "ppo/segments.py", "policies/products.py",
+    "policies/distribution.py", "ppo/segments.py", "ppo/devices.py", "policies/products.py",
 }  # fmt: skip
-"""Configuration, the choice of a distribution, and the two helpers that the README names."""
+"""Configuration, the choice of a distribution, and the helpers that the README names."""
 
 
 def files_that_run(function):

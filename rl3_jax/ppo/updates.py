@@ -177,7 +177,7 @@ def update(
         state, active, kl = carry
         order = minibatches(config, batch, key)
         advantages = normalised(batch, order) if config.normalise_advantages else batch.advantages[order]
-        step = partial(_minibatch_step, config, policy, batch, rates, active)
+        step = jax.named_scope("minibatch")(partial(_minibatch_step, config, policy, batch, rates, active))
         state, metrics = jax.lax.scan(step, state, (order, advantages))
         if config.kl_estimate == "minibatches":
             new_kl = jnp.where(active, total(metrics["kl"].mean(), batch.axis), kl)

@@ -14,19 +14,16 @@ from rl3_jax.training.evaluation import (
 from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
+from rl3_jax.training.steps import CHUNK_CAPACITY, TASKS, lower_steps, train_steps
 from rl3_jax.training.train import (
-    CHUNK_CAPACITY,
     METRICS,
-    TASKS,
     Purpose,
     TrainState,
     init,
-    lower_steps,
     metric_names,
     stream,
     task_keys,
     train_iteration,
-    train_steps,
 )
 
 __all__ = [

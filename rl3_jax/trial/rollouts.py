@@ -136,5 +136,6 @@ def rollout(
         return x.reshape(num_segments, -1, *x.shape[1:])
 
     carry = (memories, states, observations)
-    (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, jax.tree.map(in_segments, step_keys))
+    with jax.named_scope("rollout"):
+        (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, jax.tree.map(in_segments, step_keys))
     return Rollout(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept), final, starts)
