@@ -7,6 +7,8 @@ import sys
 def main() -> int:
     """Run the command that was typed; returns the exit code."""
     one_thread_a_device()
+    if any(argument.startswith("--target") for argument in sys.argv):
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator that is not there is not looked for
     from rl3_jax.cli import main
 
     return main()

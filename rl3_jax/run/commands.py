@@ -26,10 +26,12 @@ from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.metrics import LOGGERS
 from rl3_jax.run.planning import plan
+from rl3_jax.run.program import program_problems
 from rl3_jax.run.report import Report, compare
 from rl3_jax.run.runs import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
 from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics, print_sweep
+from rl3_jax.run.targets import target_devices
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
@@ -128,18 +130,26 @@ class Train(Configured):
 class Plan(Train):
     """Say what `rl3 train` with the same arguments would take: memory, and time from a short probe.
 
-    Nothing is written, but for --json.
+    Nothing is written, but for --json. With --target the program is compiled for an accelerator that need
+    not be there, and nothing is run.
     """
 
+    target: Annotated[str | None, optional("T", "h100, h100:8, tpu-v5e:2x4 or the like")] = None
     json: JsonFile = None
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid; where the run would go does not matter."""
-        return self.naming_problems() + self.training_problems([]) + file_problems(self.json)
+        found = self.naming_problems() + file_problems(self.json)
+        if self.target is None:
+            return found + self.training_problems([])
+        found += problems_of(target_devices, self.target)
+        devices = None if found else target_devices(self.target)
+        return found or program_problems(self.settings, self.num_seeds, self.devices, devices)
 
     def run(self) -> None:
         """Plan."""
-        found = plan(self.settings, num_seeds=self.num_seeds, devices=self.devices, progress=True)
+        how = {name: getattr(self, name) for name in ("num_seeds", "devices", "target")}
+        found = plan(self.settings, **how, progress=True)
         print_plan(found)
         write_json(found, self.json)
 

@@ -56,7 +56,7 @@ class OnDisk:
         """Forget the lines that came after a state; note the run's target, and the devices it starts on."""
         folder, done = self._folder, int(state.iteration)
         if not done:
-            used = machine.device(len(state.iteration.sharding.device_set))
+            used = machine.device(state.iteration.sharding.device_set)
             self._record = dataclasses.replace(self._record, device=used)
         if rows := metrics.truncate(folder.metrics, done):
             self.wall_seconds = rows[-1]["wall_seconds"]

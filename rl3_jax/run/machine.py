@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,10 +49,10 @@ def changed_versions(recorded: dict[str, str]) -> list[str]:
     ]
 
 
-def device(count: int = 1) -> dict[str, Any]:
-    """Return what kind of devices JAX computes on, and how many are used."""
-    first = jax.devices()[0]
-    return {"platform": first.platform, "kind": first.device_kind, "count": count}
+def device(used: Collection[jax.Device] = ()) -> dict[str, Any]:
+    """Return of what kind devices are, and how many; JAX's first, if none are given."""
+    first = next(iter(used), jax.devices()[0])
+    return {"platform": first.platform, "kind": first.device_kind, "count": len(used) or 1}
 
 
 def num_cores() -> int:

@@ -1,5 +1,6 @@
-"""What a run takes: memory, and time from a short probe."""
+"""What a run takes: memory, time from a short probe, and what its compiled program does."""
 
+import contextlib
 import time
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.devices import placement
+from rl3_jax.run.hlo import training_costs
 from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.program import Program, compile_chunk, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import TrainProgress
+from rl3_jax.run.targets import names_kept, target_devices
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.plan import count
 
@@ -26,6 +29,7 @@ def plan(
     *,
     num_seeds: int = 1,
     devices: int | None = None,
+    target: str | None = None,
     probe: bool = True,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -35,6 +39,7 @@ def plan(
       config: the run.
       num_seeds: runs that one program trains, which differ in the seed; sizes but `program` are of one.
       devices: how many share the trials of an iteration, as in `train`.
+      target: an accelerator that need not be there, see `targets.target_devices`; nothing is run then.
       probe: run these iterations; without it, only sizes are told.
       progress: show it.
 
@@ -45,29 +50,36 @@ def plan(
       memories of an evaluation, 0 without one), `program` (all that the compiled program holds at its peak)
       and `available`, the last two None if unknown; `seconds`, with `compile` (less if the program is on
       disk from an earlier start), `iteration` and `run` (all iterations, without evaluations and
-      checkpoints); `steps_per_second`. The last two are None without a probe.
+      checkpoints); `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but
+      `compile` are None without a probe, costs without a target.
 
     Raises:
-      ConfigError: listing every problem of the configuration, or if the run does not fit into memory.
+      ConfigError: listing every problem of the configuration, if the run does not fit into memory, or if
+        the target cannot be compiled for.
     """
-    if problems := program_problems(config, num_seeds, devices):
+    there = None if target is None else target_devices(target)
+    if problems := program_problems(config, num_seeds, devices, there):
         raise ConfigError(problems)
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
-        refuse_what_cannot_fit(config, {"state": num_seeds * counts.state_bytes + counts.update_bytes})
+        if there is None:
+            refuse_what_cannot_fit(config, {"state": num_seeds * counts.state_bytes + counts.update_bytes})
         shown.phase("compiling")
         started = time.perf_counter()
-        where = placement(config, devices, num_runs=num_seeds)
-        program = compile_chunk(config, num_seeds, where)
+        where = placement(config, devices, num_runs=num_seeds, devices=there)
+        with contextlib.nullcontext() if there is None else names_kept():
+            program = compile_chunk(config, num_seeds, where)
         compiled = time.perf_counter()
         needed = (program_bytes(program.compiled) or 0) * (program.threads or 1) or None
-        # A program and an evaluation come one after the other, beside the same state.
-        refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
-        shown.phase("probing")
-        seconds = _seconds_each(config, num_seeds, program, where) if probe else None
+        seconds = None
+        if there is None:
+            # A program and an evaluation come one after the other, beside the same state.
+            refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
+            shown.phase("probing")
+            seconds = _seconds_each(config, num_seeds, program, where) if probe else None
     return {
-        "device": device(len(where.device_set)),
+        "device": device(where.device_set),
         "parameters": counts.parameters,
         "iterations": config.iterations,
         "steps_per_iteration": config.steps_per_iteration,
@@ -79,7 +91,7 @@ def plan(
             "activations": counts.activation_bytes,
             "evaluation": counts.evaluation_bytes,
             "program": needed,
-            "available": available_bytes(),
+            "available": available_bytes() if there is None else None,
         },
         "seconds": {
             "compile": round(compiled - started, 2),
@@ -87,6 +99,7 @@ def plan(
             "run": None if seconds is None else seconds * config.iterations,
         },
         "steps_per_second": None if seconds is None else num_seeds * config.steps_per_iteration / seconds,
+        "costs": None if there is None else training_costs(program.compiled.as_text()),
     }
 
 

@@ -51,13 +51,18 @@ class Program:
         return [state for state, _ in found], histories
 
 
-def program_problems(config: TrainConfig, num_runs: int, devices: int | None) -> list[str]:
+def program_problems(
+    config: TrainConfig,
+    num_runs: int,
+    num_devices: int | None,
+    devices: Sequence[jax.Device] | None = None,
+) -> list[str]:
     """Return a message for each reason why R runs, with the seeds from the configuration's on, make none."""
     found = [] if num_runs >= 1 else [f"num_seeds is {num_runs}; at least 1 run is needed"]
     found += config_problems(config)
     if not found:
         last = dataclasses.replace(config, seed=config.seed + num_runs - 1)
-        found += config_problems(last) + device_problems(config, devices)
+        found += config_problems(last) + device_problems(config, num_devices, devices)
     return found
 
 
@@ -80,13 +85,19 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
 
 @functools.lru_cache(maxsize=8)
 def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for states that lie there, side by side if there are several; kept for further runs."""
+    """Compile for states that lie there, side by side if there are several; kept for further runs.
+
+    The devices need not be there.
+    """
     axes = (num_runs,) if num_runs else ()
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
         abstract_state(config),
     )
-    return training.lower_steps(config, state, side_by_side=num_runs > 0).compile()
+    elsewhere = (
+        None if sharding.device_set <= set(jax.devices()) else next(iter(sharding.device_set)).platform
+    )
+    return training.lower_steps(config, state, elsewhere, side_by_side=num_runs > 0).compile()
 
 
 def _stack(trees: Sequence[Any]) -> Any:

@@ -113,6 +113,17 @@ def print_plan(found: dict[str, Any]) -> None:
         run = datetime.timedelta(seconds=round(seconds["run"]))
         table.add_row(f"{found['iterations']:,} iterations, h:mm:ss", str(run))
     Console().print(table)
+    if found["costs"] is None:
+        return
+    columns = [Column(name, justify="right") for name in ("kernels", "waits", "messages", "flops", "bytes")]
+    table = _table("What a device does", "in", *columns)
+    for name, cost in found["costs"].items():
+        waits = cost["conditionals"] + cost["open_loops"]
+        numbers = (cost["kernels"], waits, cost["collectives"], cost["flops"])
+        table.add_row(
+            name.replace("_", " "), *(f"{n:,}" for n in numbers), decimal(cost["bytes"], precision=2)
+        )
+    Console().print(table)
 
 
 def print_sweep(found: dict[str, Any], out: Path) -> None:

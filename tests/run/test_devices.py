@@ -78,7 +78,7 @@ def test_a_gradient_step_sends_one_sum_of_gradients(found):
 
 
 @pytest.mark.parametrize(
-    ("devices", "message"), [(0, "at least 1"), (3, "but JAX sees 1; JAX_NUM_CPU_DEVICES=3 makes more")]
+    ("devices", "message"), [(0, "at least 1"), (3, "but JAX has 1; JAX_NUM_CPU_DEVICES=3 makes more")]
 )
 def test_devices_that_are_not_there_are_refused(devices, message, tmp_path):
     with pytest.raises(ConfigError, match=message):

@@ -1,0 +1,78 @@
+"""Accelerators that a program can be compiled for, though none is there (JAX's ahead-of-time compilation)."""
+
+import contextlib
+import importlib.util
+import math
+import os
+import re
+from collections.abc import Iterator
+from importlib import resources
+
+import jax
+from jax.experimental import topologies
+
+from rl3_jax.errors import ConfigError
+
+GPUS = {"h100": "h100.txtpb"}
+"""By name: the file with the facts that XLA compiles for."""
+TPUS = {"v5e": "v5litepod", "v6e": "v6e"}
+"""By generation: how Google Cloud names its slices."""
+EXTRAS = {"gpu": ("jax_plugins.xla_cuda13", "cuda-plan"), "tpu": ("libtpu", "tpu-plan")}
+"""By platform: the module that compiles for it, and the extra that installs it."""
+FORM = re.compile(r"(?P<gpu>\w+)(:(?P<count>[1-9]\d*))?|tpu-(?P<tpu>\w+):(?P<sides>[1-9]\d*(x[1-9]\d*)+)")
+
+
+def target_devices(name: str) -> list[jax.Device]:
+    """Return the devices of a target: `h100`, `h100:8` (eight in one machine), `tpu-v5e:2x4` (a slice).
+
+    They can be compiled for, and nothing else.
+
+    Raises:
+      ConfigError: if there is no such target, or its extra is not installed.
+    """
+    found = FORM.fullmatch(name)
+    if not found or (found["gpu"] or found["tpu"]) not in {**GPUS, **TPUS}:
+        known = [*GPUS, *(f"tpu-{generation}:2x4" for generation in TPUS)]
+        raise ConfigError(f"target {name!r} is not known; give one like {', '.join(known)}")
+    platform = "gpu" if found["gpu"] else "tpu"
+    module, extra = EXTRAS[platform]
+    if not _is_installed(module):
+        raise ConfigError(
+            f"--target {name} needs an extra that is not installed: pip install 'rl3-jax[{extra}]'"
+        )
+    try:
+        if platform == "gpu":
+            facts = resources.files("rl3_jax").joinpath("targets", GPUS[found["gpu"]]).read_text()
+            topology = {"topology": f"1x1x{found['count'] or 1}", "target_config": facts}
+            return list(topologies.get_topology_desc(found["gpu"], "cuda", **topology).devices)
+        chips = math.prod(map(int, found["sides"].split("x")))
+        # libtpu would otherwise ask the network for what it runs on.
+        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+        os.environ.setdefault("TPU_ACCELERATOR_TYPE", f"{TPUS[found['tpu']]}-{chips}")
+        os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
+        os.environ.setdefault("TPU_WORKER_ID", "0")
+        return list(topologies.get_topology_desc(f"{found['tpu']}:{found['sides']}", "tpu").devices)
+    except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"target {name!r} cannot be compiled for: {reason}") from error
+
+
+@contextlib.contextmanager
+def names_kept() -> Iterator[None]:
+    """Compile programs with the names of their source, which JAX's cache on disk otherwise may not keep.
+
+    It takes programs that differ in these alone for one.
+    """
+    option = "jax_compilation_cache_include_metadata_in_key"
+    before = getattr(jax.config, option)
+    jax.config.update(option, True)
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
+
+
+def _is_installed(module: str) -> bool:
+    """Whether there is a module, which is not imported."""
+    package = module.partition(".")[0]
+    return importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None

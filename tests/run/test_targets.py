@@ -1,0 +1,53 @@
+"""Programs for accelerators that are not there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from rl3_jax.cli import main
+from rl3_jax.errors import ConfigError
+from rl3_jax.run import targets
+
+TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
+"""With the number of devices."""
+
+
+@pytest.mark.parametrize("name", ["a100", "h100:0", "tpu-v5e", "tpu-v1:2x2", ""])
+def test_an_unknown_target_is_refused(name, capsys):
+    with pytest.raises(ConfigError, match="is not known; give one like h100, tpu-v5e:2x4"):
+        targets.target_devices(name)
+    assert main(["plan", "bandit-h100-quick", "--target", name]) == 2
+    assert "is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "extra"), [("h100", "cuda-plan"), ("tpu-v5e:2x4", "tpu-plan")])
+def test_an_extra_that_is_missing_is_named(name, extra, monkeypatch, capsys):
+    monkeypatch.setattr(targets, "_is_installed", lambda module: False)
+    assert main(["plan", "bandit-h100-quick", "--target", name]) == 2
+    assert f"pip install 'rl3-jax[{extra}]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_command_line(name, tmp_path):
+    platform = "tpu" if name.startswith("tpu") else "gpu"
+    module, extra = targets.EXTRAS[platform]
+    if not targets._is_installed(module):
+        pytest.skip(f"needs the extra {extra}")
+    file = tmp_path / "plan.json"
+    sizes = ["--ppo.trials", "64", "--ppo.minibatch-trials", "16", "--horizon", "8"]
+    line = ["plan", "bandit-h100-quick", "--policy", "markov", "--target", name, "--json", str(file), *sizes]
+    # A process of its own: what is compiled for is chosen before JAX starts.
+    subprocess.run([sys.executable, "-m", "rl3_jax", *line], check=True, env=os.environ)
+    found = json.loads(file.read_text())
+    assert found["device"]["count"] == TARGETS[name]
+    assert found["device"]["platform"] == platform
+    assert found["seconds"]["iteration"] is None
+    assert found["bytes"]["program"] > found["bytes"]["parameters"]
+    assert 3 < found["costs"]["rollout_step"]["kernels"] < 60
+    assert found["costs"]["rollout_step"]["collectives"] == 0
+    # One sum of the gradients.
+    assert found["costs"]["gradient_step"]["collectives"] == (TARGETS[name] > 1)
