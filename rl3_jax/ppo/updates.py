@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 from optax import contrib
 
 from rl3_jax.policies import Params, Policy
@@ -173,12 +173,20 @@ def update(
       `actor_epochs`, and `max_abs_log_ratio` (in the first minibatch, before any gradient step).
     """
 
+    stopped = () if policy.config.shared_trunk else ("critic",)
+
     def epoch(carry, key):
         state, active, kl = carry
         order = minibatches(config, batch, key)
         advantages = normalised(batch, order) if config.normalise_advantages else batch.advantages[order]
-        step = jax.named_scope("minibatch")(partial(_minibatch_step, config, policy, batch, rates, active))
-        state, metrics = jax.lax.scan(step, state, (order, advantages))
+
+        def learn(names, state):
+            step = partial(_minibatch_step, config, policy, batch, rates, names)
+            return jax.lax.scan(jax.named_scope("minibatch")(step), state, (order, advantages))
+
+        # One condition an epoch: an accelerator waits for the host at each.
+        learning, resting = partial(learn, ("actor", "critic")), partial(learn, stopped)
+        state, metrics = jax.lax.cond(active, learning, resting, state)
         if config.kl_estimate == "minibatches":
             new_kl = jnp.where(active, total(metrics["kl"].mean(), batch.axis), kl)
         else:
@@ -207,38 +215,33 @@ def _minibatch_step(
     policy: Policy,
     batch: Batch,
     rates: Rates,
-    active: Bool[Array, ""],
+    names: tuple[str, ...],
     state: PPOState,
     chosen: tuple[Int[Array, " b"], Float[Array, "b L"]],
 ) -> tuple[PPOState, Metrics]:
-    """Take one gradient step of each active network on the chosen sequences, with these advantages."""
+    """Take one gradient step of the named networks on the chosen sequences, with these advantages.
+
+    A metric of a network that does not learn is 0.
+    """
+    kl = ("kl",) if config.kl_estimate == "minibatches" else ()
+    known = ("actor_loss", "entropy", "max_abs_log_ratio", "critic_loss", *kl)
+    metrics = {name: jnp.float32(0.0) for name in known}
+    if not names:
+        return state, metrics
     sequences, advantages = chosen
     minibatch = jax.tree.map(lambda x: x[sequences], batch).replace(advantages=advantages)
-    trunk = policy.config.shared_trunk
-
-    def actor_gradients(params):
+    trunk, grads = policy.config.shared_trunk, {}
+    if "actor" in names:
+        params = state.params if trunk else {"actor": state.params["actor"]}
         objective = partial(loss, config, policy, batch=minibatch, entropy_bonus=rates.entropy_bonus)
-        return jax.grad(objective, has_aux=True)(params)
-
-    params = state.params if trunk else {"actor": state.params["actor"]}
-    shapes = jax.eval_shape(actor_gradients, params)
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    grads, metrics = jax.lax.cond(active, actor_gradients, lambda _: nothing, params)
-    stopping = tuple(params)
+        grads, found = jax.grad(objective, has_aux=True)(params)
+        metrics |= found
     if not trunk:
-        params = {"critic": state.params["critic"]}
         metrics["critic_loss"], of_critic = jax.value_and_grad(
             lambda params: critic_loss(config, policy, params, minibatch)
-        )(params)
+        )({"critic": state.params["critic"]})
         grads |= jax.tree.map(lambda g: config.critic_coefficient * g, of_critic)
-    grads = total(grads, batch.axis)
-    state = jax.lax.cond(
-        active,
-        lambda state: _descend(config, state, {name: grads[name] for name in stopping}, rates),
-        lambda state: state,
-        state,
-    )
-    return _descend(config, state, {} if trunk else {"critic": grads["critic"]}, rates), metrics
+    return _descend(config, state, total(grads, batch.axis), rates), metrics
 
 
 def _descend(config: PPOConfig, state: PPOState, grads: Params, rates: Rates) -> PPOState:

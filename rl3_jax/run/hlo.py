@@ -205,11 +205,13 @@ def training_costs(text: str) -> dict[str, dict[str, int]]:
     round is none to the compiler, and is not told of here.
     """
     program = Program(text)
-    found = {}
+    found, steps = {}, []
     for loop, body in program.loops():
         if re.search(r"/rollout/while/body/[^/]+/while$", loop.scope):
             found["rollout_step"] = program.cost(body)
         directly = re.compile(re.escape(loop.scope) + r"/body/[^/]+/minibatch\b")
         if any(directly.match(inner.scope) for inner in program.computations[body].values()):
-            found["gradient_step"] = program.cost(body)
+            steps.append(program.cost(body))
+    if steps:  # with all networks, or with those alone that the KL limit has not stopped
+        found["gradient_step"] = max(steps, key=lambda cost: cost["flops"])
     return {name: {what: cost[what] for what in NAMES} for name, cost in found.items()}

@@ -20,6 +20,8 @@ import jax, numpy as np
 from rl3_jax import init, resume, train
 from rl3_jax.run import folder as run_folder, loop
 from rl3_jax.run.devices import placement
+from rl3_jax.run.hlo import training_costs
+from rl3_jax.run.targets import names_kept
 from rl3_jax.training import lower_steps
 from tests.run import tiny
 
@@ -45,13 +47,14 @@ def far(one, other):
     return max(float(np.abs(x - y).max()) for x, y in zip(params(one), params(other), strict=True))
 
 state = jax.device_put(init(tiny.CONFIG, jax.random.key(0)), placement(tiny.CONFIG, 2))
-program = lower_steps(tiny.CONFIG, state).compile().as_text()
+with names_kept():
+    program = lower_steps(tiny.CONFIG, state).compile().as_text()
 numbers = sum(x.size for x in jax.tree.leaves(state.learnt.params))
 sums = [int(n) for n in re.findall(r"f32\\[(\\d+)\\][^=]* all-reduce\\(", program)]
 print(json.dumps({
     "far": [far(alone, run) for run in (both, *changed)],
     "recorded": [run_folder.RunFolder(run.path).read().device["count"] for run in (both, alone)],
-    "numbers": numbers, "sums": sums,
+    "numbers": numbers, "sums": sums, "costs": training_costs(program),
 }))
 """
 
@@ -72,9 +75,12 @@ def test_two_devices_learn_what_one_learns_also_if_a_run_changes_between_them(fo
     assert found["recorded"] == [2, 1]
 
 
-def test_a_gradient_step_sends_one_sum_of_gradients(found):
-    """One message has all of them; the others are of a few numbers."""
-    assert [size for size in found["sums"] if size > 20] == [found["numbers"]]
+def test_a_gradient_step_sends_one_message_and_a_step_of_trials_none(found):
+    """It has all gradients, or those of the critic once the actor has stopped; others are of a few numbers."""
+    sums = sorted(size for size in found["sums"] if size > 20)
+    assert len(sums) == 2
+    assert sums[1] == found["numbers"]
+    assert [found["costs"][name]["collectives"] for name in ("rollout_step", "gradient_step")] == [0, 1]
 
 
 @pytest.mark.parametrize(
