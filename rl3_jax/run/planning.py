@@ -10,13 +10,13 @@ import numpy as np
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.devices import placement
-from rl3_jax.run.hlo import training_costs
 from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
 from rl3_jax.run.program import Program, compile_chunk, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.targets import names_kept, target_devices
 from rl3_jax.training import TrainConfig
+from rl3_jax.training.hlo import training_costs
 from rl3_jax.training.plan import count
 
 PROBE_SECONDS = 2.0

@@ -20,7 +20,7 @@ import jax, numpy as np
 from rl3_jax import init, resume, train
 from rl3_jax.run import folder as run_folder, loop
 from rl3_jax.run.devices import placement
-from rl3_jax.run.hlo import training_costs
+from rl3_jax.training.hlo import training_costs
 from rl3_jax.run.targets import names_kept
 from rl3_jax.training import lower_steps
 from tests.run import tiny
@@ -76,7 +76,7 @@ def test_two_devices_learn_what_one_learns_also_if_a_run_changes_between_them(fo
 
 
 def test_a_gradient_step_sends_one_message_and_a_step_of_trials_none(found):
-    """It has all gradients, or those of the critic once the actor has stopped; others are of a few numbers."""
+    """It sums all gradients, or the critic's once the actor has stopped; others sum a few numbers."""
     sums = sorted(size for size in found["sums"] if size > 20)
     assert len(sums) == 2
     assert sums[1] == found["numbers"]
