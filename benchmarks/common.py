@@ -26,7 +26,12 @@ START = time.process_time(), time.perf_counter()
 
 def machine() -> dict[str, Any]:
     """Return what a benchmark ran on."""
-    return {"device": device(), "processor": processor(), "cores": num_cores(), "versions": versions()}
+    return {
+        "device": device(jax.devices()[:1]),
+        "processor": processor(),
+        "cores": num_cores(),
+        "versions": versions(),
+    }
 
 
 def processor() -> str:

@@ -187,7 +187,3 @@ def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, li
     modules = [module for text in found["plugin"] if text is not None for module in text.split(",")]
     file = Path(found["config"]) if found["config"] else None
     return {name: found[name] for name in CHOSEN_BY_NAME}, file, modules
-
-
-if __name__ == "__main__":
-    sys.exit(main())

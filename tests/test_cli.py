@@ -215,7 +215,7 @@ def test_features_of_ones_own_from_a_file_may_be_made_a_methods(here):
 def test_help_into_a_reader_that_has_gone_is_quiet():
     read, write = os.pipe()
     os.close(read)
-    line = [sys.executable, "-m", "rl3_jax.cli", "train", "--help"]
+    line = [sys.executable, "-m", "rl3_jax", "train", "--help"]
     done = subprocess.run(line, stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")

@@ -194,9 +194,9 @@ def test_an_installed_package_brings_its_own(tmp_path):
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
         subprocess.run([sys.executable, *map(str, arguments)], env=environment, cwd=tmp_path, check=True)
 
-    rl3("-m", "rl3_jax.cli", "train", "corridor-quick", *TINY, "--out", run)
-    rl3("-m", "rl3_jax.cli", "resume", run, "--iterations", "3")
-    rl3("-m", "rl3_jax.cli", "evaluate", run, "--num-tasks", "4")
+    rl3("-m", "rl3_jax", "train", "corridor-quick", *TINY, "--out", run)
+    rl3("-m", "rl3_jax", "resume", run, "--iterations", "3")
+    rl3("-m", "rl3_jax", "evaluate", run, "--num-tasks", "4")
     rl3("-c", f"import rl3_jax; assert rl3_jax.load_agent({str(run)!r}).env.family.family == 'corridor'")
 
 

@@ -10,6 +10,7 @@ import rl3_jax.errors
 ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
+    "startup": (),
     "constraints": ("errors",),
     "plugins": ("errors",),
     "bins": (),
@@ -23,13 +24,13 @@ DIRECT = {
     "ppo": ("trial", "policies"),
     "training": ("ppo", "baselines", "plugins"),
     "presets": ("training",),
-    "run": ("presets", "report"),
+    "run": ("presets", "report", "startup"),
     "report": ("training",),
     "cli": ("run",),
-    "__main__": ("cli",),
+    "__main__": ("cli", "startup"),
 }
 """The arrows of the design: each part may import these, and what they may import."""
-SHELL = {"run", "report", "cli", "__main__"}
+SHELL = {"run", "report", "cli", "startup", "__main__"}
 WORLD = {"os", "time", "signal", "pathlib", "shutil", "tempfile", "subprocess", "socket", "io"}
 
 

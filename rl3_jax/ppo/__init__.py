@@ -2,7 +2,7 @@
 
 from rl3_jax.ppo.collection import Batch, collect, first_visits, gae, live, policy_acting, value_scale
 from rl3_jax.ppo.config import PPOConfig, linear
-from rl3_jax.ppo.devices import num_devices, place
+from rl3_jax.ppo.devices import device_index, num_devices
 from rl3_jax.ppo.segments import critic_values
 from rl3_jax.ppo.updates import (
     PPOState,
@@ -24,6 +24,7 @@ __all__ = [
     "collect",
     "critic_loss",
     "critic_values",
+    "device_index",
     "first_visits",
     "gae",
     "init",
@@ -34,7 +35,6 @@ __all__ = [
     "minibatches",
     "normalised",
     "num_devices",
-    "place",
     "policy_acting",
     "update",
     "value_scale",

@@ -19,18 +19,18 @@ def num_devices(axis: str | None) -> int:
     return 1 if axis is None else jax.lax.axis_size(axis)
 
 
-def place(axis: str | None) -> Int[Array, ""] | int:
+def device_index(axis: str | None) -> Int[Array, ""] | int:
     """Return which of the devices this one is."""
     return 0 if axis is None else jax.lax.axis_index(axis)
 
 
-def part(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
-    """Return this device's part of the mean over all: their sum, see `total`, is the mean."""
+def local_part(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
+    """Return this device's part of the mean over all: which `sum_over_devices` adds up to it."""
     return x.mean() / num_devices(axis)
 
 
-def total(tree: Tree, axis: str | None) -> Tree:
-    """Return the sums over all devices, in one message for all leaves."""
+def sum_over_devices(tree: Tree, axis: str | None) -> Tree:
+    """Return the sums over all devices, in one all-reduce for all leaves."""
     if axis is None:
         return tree
     numbers, restore = ravel_pytree(tree)
@@ -39,13 +39,13 @@ def total(tree: Tree, axis: str | None) -> Tree:
 
 def mean(x: Shaped[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
     """Return the mean over all devices."""
-    return total(part(x, axis), axis)
+    return sum_over_devices(local_part(x, axis), axis)
 
 
 def nanmean(x: Float[Array, "*shape"], axis: str | None) -> Float[Array, ""]:
     """Return the mean over all devices of the numbers that are not NaN; NaN if there are none."""
     known = ~jnp.isnan(x)
-    sums, count = total((jnp.sum(x, where=known), known.sum()), axis)
+    sums, count = sum_over_devices((jnp.sum(x, where=known), known.sum()), axis)
     return sums / count
 
 

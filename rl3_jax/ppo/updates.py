@@ -12,7 +12,7 @@ from optax import contrib
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.collection import Batch
 from rl3_jax.ppo.config import PPOConfig
-from rl3_jax.ppo.devices import largest, num_devices, part, place, total
+from rl3_jax.ppo.devices import device_index, largest, local_part, num_devices, sum_over_devices
 from rl3_jax.ppo.segments import by_minibatch, unroll_sequences
 
 MUON_SCALE = 0.2
@@ -79,7 +79,8 @@ def loss(
 
     Of several devices each returns its part of the means, here and in the metrics.
 
-    If the critic shares the actor's trunk, critic_coefficient · E[(V_t − return_t)²] is added.
+    Advantages are taken as they are. If the critic shares the actor's trunk, critic_coefficient ·
+    E[(V_t − return_t)²] is added.
 
     Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, with a shared trunk
     `critic_loss` (that mean square), and `kl`, the mean KL from the rollout policy, if `config.kl_estimate`
@@ -91,12 +92,12 @@ def loss(
     log_ratio = distribution.log_ratio(distributions, trajectory.distributions, trajectory.actions)
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
-    surrogate = part(jnp.minimum(ratio * batch.advantages, clipped * batch.advantages), batch.axis)
-    entropy = part(distribution.entropy(distributions), batch.axis)
+    surrogate = local_part(jnp.minimum(ratio * batch.advantages, clipped * batch.advantages), batch.axis)
+    entropy = local_part(distribution.entropy(distributions), batch.axis)
     objective = -surrogate - entropy_bonus * entropy
     metrics = {"actor_loss": -surrogate, "entropy": entropy, "max_abs_log_ratio": jnp.abs(log_ratio).max()}
     if config.kl_estimate == "minibatches":
-        metrics["kl"] = part(distribution.kl(trajectory.distributions, distributions), batch.axis)
+        metrics["kl"] = local_part(distribution.kl(trajectory.distributions, distributions), batch.axis)
     if values is not None:
         metrics["critic_loss"] = _squared_error(values, batch)
         objective += config.critic_coefficient * metrics["critic_loss"]
@@ -117,7 +118,7 @@ def mean_kl(config: PPOConfig, policy: Policy, params: Params, batch: Batch) -> 
         found = policy.distribution.parameters(_unroll(config, policy, params, batch)[0])
         return policy.distribution.kl(batch.trajectory.distributions, found)
 
-    return total(part(by_minibatch(config, kl, batch), batch.axis), batch.axis)
+    return sum_over_devices(local_part(by_minibatch(config, kl, batch), batch.axis), batch.axis)
 
 
 def _unroll(config: PPOConfig, policy: Policy, params: Params, batch: Batch):
@@ -128,7 +129,7 @@ def _unroll(config: PPOConfig, policy: Policy, params: Params, batch: Batch):
 
 def _squared_error(values: Float[Array, "N L"], batch: Batch) -> Float[Array, ""]:
     """Return this device's part of E[(V_t − return_t)²], given the critic's outputs."""
-    return part((values * batch.value_scale - batch.returns) ** 2, batch.axis)
+    return local_part((values * batch.value_scale - batch.returns) ** 2, batch.axis)
 
 
 def minibatches(config: PPOConfig, batch: Batch, key: PRNGKeyArray) -> Int[Array, "M b"]:
@@ -137,12 +138,12 @@ def minibatches(config: PPOConfig, batch: Batch, key: PRNGKeyArray) -> Int[Array
     Groups of M consecutive sequences are each shuffled alone, and minibatch m takes entry m of each group. So
     no sequence leaves its device, and the choice does not depend on how many devices there are.
     """
-    size = config.num_minibatches
-    num_groups = batch.advantages.shape[0] // size
-    entries = jnp.broadcast_to(jnp.arange(size), (num_groups * num_devices(batch.axis), size))
+    number = config.num_minibatches
+    num_groups = batch.advantages.shape[0] // number
+    entries = jnp.broadcast_to(jnp.arange(number), (num_groups * num_devices(batch.axis), number))
     shuffled = jax.random.permutation(key, entries, axis=1, independent=True)
-    own = jax.lax.dynamic_slice_in_dim(shuffled, num_groups * place(batch.axis), num_groups)
-    return (size * jnp.arange(num_groups)[:, None] + own).T
+    own = jax.lax.dynamic_slice_in_dim(shuffled, num_groups * device_index(batch.axis), num_groups)
+    return (number * jnp.arange(num_groups)[:, None] + own).T
 
 
 def normalised(batch: Batch, order: Int[Array, "M b"]) -> Float[Array, "M b L"]:
@@ -150,7 +151,7 @@ def normalised(batch: Batch, order: Int[Array, "M b"]) -> Float[Array, "M b L"]:
     advantages = batch.advantages[order]
 
     def mean(x):
-        return total(x.mean((1, 2), keepdims=True) / num_devices(batch.axis), batch.axis)
+        return sum_over_devices(x.mean((1, 2), keepdims=True) / num_devices(batch.axis), batch.axis)
 
     centred = advantages - mean(advantages)
     return centred / (jnp.sqrt(mean(centred**2)) + STD_EPSILON)
@@ -188,7 +189,7 @@ def update(
         learning, resting = partial(learn, ("actor", "critic")), partial(learn, stopped)
         state, metrics = jax.lax.cond(active, learning, resting, state)
         if config.kl_estimate == "minibatches":
-            new_kl = jnp.where(active, total(metrics["kl"].mean(), batch.axis), kl)
+            new_kl = jnp.where(active, sum_over_devices(metrics["kl"].mean(), batch.axis), kl)
         else:
             new_kl = jax.lax.cond(active, lambda: mean_kl(config, policy, state.params, batch), lambda: kl)
         carry = (state, active & (new_kl < config.kl_limit), new_kl)
@@ -203,7 +204,7 @@ def update(
         "critic_loss": jnp.mean(metrics["critic_loss"], where=critic_active),
         "entropy": jnp.mean(metrics["entropy"], where=active),
     }
-    return state, total(means, batch.axis) | {
+    return state, sum_over_devices(means, batch.axis) | {
         "kl": kl,
         "actor_epochs": active[:, 0].sum(),
         "max_abs_log_ratio": largest(metrics["max_abs_log_ratio"][0, 0], batch.axis),
@@ -241,7 +242,7 @@ def _minibatch_step(
             lambda params: critic_loss(config, policy, params, minibatch)
         )({"critic": state.params["critic"]})
         grads |= jax.tree.map(lambda g: config.critic_coefficient * g, of_critic)
-    return _descend(config, state, total(grads, batch.axis), rates), metrics
+    return _descend(config, state, sum_over_devices(grads, batch.axis), rates), metrics
 
 
 def _descend(config: PPOConfig, state: PPOState, grads: Params, rates: Rates) -> PPOState:

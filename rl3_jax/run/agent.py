@@ -86,8 +86,9 @@ def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteratio
 
 
 def agent_in_memory(config: TrainConfig, actor_params: PyTree, iteration: int) -> LoadedAgent:
-    """Return the agent that `save_agent` would write and `load_agent` read."""
-    return LoadedAgent(config.env, config.network, actor_params, _acting(config), iteration)
+    """Return the agent that `save_agent` would write and `load_agent` read, on the first device."""
+    params = jax.device_put(actor_params, jax.devices()[0])
+    return LoadedAgent(config.env, config.network, params, _acting(config), iteration)
 
 
 def _acting(config: TrainConfig) -> dict[str, Any]:

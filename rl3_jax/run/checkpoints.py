@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig, TrainState, serialise
 from rl3_jax.training.plan import abstract_state
@@ -55,8 +57,8 @@ class Checkpoints:
             int(state.iteration), args=args.Composite(state=args.StandardSave(state), config=config)
         )
 
-    def restore(self) -> TrainState:
-        """Return the newest state.
+    def restore(self, sharding: jax.sharding.Sharding | None = None) -> TrainState:
+        """Return the newest state, on the devices of a sharding or else on the first.
 
         Raises:
           ConfigError: if it belongs to another configuration, or cannot be read.
@@ -70,8 +72,12 @@ class Checkpoints:
             raise ConfigError(
                 f"checkpoint {where} is of another configuration than config.json: " + "; ".join(different)
             )
-        target = args.StandardRestore(abstract_state(self._config))
-        return self._load(where, args.Composite(state=target)).state
+        sharding = sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            abstract_state(self._config),
+        )
+        return self._load(where, args.Composite(state=args.StandardRestore(target))).state
 
     def close(self) -> None:
         """Let go of the folder."""

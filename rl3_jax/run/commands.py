@@ -61,7 +61,6 @@ class Configured(Shared):
     learner: Annotated[str, arg(metavar="L", help=one_of(LEARNERS))] = ""
     config: Annotated[Path | None, optional("FILE", "a run's config.json, in place of PRESET")] = None
     num_seeds: Annotated[int, arg(metavar="N", help="runs in one program, with the seeds from --seed on")] = 1
-    devices: Devices = None
 
     @property
     def name(self) -> str:
@@ -95,6 +94,7 @@ class Train(Configured):
             "DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedS; of several seeds the folder of these"
         ),
     ] = None
+    devices: Devices = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
     log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 

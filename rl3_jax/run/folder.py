@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
@@ -42,7 +44,7 @@ class RunRecord:
       log: the logger beside `metrics.jsonl`, or None.
       run_id: names this run to such a logger.
       versions: of Python and the libraries, as they were at the start.
-      device: what the run started on.
+      device: what the run is trained on, or was last.
     """
 
     config: TrainConfig
@@ -224,7 +226,7 @@ def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
         log=log,
         run_id=uuid.uuid4().hex[:12],
         versions=versions(),
-        device=device(),
+        device=device(jax.devices()[:1]),
     )
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,12 +15,12 @@ from rl3_jax.errors import NonFiniteError
 from rl3_jax.run import machine, metrics
 from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.folder import RunFolder, RunRecord
-from rl3_jax.run.keepers import Keeper, OnDisk
-from rl3_jax.run.machine import program_bytes, refuse_what_cannot_fit
+from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.program import compile_chunk
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
+from rl3_jax.run.sinks import OnDisk, Sink
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
 
@@ -54,21 +55,18 @@ def train_to_target(
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
         done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        before = runs[0][1].device["count"] if done else None
-        if devices is None and not device_problems(config, before):
-            devices = before
+        begun = [record for one, (_, record) in zip(kept, runs, strict=True) if one.checkpoints.latest]
+        if devices is None and begun and not device_problems(config, begun[0].device["count"]):
+            devices = begun[0].device["count"]
         where = placement(config, devices, num_runs=len(runs))
-        states = [jax.device_put(one.restore(), where) for one in kept]
+        used = machine.device(where.device_set)
+        states = [one.restore(where) for one in kept]
         for one, state in zip(kept, states, strict=True):
-            one.go_on_from(state)
-        changes = [x for _, record in runs for x in machine.changed_versions(record.versions)]
-        if before is not None and before != len(where.device_set):
-            changes.append(f"devices {before} -> {len(where.device_set)}")
-        if done < target and changes:
-            progress.note(
-                f"changed since the run started: {', '.join(dict.fromkeys(changes))};"
-                " the result may not be the same bit for bit"
-            )
+            one.go_on_from(state, used)
+        if done < target:
+            if devices is None and len(runs) == 1:
+                _note_idle_devices(progress, config, used["count"])
+            _note_changes(progress, begun, used)
         paths = " ".join(str(folder.path) for folder, _ in runs)
         if done >= target:
             progress.note(f"{paths} is complete: {done} iterations; --iterations N extends it")
@@ -85,6 +83,28 @@ def train_to_target(
             )
             raise Interrupted(stop.signum, "; ".join([*loop.failed.values(), message]))
         return stop.signum
+
+
+def _note_idle_devices(progress: TrainProgress, config: TrainConfig, used: int) -> None:
+    """Say if a run takes fewer devices than there are."""
+    if used < (there := len(jax.devices())):
+        size = config.ppo.minibatch_trials
+        progress.note(f"{used} of {there} devices: more do not divide ppo.minibatch_trials ({size})")
+
+
+def _note_changes(progress: TrainProgress, begun: Sequence[RunRecord], used: dict[str, Any]) -> None:
+    """Say what may give runs that go on another result than without the interruption."""
+    changes = [x for record in begun for x in machine.changed_versions(record.versions)]
+    changes += [
+        f"devices {old['count']} × {old['kind']} -> {used['count']} × {used['kind']}"
+        for old in (record.device for record in begun)
+        if old != used
+    ]
+    if changes:
+        progress.note(
+            f"changed since the run started: {', '.join(dict.fromkeys(changes))};"
+            " the result may not be the same bit for bit"
+        )
 
 
 @contextlib.contextmanager
@@ -107,7 +127,7 @@ class Loop:
     Attributes:
       configs: the runs, which differ in their seeds and numbers alone.
       target: iterations in all.
-      keepers: of each run's lines and states.
+      sinks: of each run's lines and states.
       progress: what the user sees: of several runs the mean.
       stop: asks to stop early.
       on_metrics: called with each line; if it returns true, training stops.
@@ -119,7 +139,7 @@ class Loop:
 
     configs: Sequence[TrainConfig]
     target: int
-    keepers: Sequence[Keeper]
+    sinks: Sequence[Sink]
     progress: TrainProgress
     stop: StopSignals
     on_metrics: OnMetrics | None
@@ -168,7 +188,7 @@ class Loop:
         program = compile_chunk(config, len(states), states[0].iteration.sharding)
         if not self.fits:
             # Beyond the states, which are held already; side by side a copy of them is taken besides.
-            needed = program_bytes(program.compiled, arguments=program.threads is None) or 0
+            needed = program.num_bytes(arguments=program.threads is None) or 0
             refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
         done = saved = int(states[0].iteration)
         seconds_each = float("inf")
@@ -199,7 +219,7 @@ class Loop:
         """Save the state of each run that has not diverged."""
         for place, state in zip(places, states, strict=True):
             if place not in self.failed:
-                self.keepers[place].save(state)
+                self.sinks[place].save(state)
 
     def _log(
         self,
@@ -214,12 +234,12 @@ class Loop:
             if place in self.failed:
                 continue
             rows, problem = self._rows(self.configs[place], state, done, history)
-            self.keepers[place].keep(rows)
+            self.sinks[place].keep(rows)
             for row in rows:
                 if self.on_metrics is not None and self.on_metrics(row):
                     self.told_to_stop = True
             if problem:
-                where = self.keepers[place].describe_saved()
+                where = self.sinks[place].describe_saved()
                 self.failed[place] = f"training stopped: {problem}; {where}"
             else:
                 last.append(rows[-1])

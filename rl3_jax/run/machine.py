@@ -1,7 +1,6 @@
 """What a run computes with: libraries, devices and memory; refusing what cannot fit."""
 
 import importlib.metadata
-import os
 import platform
 import re
 from collections.abc import Collection
@@ -49,17 +48,10 @@ def changed_versions(recorded: dict[str, str]) -> list[str]:
     ]
 
 
-def device(used: Collection[jax.Device] = ()) -> dict[str, Any]:
-    """Return of what kind devices are, and how many; JAX's first, if none are given."""
-    first = next(iter(used), jax.devices()[0])
-    return {"platform": first.platform, "kind": first.device_kind, "count": len(used) or 1}
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def device(used: Collection[jax.Device]) -> dict[str, Any]:
+    """Return of what kind devices are, and how many."""
+    first = next(iter(used))
+    return {"platform": first.platform, "kind": first.device_kind, "count": len(used)}
 
 
 def available_bytes() -> int | None:
@@ -75,18 +67,22 @@ def available_bytes() -> int | None:
     return min(known, default=None) if device.platform == "cpu" else None
 
 
-def refuse_what_cannot_fit(config: TrainConfig, needed: dict[Part, int]) -> None:
+def refuse_what_cannot_fit(
+    config: TrainConfig, needed: dict[Part, int], target: tuple[str, int | None] | None = None
+) -> None:
     """Refuse a run of which one part needs more memory than there is.
 
-    The parts are not held at once; what each needs is in bytes, beyond what is held already.
+    Args:
+      config: the run.
+      needed: bytes of each part, beyond what is held already; the parts are not held at once.
+      target: name and memory of a device that is not there; JAX's first, if not given.
 
     Raises:
       ConfigError: how much is needed, how much there is, and what to lower.
     """
-    available = available_bytes()
+    kind, available = target or (jax.devices()[0].platform, available_bytes())
     part = max(needed, key=lambda part: needed[part])
     if available is not None and needed[part] > available:
-        kind = jax.devices()[0].platform
         raise ConfigError(
             f"training needs at least {decimal(needed[part], precision=2)} of memory, and"
             f" {decimal(available, precision=2)} are available ({kind}); lower {_what_to_lower(config, part)}"

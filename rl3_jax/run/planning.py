@@ -10,11 +10,11 @@ import numpy as np
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.devices import placement
-from rl3_jax.run.machine import available_bytes, device, program_bytes, refuse_what_cannot_fit
+from rl3_jax.run.machine import available_bytes, device, refuse_what_cannot_fit
 from rl3_jax.run.program import Program, compile_chunk, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import TrainProgress
-from rl3_jax.run.targets import names_kept, target_devices
+from rl3_jax.run.targets import names_kept, target_bytes, target_devices
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.hlo import training_costs
 from rl3_jax.training.plan import count
@@ -47,7 +47,8 @@ def plan(
       `device`; `parameters`, a count; `iterations`; `steps_per_iteration`; `bytes`, with `parameters`,
       `optimiser`, `trajectory` (what an iteration collects), `carries` (the memories of all trials),
       `activations` (what the forward pass over a minibatch stores for the backward pass), `evaluation` (the
-      memories of an evaluation, 0 without one), `program` (all that the compiled program holds at its peak)
+      memories of an evaluation, 0 without one), `program` (all that the compiled program holds at its peak:
+      in the memory of a CPU, or of each accelerator)
       and `available`, the last two None if unknown; `seconds`, with `compile` (less if the program is on
       disk from an earlier start), `iteration` and `run` (all iterations, without evaluations and
       checkpoints); `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but
@@ -60,26 +61,30 @@ def plan(
     there = None if target is None else target_devices(target)
     if problems := program_problems(config, num_seeds, devices, there):
         raise ConfigError(problems)
+    where = placement(config, devices, num_runs=num_seeds, target=there)
+    used = device(where.device_set)
+    elsewhere = None if target is None else (target, target_bytes(target))
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
-        if there is None:
-            refuse_what_cannot_fit(config, {"state": num_seeds * counts.state_bytes + counts.update_bytes})
+        num_memories = 1 if used["platform"] == "cpu" else used["count"]
+        least = num_seeds * counts.state_bytes + counts.update_bytes // num_memories
+        refuse_what_cannot_fit(config, {"state": least}, elsewhere)
         shown.phase("compiling")
         started = time.perf_counter()
-        where = placement(config, devices, num_runs=num_seeds, devices=there)
         with contextlib.nullcontext() if there is None else names_kept():
             program = compile_chunk(config, num_seeds, where)
         compiled = time.perf_counter()
-        needed = (program_bytes(program.compiled) or 0) * (program.threads or 1) or None
+        needed = (program.num_bytes() or 0) * (program.threads or 1) or None
+        # A program and an evaluation come one after the other, beside the same state.
+        parts = {"program": needed or 0, "evaluation": counts.evaluating_bytes}
+        refuse_what_cannot_fit(config, parts, elsewhere)
         seconds = None
-        if there is None:
-            # A program and an evaluation come one after the other, beside the same state.
-            refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": counts.evaluating_bytes})
+        if probe and target is None:
             shown.phase("probing")
-            seconds = _seconds_each(config, num_seeds, program, where) if probe else None
+            seconds = _seconds_each(config, num_seeds, program, where)
     return {
-        "device": device(where.device_set),
+        "device": used,
         "parameters": counts.parameters,
         "iterations": config.iterations,
         "steps_per_iteration": config.steps_per_iteration,
@@ -91,7 +96,7 @@ def plan(
             "activations": counts.activation_bytes,
             "evaluation": counts.evaluation_bytes,
             "program": needed,
-            "available": available_bytes() if there is None else None,
+            "available": available_bytes() if elsewhere is None else elsewhere[1],
         },
         "seconds": {
             "compile": round(compiled - started, 2),

@@ -12,7 +12,8 @@ import numpy as np
 
 from rl3_jax import training
 from rl3_jax.run.devices import device_problems
-from rl3_jax.run.machine import available_bytes, num_cores, program_bytes
+from rl3_jax.run.machine import available_bytes, program_bytes
+from rl3_jax.startup import num_cores
 from rl3_jax.training import Hyper, TrainConfig, TrainState
 from rl3_jax.training.plan import abstract_state
 from rl3_jax.training.serialise import config_problems
@@ -25,10 +26,17 @@ class Program:
     Attributes:
       compiled: for one run, or for all of them.
       threads: that call it for one run after another; None if it is for all of them, side by side.
+      num_parts: devices that share a run and one memory, that of a CPU; 1 where each has a memory of its own.
     """
 
     compiled: jax.stages.Compiled
     threads: int | None
+    num_parts: int = 1
+
+    def num_bytes(self, *, arguments: bool = True) -> int | None:
+        """Return what one call holds in a memory at its peak; see `machine.program_bytes`."""
+        each = program_bytes(self.compiled, arguments=arguments)
+        return None if each is None else each * self.num_parts
 
     def train(
         self, hypers: Sequence[Hyper], states: Sequence[TrainState], count: int
@@ -55,14 +63,14 @@ def program_problems(
     config: TrainConfig,
     num_runs: int,
     num_devices: int | None,
-    devices: Sequence[jax.Device] | None = None,
+    target: Sequence[jax.Device] | None = None,
 ) -> list[str]:
     """Return a message for each reason why R runs, with the seeds from the configuration's on, make none."""
     found = [] if num_runs >= 1 else [f"num_seeds is {num_runs}; at least 1 run is needed"]
     found += config_problems(config)
     if not found:
         last = dataclasses.replace(config, seed=config.seed + num_runs - 1)
-        found += config_problems(last) + device_problems(config, num_devices, devices)
+        found += config_problems(last) + device_problems(config, num_devices, target)
     return found
 
 
@@ -70,17 +78,21 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
     """Return the program of R runs whose states lie there, or else where JAX puts them.
 
     On a CPU threads take one run each, as many as there are cores and memory for: each run is exactly what it
-    is alone, and cores are used better than by threads within a run.
+    is alone on one device, and cores are used better than by threads within a run. Runs on several devices
+    come one after the other, as these wait for each other.
     """
     config, sharding = training.program_of(config), sharding or jnp.zeros(()).sharding
-    if num_runs > 1 and next(iter(sharding.device_set)).platform != "cpu":
+    num_devices, on_cpu = len(sharding.device_set), next(iter(sharding.device_set)).platform == "cpu"
+    if num_runs > 1 and not on_cpu:
         return Program(compile_steps(config, num_runs, sharding), None)
-    compiled = compile_steps(config, 0, sharding)
+    one = Program(compile_steps(config, 0, sharding), 1, num_devices if on_cpu else 1)
+    if num_devices > 1:
+        return one
     threads = min(num_runs, num_cores())
-    available, each = available_bytes(), program_bytes(compiled, arguments=False)
+    available, each = available_bytes(), one.num_bytes(arguments=False)
     if available is not None and each:
         threads = max(1, min(threads, available // each))
-    return Program(compiled, threads)
+    return dataclasses.replace(one, threads=threads)
 
 
 @functools.lru_cache(maxsize=8)
@@ -94,9 +106,8 @@ def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sha
         lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
         abstract_state(config),
     )
-    elsewhere = (
-        None if sharding.device_set <= set(jax.devices()) else next(iter(sharding.device_set)).platform
-    )
+    device = next(iter(sharding.device_set))
+    elsewhere = None if device in jax.devices() else device.platform
     return training.lower_steps(config, state, elsewhere, side_by_side=num_runs > 0).compile()
 
 

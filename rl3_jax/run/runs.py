@@ -18,13 +18,13 @@ from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
-from rl3_jax.run.keepers import InMemory
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.planning import plan
 from rl3_jax.run.program import program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
+from rl3_jax.run.sinks import InMemory
 from rl3_jax.training import TrainConfig, program_of
 
 
@@ -176,8 +176,8 @@ def train_seeds(
 ) -> list[Run]:
     """Start a run for each folder and train all in one program, with the seeds from `config.seed` on.
 
-    A CPU trains one on each core, exactly as alone, and compiles once; an accelerator trains them side by
-    side. A run that diverges is not kept any longer, and the others go on.
+    A CPU trains one on each core, exactly as alone on one device, and compiles once; an accelerator trains
+    them side by side. A run that diverges is not kept any longer, and the others go on.
 
     Args:
       config: the first run.
@@ -282,7 +282,7 @@ def resume(
       path: the run folder.
       iterations: in all, noted as the run's target; more than first configured extends the run, with
         the schedules at their end. Without it, training goes on to the target of the last call.
-      devices: how many share the trials of an iteration; as many as at the start, if not given.
+      devices: how many share the trials of an iteration; as many as last, if not given.
       progress: show it.
       on_metrics: as in `train`.
 

@@ -115,11 +115,15 @@ def print_plan(found: dict[str, Any]) -> None:
     Console().print(table)
     if found["costs"] is None:
         return
-    columns = [Column(name, justify="right") for name in ("kernels", "waits", "messages", "flops", "bytes")]
-    table = _table("What a device does", "in", *columns)
+    if not found["costs"]:
+        Console().print("no loop over steps or minibatches is left in the program, so none is counted")
+        return
+    names = ("kernels", "branches and open loops", "collectives", "flops", "bytes")
+    columns = [Column(name, justify="right") for name in names]
+    table = _table("Work of each device", "loop", *columns)
     for name, cost in found["costs"].items():
-        waits = cost["conditionals"] + cost["open_loops"]
-        numbers = (cost["kernels"], waits, cost["collectives"], cost["flops"])
+        branches = cost["conditionals"] + cost["open_loops"]
+        numbers = (cost["kernels"], branches, cost["collectives"], cost["flops"])
         table.add_row(
             name.replace("_", " "), *(f"{n:,}" for n in numbers), decimal(cost["bytes"], precision=2)
         )

@@ -31,7 +31,7 @@ def target_devices(name: str) -> list[jax.Device]:
       ConfigError: if there is no such target, or its extra is not installed.
     """
     found = FORM.fullmatch(name)
-    if not found or (found["gpu"] or found["tpu"]) not in {**GPUS, **TPUS}:
+    if not found or (found["gpu"] not in GPUS and found["tpu"] not in TPUS):
         known = [*GPUS, *(f"tpu-{generation}:2x4" for generation in TPUS)]
         raise ConfigError(f"target {name!r} is not known; give one like {', '.join(known)}")
     platform = "gpu" if found["gpu"] else "tpu"
@@ -42,26 +42,37 @@ def target_devices(name: str) -> list[jax.Device]:
         )
     try:
         if platform == "gpu":
-            facts = resources.files("rl3_jax").joinpath("targets", GPUS[found["gpu"]]).read_text()
-            topology = {"topology": f"1x1x{found['count'] or 1}", "target_config": facts}
+            topology = {"topology": f"1x1x{found['count'] or 1}", "target_config": _facts(found["gpu"])}
             return list(topologies.get_topology_desc(found["gpu"], "cuda", **topology).devices)
         chips = math.prod(map(int, found["sides"].split("x")))
         # libtpu would otherwise ask the network for what it runs on.
-        os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
-        os.environ.setdefault("TPU_ACCELERATOR_TYPE", f"{TPUS[found['tpu']]}-{chips}")
-        os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
-        os.environ.setdefault("TPU_WORKER_ID", "0")
+        kind = f"{TPUS[found['tpu']]}-{chips}"
+        os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": kind}
+        os.environ |= {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
         return list(topologies.get_topology_desc(f"{found['tpu']}:{found['sides']}", "tpu").devices)
     except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"target {name!r} cannot be compiled for: {reason}") from error
 
 
+def target_bytes(name: str) -> int | None:
+    """Return the memory of each device of a target that there is; None if unknown, as of TPUs."""
+    kind = name.partition(":")[0]
+    if kind not in GPUS:
+        return None
+    return int(re.findall(r"device_memory_size: (\d+)", _facts(kind))[0])
+
+
+def _facts(kind: str) -> str:
+    """Return what XLA needs to know of a GPU."""
+    return resources.files("rl3_jax").joinpath("targets", GPUS[kind]).read_text()
+
+
 @contextlib.contextmanager
 def names_kept() -> Iterator[None]:
     """Compile programs with the names of their source, which JAX's cache on disk otherwise may not keep.
 
-    It takes programs that differ in these alone for one.
+    The cache treats programs that differ only in names as equal.
     """
     option = "jax_compilation_cache_include_metadata_in_key"
     before = getattr(jax.config, option)

@@ -14,7 +14,7 @@ from rl3_jax.training.evaluation import (
 from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
-from rl3_jax.training.steps import CHUNK_CAPACITY, TASKS, lower_steps, train_steps
+from rl3_jax.training.steps import CHUNK_CAPACITY, TASKS, lower_steps, sharing_problems, train_steps
 from rl3_jax.training.train import (
     METRICS,
     Purpose,
@@ -50,6 +50,7 @@ __all__ = [
     "program_of",
     "register",
     "result_file",
+    "sharing_problems",
     "stream",
     "summarise",
     "task_keys",

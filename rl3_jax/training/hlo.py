@@ -11,6 +11,8 @@ FREE = {
     "partition-id", "replica-id", "call", "while", "conditional",
 }  # fmt: skip
 """Instructions that start no kernel of their own; nor do those that end in `-done`."""
+SLICING = ("dynamic-slice", "gather", "slice")
+UPDATING = ("dynamic-update-slice", "scatter")
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "f64": 8, "s64": 8, "u64": 8}
 """Bytes of a number; 4 where not given."""
@@ -24,7 +26,7 @@ BRANCHES = re.compile(r"\bbranch_computations=\{([^}]*)\}")
 Cost = Counter[str]
 """`kernels` (launches), `conditionals` (branches that depend on a number which the device has computed),
 `open_loops` (loops that end by such a number), `collectives`, `flops` (of matrix products) and `bytes` (read
-and written by kernels, from whatever memory). Of a conditional the dearest branch counts."""
+and written by kernels, from whatever memory). Of a conditional the most expensive branch counts."""
 NAMES = ("kernels", "conditionals", "open_loops", "collectives", "flops", "bytes")
 
 
@@ -94,22 +96,28 @@ class Program:
         for computation in self.computations.values():
             for instruction in computation.values():
                 if instruction.opcode == "while":
-                    yield instruction, re.findall(r"\bbody=%?([\w.\-]+)", instruction.rest)[0]
+                    yield instruction, self._called(instruction, "body")
+
+    def _called(self, instruction: Instruction, what: str) -> str:
+        """Return the name of the computation that an instruction has under a name."""
+        return re.findall(rf"\b{what}=%?([\w.\-]+)", instruction.rest)[0]
 
     def cost(self, computation: str) -> Cost:
         """Return what a computation does, with all that it calls; a loop of unknown length runs once."""
         found: Cost = Counter()
         for instruction in self.computations[computation].values():
-            inside = [self.cost(name) for name in instruction.called if instruction.opcode in FREE]
             if instruction.opcode == "conditional":
+                branches = map(self.cost, instruction.called)
                 found["conditionals"] += 1
-                found += max(inside, key=lambda cost: (cost["kernels"], cost["bytes"]))
+                found += max(branches, key=lambda cost: (cost["kernels"], cost["bytes"]))
             elif instruction.opcode == "while":
                 found["open_loops"] += instruction.trips is None
-                for cost in inside:
-                    found += times(instruction.trips or 1, cost)
+                # Where the number of rounds is known, the condition is not computed.
+                body, condition = (self._called(instruction, what) for what in ("body", "condition"))
+                found += times(instruction.trips or 1, self.cost(body))
+                found += self.cost(condition) if instruction.trips is None else Counter()
             elif instruction.opcode == "call":
-                found += sum(inside, Counter())
+                found += sum(map(self.cost, instruction.called), Counter())
             elif instruction.opcode not in FREE and not instruction.opcode.endswith("-done"):
                 found["kernels"] += 1
                 found["collectives"] += instruction.opcode.startswith(COLLECTIVES)
@@ -130,14 +138,17 @@ class Program:
             axes = [int(axis) for axis in re.findall(r"\d+", contracted[1])]
             found += 2 * math.prod(shapes(instruction.kind)[0][1]) * math.prod(sizes[axis] for axis in axes)
         labels = re.search(r"dim_labels=\w+_(\w+)->", instruction.rest)
-        if instruction.opcode == "convolution" and labels:  # as TPUs multiply matrices
+        if instruction.opcode == "convolution" and labels:  # as TPUs multiply matrices; `i` is summed over
             sizes = shapes(beside[instruction.operands[1]].kind)[0][1]
-            summed = [size for label, size in zip(labels[1], sizes, strict=True) if label != "o"]
-            found += 2 * math.prod(shapes(instruction.kind)[0][1]) * math.prod(summed)
+            found += 2 * math.prod(shapes(instruction.kind)[0][1]) * sizes[labels[1].index("i")]
         return found
 
     def _bytes(self, instruction: Instruction, beside: Mapping[str, Instruction]) -> int:
         """Return what a kernel reads and writes; of what it slices or updates in place, that part alone."""
+        if instruction.opcode in SLICING:
+            return 2 * num_bytes(instruction.kind)
+        if instruction.opcode in UPDATING:
+            return 2 * _written(beside, instruction)
         if "fusion" not in instruction.opcode:
             return num_bytes(instruction.kind) + sum(
                 num_bytes(beside[name].kind) for name in instruction.operands if name in beside
@@ -147,11 +158,8 @@ class Program:
         for own in inner.values():
             if own.opcode == "parameter":
                 uses = list(_uses(inner, own.name))
-                in_place = all(
-                    user.opcode in ("dynamic-update-slice", "scatter") and name == user.operands[0]
-                    for user, name in uses
-                )
-                if all(user.opcode in ("dynamic-slice", "gather", "slice") for user, _ in uses):
+                in_place = all(user.opcode in UPDATING and name == user.operands[0] for user, name in uses)
+                if all(user.opcode in SLICING for user, _ in uses):
                     found += sum(num_bytes(user.kind) for user, _ in uses)
                 elif not in_place:
                     found += num_bytes(own.kind)
@@ -176,8 +184,9 @@ def _written(computation: Mapping[str, Instruction], root: Instruction) -> int:
         return sum(_written(computation, computation[name]) for name in root.operands if name in computation)
     if root.opcode == "dynamic-update-slice":
         return num_bytes(computation[root.operands[1]].kind)
-    if root.opcode == "scatter":
-        return num_bytes(computation[root.operands[2]].kind)
+    if root.opcode == "scatter":  # arrays, indices, and an update for each array
+        updates = root.operands[-(len(root.operands) // 2) :]
+        return sum(num_bytes(computation[name].kind) for name in updates)
     return num_bytes(root.kind)
 
 
@@ -201,8 +210,8 @@ def times(number: int, cost: Cost) -> Cost:
 def training_costs(text: str) -> dict[str, dict[str, int]]:
     """Return what `train_steps` does in a step of all trials and in a gradient step, by `NAMES`.
 
-    The two loops are told by the names that `trial.rollout` and `ppo.update` give them. One that has a single
-    round is none to the compiler, and is not told of here.
+    The two loops are found by the names that `trial.rollout` and `ppo.update` give them. XLA removes a loop
+    of one iteration, so it is not counted.
     """
     program = Program(text)
     found, steps = {}, []

@@ -21,15 +21,31 @@ TASKS = "tasks"
 """The axis of a mesh along which devices share the trials of an iteration."""
 
 
-def mesh_of(state: TrainState) -> Mesh | None:
+def sharing_problems(config: TrainConfig, num_devices: int) -> list[str]:
+    """Return a message if devices cannot share the trials of a minibatch equally."""
+    size = config.ppo.minibatch_trials
+    if size % num_devices == 0:
+        return []
+    return [
+        f"devices is {num_devices}, which does not divide ppo.minibatch_trials ({size}): each takes equally"
+        " many trials of a minibatch; change one of the two"
+    ]
+
+
+def mesh_of(config: TrainConfig, state: TrainState) -> Mesh | None:
     """Return the devices that share the trials of a run: those of the mesh on which it lies, if it does.
 
     So `jax.device_put(state, NamedSharding(Mesh(jax.devices(), ("tasks",)), PartitionSpec()))` decides it.
+
+    Raises:
+      ConfigError: if they cannot share them equally.
     """
     sharding = getattr(state.iteration, "sharding", None)
-    if isinstance(sharding, NamedSharding) and TASKS in sharding.mesh.axis_names:
-        return cast(Mesh, sharding.mesh)
-    return None
+    if not isinstance(sharding, NamedSharding) or TASKS not in sharding.mesh.axis_names:
+        return None
+    if problems := sharing_problems(config, sharding.mesh.shape[TASKS]):
+        raise ConfigError(problems)
+    return cast(Mesh, sharding.mesh)
 
 
 def train_steps(
@@ -51,12 +67,12 @@ def train_steps(
       The new state, and [C] arrays of metrics, of which the first `num_iterations` entries count.
 
     Raises:
-      ConfigError: if these are more iterations than C.
+      ConfigError: if these are more iterations than C, or devices cannot share the trials equally.
     """
     if isinstance(num_iterations, int) and num_iterations > CHUNK_CAPACITY:
         raise ConfigError(f"num_iterations is {num_iterations}; one call runs {CHUNK_CAPACITY} at the most")
     hyper = jax.tree.map(jnp.float32, hyper)
-    return _train_steps(program_of(config), hyper, state, num_iterations, mesh_of(state))
+    return _train_steps(program_of(config), hyper, state, num_iterations, mesh_of(config, state))
 
 
 def lower_steps(
@@ -79,7 +95,7 @@ def lower_steps(
     )
     num_iterations = jax.ShapeDtypeStruct((), jnp.int32, sharding=where)
     train = _train_side_by_side if side_by_side else _train_steps
-    traced = train.trace(program_of(config, platform), hyper, state, num_iterations, mesh_of(state))
+    traced = train.trace(program_of(config, platform), hyper, state, num_iterations, mesh_of(config, state))
     return traced.lower(lowering_platforms=None if named is None else (named,))
 
 
@@ -108,7 +124,7 @@ def _train_steps(
     if mesh is None:
         return _steps(config, None, hyper, state, num_iterations)
     steps = partial(_steps, config, TASKS)
-    # The sums are said by hand: JAX's own bookkeeping of what devices share would add others.
+    # psum is written explicitly: with JAX's check of replication, gradients would be summed a second time.
     return jax.shard_map(steps, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(
         hyper, state, num_iterations
     )

@@ -96,7 +96,7 @@ def train_iteration(
     config = bind(config, hyper)
     num_trials = config.ppo.trials // ppo.num_devices(axis)
     key_collect = stream(state.key, Purpose.COLLECT, state.iteration)
-    keys = task_keys(key_collect, num_trials * ppo.place(axis), num_trials)
+    keys = task_keys(key_collect, num_trials * ppo.device_index(axis), num_trials)
     key_update = stream(state.key, Purpose.UPDATE, state.iteration)
     policy, params = config.network, state.learnt.params
     batch, metrics = ppo.collect(config.ppo, config.env, policy, params, keys, now.novelty_bonus, axis)

@@ -21,7 +21,7 @@ class Process:
     def __init__(self, *arguments, cache):
         cached = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rl3_jax.cli", *map(str, arguments)],
+            [sys.executable, "-m", "rl3_jax", *map(str, arguments)],
             env=os.environ | cached | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

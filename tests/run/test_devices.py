@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rl3_jax import ConfigError, train
+from rl3_jax import ConfigError, resume, train
+from rl3_jax.cli import main
 from rl3_jax.run.devices import placement
+from rl3_jax.run.folder import RunFolder
 from tests.run import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -17,12 +19,13 @@ SCRIPT = """
 import dataclasses, json, re, sys
 from pathlib import Path
 import jax, numpy as np
-from rl3_jax import init, resume, train
-from rl3_jax.run import folder as run_folder, loop
+from rl3_jax import ConfigError, hyper_of, init, resume, train, train_seeds, train_steps
+from rl3_jax.run import folder as run_folder, loop, machine
 from rl3_jax.run.devices import placement
-from rl3_jax.training.hlo import training_costs
+from rl3_jax.run.program import compile_chunk
 from rl3_jax.run.targets import names_kept
 from rl3_jax.training import lower_steps
+from rl3_jax.training.hlo import training_costs
 from tests.run import tiny
 
 out = Path(sys.argv[1])
@@ -39,6 +42,20 @@ again = run_folder.create(out / "again", tiny.CONFIG, log=None)
 half = dataclasses.replace(again.read(), target_iterations=6)
 loop.train_to_target([(again, half)], visible=False, devices=1)
 tiny.assert_same_outcome(resume(again.path, 12, progress=False), alone)  # on as many as before
+seeds = train_seeds(tiny.CONFIG, [out / "seed0", out / "seed1"], devices=2, progress=False)
+tiny.assert_same_outcome(seeds[0], both)
+in_memory = train(tiny.CONFIG, devices=2, progress=False).evaluate(num_tasks=4)
+assert in_memory["results"] == both.evaluate(num_tasks=4)["results"]
+
+odd = tiny.vary(iterations=1, ppo=dataclasses.replace(tiny.CONFIG.ppo, minibatch_trials=1))
+train(odd, out / "odd")
+refused = ""
+try:
+    lying_on_both = jax.device_put(init(odd, jax.random.key(0)), placement(tiny.CONFIG, 2))
+    train_steps(odd, hyper_of(odd), lying_on_both, 1)
+except ConfigError as error:
+    refused = str(error)
+shared = compile_chunk(tiny.CONFIG, 1, placement(tiny.CONFIG, 2))
 
 def params(run):
     return jax.tree.leaves(tiny.final_state(run.path).learnt.params)
@@ -54,7 +71,9 @@ sums = [int(n) for n in re.findall(r"f32\\[(\\d+)\\][^=]* all-reduce\\(", progra
 print(json.dumps({
     "far": [far(alone, run) for run in (both, *changed)],
     "recorded": [run_folder.RunFolder(run.path).read().device["count"] for run in (both, alone)],
-    "numbers": numbers, "sums": sums, "costs": training_costs(program),
+    "numbers": numbers, "sums": sums, "costs": training_costs(program), "refused": refused,
+    "bytes": [machine.program_bytes(shared.compiled), shared.num_bytes()],
+    "threads": compile_chunk(tiny.CONFIG, 2, placement(tiny.CONFIG, 2)).threads,
 }))
 """
 
@@ -66,7 +85,7 @@ def found(tmp_path_factory):
     command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("devices"))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1]) | {"shown": done.stderr, "out": Path(command[-1])}
 
 
 def test_two_devices_learn_what_one_learns_also_if_a_run_changes_between_them(found):
@@ -75,7 +94,28 @@ def test_two_devices_learn_what_one_learns_also_if_a_run_changes_between_them(fo
     assert found["recorded"] == [2, 1]
 
 
-def test_a_gradient_step_sends_one_message_and_a_step_of_trials_none(found):
+def test_a_run_of_two_devices_goes_on_where_there_is_one(found, capfd):
+    run = resume(found["out"] / "2", 14)
+    assert len(run.metrics) == 14
+    assert RunFolder(run.path).read().device["count"] == 1
+    assert "devices 2 × cpu -> 1 × cpu; the result may not be the same" in capfd.readouterr().err
+
+
+def test_devices_of_a_cpu_share_its_memory_and_wait_for_each_other(found):
+    each, both = found["bytes"]
+    assert both == 2 * each
+    assert found["threads"] == 1
+
+
+def test_fewer_devices_than_there_are_are_explained(found):
+    assert "1 of 2 devices: more do not divide ppo.minibatch_trials (1)" in found["shown"]
+
+
+def test_a_mesh_that_does_not_divide_a_minibatch_is_refused(found):
+    assert "devices is 2, which does not divide ppo.minibatch_trials (1)" in found["refused"]
+
+
+def test_a_gradient_step_has_one_all_reduce_and_a_step_of_trials_none(found):
     """It sums all gradients, or the critic's once the actor has stopped; others sum a few numbers."""
     sums = sorted(size for size in found["sums"] if size > 20)
     assert len(sums) == 2
@@ -89,6 +129,8 @@ def test_a_gradient_step_sends_one_message_and_a_step_of_trials_none(found):
 def test_devices_that_are_not_there_are_refused(devices, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         train(tiny.CONFIG, tmp_path / "run", devices=devices, progress=False)
+    out = ["--out", str(tmp_path / "run"), "--devices", str(devices)]
+    assert main(["train", "bandit-h100-quick", *out]) == main(["plan", "bandit-h100-quick", *out]) == 2
     assert tiny.tree(tmp_path) == []
 
 

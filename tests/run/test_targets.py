@@ -15,7 +15,7 @@ TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
 """With the number of devices."""
 
 
-@pytest.mark.parametrize("name", ["a100", "h100:0", "tpu-v5e", "tpu-v1:2x2", ""])
+@pytest.mark.parametrize("name", ["a100", "h100:0", "tpu-v5e", "tpu-v1:2x2", "v5e", "tpu-h100:2x4", ""])
 def test_an_unknown_target_is_refused(name, capsys):
     with pytest.raises(ConfigError, match="is not known; give one like h100, tpu-v5e:2x4"):
         targets.target_devices(name)

@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 
 from rl3_jax import training
-from rl3_jax.run import machine, metrics
+from rl3_jax.run import metrics
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.folder import RunFolder, RunRecord
@@ -15,7 +15,7 @@ from rl3_jax.run.metrics import Row
 from rl3_jax.training import TrainState
 
 
-class Keeper(Protocol):
+class Sink(Protocol):
     """Where the lines and states of one run go."""
 
     def keep(self, rows: list[Row]) -> None:
@@ -46,18 +46,18 @@ class OnDisk:
         )
         self.wall_seconds = 0.0
 
-    def restore(self) -> TrainState:
-        """Return the newest state, or the first."""
+    def restore(self, where: jax.sharding.Sharding) -> TrainState:
+        """Return the newest state, or the first, on some devices."""
         if self.checkpoints.latest:
-            return self.checkpoints.restore()
-        return training.init(self._record.config, jax.random.key(self._record.config.seed))
+            return self.checkpoints.restore(where)
+        config = self._record.config
+        return jax.device_put(training.init(config, jax.random.key(config.seed)), where)
 
-    def go_on_from(self, state: TrainState) -> None:
-        """Forget the lines that came after a state; note the run's target, and the devices it starts on."""
+    def go_on_from(self, state: TrainState, device: dict[str, Any]) -> None:
+        """Forget the lines that came after a state; note the run's target, and the devices it goes on on."""
         folder, done = self._folder, int(state.iteration)
-        if not done:
-            used = machine.device(state.iteration.sharding.device_set)
-            self._record = dataclasses.replace(self._record, device=used)
+        if done < self._record.target_iterations:
+            self._record = dataclasses.replace(self._record, device=device)
         if rows := metrics.truncate(folder.metrics, done):
             self.wall_seconds = rows[-1]["wall_seconds"]
         if self._record != folder.read():

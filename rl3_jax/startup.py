@@ -1,0 +1,41 @@
+"""What XLA reads from the environment when it starts."""
+
+import math
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much processor time a container may use: microseconds a period, or `max`."""
+CHOICES = (
+    "JAX_NUM_CPU_DEVICES", "NPROC", "xla_cpu_multi_thread_eigen", "xla_force_host_platform_device_count",
+)  # fmt: skip
+"""By which users choose devices and threads of a CPU themselves: variables, and flags of XLA."""
+PATIENCE = 3600
+"""Seconds that devices of a CPU wait for each other before XLA ends the process, as after Ctrl-Z."""
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
+
+
+def one_device_a_core(environment: MutableMapping[str, str]) -> None:
+    """Make each core of a CPU a device that computes on one thread, unless the user has chosen otherwise.
+
+    The small operations of a trial gain little or nothing from several threads (docs/measurements.md), while
+    devices share trials. And a result then depends on the number of devices, not on the machine's cores. XLA
+    has as many threads as the larger of NPROC and the number of devices.
+    """
+    flags = environment.get("XLA_FLAGS", "")
+    if any(choice in environment or choice in flags for choice in CHOICES):
+        return
+    patience = f"--xla_cpu_collective_call_terminate_timeout_seconds={PATIENCE}"
+    environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false {patience}".strip()
+    environment["JAX_NUM_CPU_DEVICES"] = str(num_cores())
+    environment["NPROC"] = "1"

@@ -1,0 +1,41 @@
+"""What XLA is told before it starts."""
+
+import os
+
+import pytest
+
+from rl3_jax import startup
+
+
+def test_each_core_is_a_device_of_one_thread():
+    environment = {"XLA_FLAGS": "--xla_dump_to=/tmp/x"}
+    startup.one_device_a_core(environment)
+    assert environment["JAX_NUM_CPU_DEVICES"] == str(startup.num_cores())
+    assert environment["NPROC"] == "1"
+    assert environment["XLA_FLAGS"].startswith("--xla_dump_to=/tmp/x --xla_cpu_multi_thread_eigen=false")
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"JAX_NUM_CPU_DEVICES": "1"},
+        {"NPROC": "3"},
+        {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+        {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=true"},
+    ],
+)
+def test_what_the_user_has_chosen_stays(chosen):
+    environment = dict(chosen)
+    startup.one_device_a_core(environment)
+    assert environment == chosen
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), (None, 8)]
+)
+def test_a_container_has_the_cores_of_its_quota(quota, cores, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(startup, "CPU_QUOTA", tmp_path / "cpu.max")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert startup.num_cores() == cores
