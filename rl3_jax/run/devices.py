@@ -7,11 +7,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.run.machine import Device
 from rl3_jax.training import TASKS, TrainConfig, sharing_problems
 
 
 def device_problems(
-    config: TrainConfig, num_devices: int | None, target: Sequence[jax.Device] | None = None
+    config: TrainConfig, num_devices: int | None, target: Sequence[Device] | None = None
 ) -> list[str]:
     """Return a message if a run cannot use so many devices, of JAX's or of a target."""
     if num_devices is None:
@@ -32,7 +33,7 @@ def placement(
     num_devices: int | None = None,
     *,
     num_runs: int = 1,
-    target: Sequence[jax.Device] | None = None,
+    target: Sequence[Device] | None = None,
 ) -> jax.sharding.Sharding:
     """Return where the state of a run lies: on so many devices, or as many as can share its trials equally.
 

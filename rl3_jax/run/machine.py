@@ -14,6 +14,8 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.evaluation import BATCH
 
+Device = Any
+"""A `jax.Device`, which type checkers take for a variable."""
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use (cgroup version 2)."""
@@ -48,7 +50,7 @@ def changed_versions(recorded: dict[str, str]) -> list[str]:
     ]
 
 
-def device(used: Collection[jax.Device]) -> dict[str, Any]:
+def device(used: Collection[Device]) -> dict[str, Any]:
     """Return of what kind devices are, and how many."""
     first = next(iter(used))
     return {"platform": first.platform, "kind": first.device_kind, "count": len(used)}

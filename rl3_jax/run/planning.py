@@ -77,8 +77,8 @@ def plan(
         compiled = time.perf_counter()
         needed = (program.num_bytes() or 0) * (program.threads or 1) or None
         # A program and an evaluation come one after the other, beside the same state.
-        parts = {"program": needed or 0, "evaluation": counts.evaluating_bytes}
-        refuse_what_cannot_fit(config, parts, elsewhere)
+        later = counts.evaluating_bytes
+        refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": later}, elsewhere)
         seconds = None
         if probe and target is None:
             shown.phase("probing")
@@ -104,7 +104,7 @@ def plan(
             "run": None if seconds is None else seconds * config.iterations,
         },
         "steps_per_second": None if seconds is None else num_seeds * config.steps_per_iteration / seconds,
-        "costs": None if there is None else training_costs(program.compiled.as_text()),
+        "costs": None if there is None else training_costs(program.compiled.as_text() or ""),
     }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rl3_jax import training
 from rl3_jax.run.devices import device_problems
-from rl3_jax.run.machine import available_bytes, program_bytes
+from rl3_jax.run.machine import Device, available_bytes, program_bytes
 from rl3_jax.startup import num_cores
 from rl3_jax.training import Hyper, TrainConfig, TrainState
 from rl3_jax.training.plan import abstract_state
@@ -63,7 +63,7 @@ def program_problems(
     config: TrainConfig,
     num_runs: int,
     num_devices: int | None,
-    target: Sequence[jax.Device] | None = None,
+    target: Sequence[Device] | None = None,
 ) -> list[str]:
     """Return a message for each reason why R runs, with the seeds from the configuration's on, make none."""
     found = [] if num_runs >= 1 else [f"num_seeds is {num_runs}; at least 1 run is needed"]

@@ -167,7 +167,7 @@ class SweepConfig:
         try:
             candidates = self.candidates()
         except ConfigError as error:
-            return error.problems
+            return list(error.problems)
         if any(len(candidate.name.encode()) > LONGEST_NAME for candidate in candidates):
             return [f"candidates' folders would have names of over {LONGEST_NAME} bytes; vary fewer fields"]
         if _file(out).exists():

@@ -12,6 +12,7 @@ import jax
 from jax.experimental import topologies
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.run.machine import Device
 
 GPUS = {"h100": "h100.txtpb"}
 """By name: the file with the facts that XLA compiles for."""
@@ -22,7 +23,7 @@ EXTRAS = {"gpu": ("jax_plugins.xla_cuda13", "cuda-plan"), "tpu": ("libtpu", "tpu
 FORM = re.compile(r"(?P<gpu>\w+)(:(?P<count>[1-9]\d*))?|tpu-(?P<tpu>\w+):(?P<sides>[1-9]\d*(x[1-9]\d*)+)")
 
 
-def target_devices(name: str) -> list[jax.Device]:
+def target_devices(name: str) -> list[Device]:
     """Return the devices of a target: `h100`, `h100:8` (eight in one machine), `tpu-v5e:2x4` (a slice).
 
     They can be compiled for, and nothing else.
