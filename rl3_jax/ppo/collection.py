@@ -80,8 +80,7 @@ def live(
 
     def keep(now: Moment):
         drawn, outputs, value = now.chosen
-        parameters = policy.distribution.parameters(outputs)
-        return Trajectory(now.observation, drawn, now.reward, parameters, value), now.step
+        return Trajectory(now.observation, drawn, now.reward, outputs, value), now.step
 
     def split(keys, num):
         return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
@@ -93,7 +92,10 @@ def live(
     lived = rollout(
         env, policy_acting(policy, params), tasks, key_start, StepKeys(step, act), keep, num_segments
     )
-    return lived, *jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
+    trajectory, steps = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
+    # Once for all steps: fewer operations than in each.
+    parameters = policy.distribution.parameters(trajectory.distributions)
+    return lived, trajectory.replace(distributions=parameters), steps
 
 
 def gae(
