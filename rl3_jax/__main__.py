@@ -3,7 +3,7 @@
 import os
 import sys
 
-from rl3_jax.startup import one_device_a_core
+from rl3_jax.startup import make_deterministic, one_device_a_core
 
 TRAINING = ("train", "plan", "sweep", "resume")
 """Commands whose work devices share."""
@@ -15,6 +15,8 @@ def main() -> int:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator that is not there is not looked for
     elif sys.argv[1:2] and sys.argv[1] in TRAINING:
         one_device_a_core(os.environ)
+    if "--deterministic" in sys.argv:
+        make_deterministic(os.environ)
     from rl3_jax.cli import main
 
     return main()

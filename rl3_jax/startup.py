@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -15,6 +15,10 @@ PATIENCE = 3600
 """Seconds that devices of a CPU wait for each other before XLA ends the process, as after Ctrl-Z."""
 
 
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
+"""Flag of XLA by which operations of a GPU have the same result each time; of no effect elsewhere."""
+
+
 def num_cores() -> int:
     """Return how many cores this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -23,6 +27,17 @@ def num_cores() -> int:
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else min(cores, math.ceil(int(quota) / int(period)))
+
+
+def make_deterministic(environment: MutableMapping[str, str]) -> None:
+    """Ask XLA for operations of a GPU that have the same result each time, at some cost in speed."""
+    if not is_deterministic(environment):
+        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+
+
+def is_deterministic(environment: Mapping[str, str]) -> bool:
+    """Whether XLA has been asked so."""
+    return DETERMINISTIC in environment.get("XLA_FLAGS", "").split()
 
 
 def one_device_a_core(environment: MutableMapping[str, str]) -> None:

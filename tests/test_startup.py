@@ -5,6 +5,7 @@ import os
 import pytest
 
 from rl3_jax import startup
+from rl3_jax.run import machine
 
 
 def test_each_core_is_a_device_of_one_thread():
@@ -28,6 +29,22 @@ def test_what_the_user_has_chosen_stays(chosen):
     environment = dict(chosen)
     startup.one_device_a_core(environment)
     assert environment == chosen
+
+
+def test_determinism_is_asked_for_once_and_noted(monkeypatch):
+    environment = {"XLA_FLAGS": "--xla_dump_to=/tmp/x"}
+    assert not startup.is_deterministic(environment)
+    for _ in range(2):
+        startup.make_deterministic(environment)
+    assert environment["XLA_FLAGS"].split() == ["--xla_dump_to=/tmp/x", startup.DETERMINISTIC]
+
+    class Gpu:
+        platform, device_kind = "gpu", "H100"
+
+    monkeypatch.setenv("XLA_FLAGS", environment["XLA_FLAGS"])
+    assert machine.described(machine.device([Gpu()])) == "1 × H100, deterministic"
+    monkeypatch.setenv("XLA_FLAGS", "")
+    assert machine.described(machine.device([Gpu(), Gpu()])) == "2 × H100"
 
 
 @pytest.mark.parametrize(

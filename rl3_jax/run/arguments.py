@@ -20,6 +20,9 @@ def optional(metavar: str, text: str) -> Any:
 Devices = Annotated[
     int | None, optional("N", "how many share the trials of an iteration; as many as can, if not given")
 ]
+Deterministic = Annotated[
+    bool, arg(help="on GPUs, take operations that have the same result each time, at some cost in speed")
+]
 RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
 JsonFile = Annotated[Path | None, optional("FILE", "write the result to this file, too")]
 NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]

@@ -12,7 +12,17 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import Devices, JsonFile, NumTasks, RunDir, Seed, Shared, one_of, optional
+from rl3_jax.run.arguments import (
+    Deterministic,
+    Devices,
+    JsonFile,
+    NumTasks,
+    RunDir,
+    Seed,
+    Shared,
+    one_of,
+    optional,
+)
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
@@ -95,6 +105,7 @@ class Train(Configured):
         ),
     ] = None
     devices: Devices = None
+    deterministic: Deterministic = False
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
     log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 
@@ -206,6 +217,7 @@ class Resume(Shared):
     dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
     devices: Devices = None
+    deterministic: Deterministic = False
 
     def run(self) -> None:
         """Train on."""

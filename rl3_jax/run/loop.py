@@ -96,9 +96,9 @@ def _note_changes(progress: TrainProgress, begun: Sequence[RunRecord], used: dic
     """Say what may give runs that go on another result than without the interruption."""
     changes = [x for record in begun for x in machine.changed_versions(record.versions)]
     changes += [
-        f"devices {old['count']} × {old['kind']} -> {used['count']} × {used['kind']}"
-        for old in (record.device for record in begun)
-        if old != used
+        f"devices {machine.described(record.device)} -> {machine.described(used)}"
+        for record in begun
+        if record.device != used
     ]
     if changes:
         progress.note(

@@ -11,6 +11,7 @@ import jax
 from rich.filesize import decimal
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.startup import is_deterministic
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.evaluation import BATCH
 
@@ -51,9 +52,16 @@ def changed_versions(recorded: dict[str, str]) -> list[str]:
 
 
 def device(used: Collection[Device]) -> dict[str, Any]:
-    """Return of what kind devices are, and how many."""
+    """Return of what kind devices are, how many, and of GPUs whether their operations are deterministic."""
     first = next(iter(used))
-    return {"platform": first.platform, "kind": first.device_kind, "count": len(used)}
+    found = {"platform": first.platform, "kind": first.device_kind, "count": len(used)}
+    return found if first.platform != "gpu" else found | {"deterministic": is_deterministic(os.environ)}
+
+
+def described(device: dict[str, Any]) -> str:
+    """Return what `device` says in words."""
+    how = ", deterministic" if device.get("deterministic") else ""
+    return f"{device['count']} × {device['kind']}{how}"
 
 
 def available_bytes() -> int | None:

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
+from rl3_jax.run.machine import described
 from rl3_jax.run.progress import in_short
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS
@@ -101,7 +102,7 @@ def print_statistics(description: dict[str, Any]) -> None:
 def print_plan(found: dict[str, Any]) -> None:
     """Print what `plan` returns as a table."""
     device, sizes, seconds = found["device"], found["bytes"], found["seconds"]
-    table = _table(f"On {device['count']} × {device['kind']}", "what", Column("takes", justify="right"))
+    table = _table(f"On {described(device)}", "what", Column("takes", justify="right"))
     table.add_row("parameters", f"{found['parameters']:,}")
     table.add_row("steps per iteration", f"{found['steps_per_iteration']:,}")
     for name, words in PLANNED_SIZES.items():
