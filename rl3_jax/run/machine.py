@@ -1,6 +1,7 @@
 """What a run computes with: libraries, devices and memory; refusing what cannot fit."""
 
 import importlib.metadata
+import os
 import platform
 import re
 from collections.abc import Collection
