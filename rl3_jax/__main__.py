@@ -3,7 +3,8 @@
 import os
 import sys
 
-from rl3_jax.startup import make_deterministic, one_device_a_core
+from rl3_jax.errors import ConfigError
+from rl3_jax.startup import join_hosts, make_deterministic, one_device_a_core
 
 TRAINING = ("train", "plan", "sweep", "resume")
 """Commands whose work devices share."""
@@ -17,6 +18,11 @@ def main() -> int:
         one_device_a_core(os.environ)
     if "--deterministic" in sys.argv:
         make_deterministic(os.environ)
+    try:
+        join_hosts(sys.argv[1:])
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     from rl3_jax.cli import main
 
     return main()

@@ -19,9 +19,11 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name, name_problems
+from rl3_jax.run import hosts
 from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
 from rl3_jax.run.folder import read_config_file
+from rl3_jax.run.hosts import HostLost
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training.serialise import NAMED
@@ -74,6 +76,9 @@ def _run(arguments: list[str]) -> int:
     except NonFiniteError as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
+    except HostLost as error:
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        os._exit(1)  # at a usual end, JAX would wait for the process that is lost
     except Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
         return 128 + stop.signum
@@ -93,8 +98,9 @@ def parse(arguments: list[str]) -> Shared:
     arguments = arguments or ["--help"]
     _load_plugins(arguments)
     command = _read(arguments)
-    if problems := command.problems():
-        raise ConfigError(problems)
+    with hosts.together():
+        if problems := command.problems():
+            raise ConfigError(problems)
     return command
 
 

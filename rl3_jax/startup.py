@@ -1,9 +1,12 @@
 """What XLA reads from the environment when it starts."""
 
+import argparse
 import math
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
+
+from rl3_jax.errors import ConfigError
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much processor time a container may use: microseconds a period, or `max`."""
@@ -15,6 +18,10 @@ PATIENCE = 3600
 """Seconds that devices of a CPU wait for each other before XLA ends the process, as after Ctrl-Z."""
 
 
+JOINING_SECONDS = 45
+"""How long processes wait for each other at the start."""
+HEARTBEAT_SECONDS = 30
+"""After so long without a sign of life, a process counts as lost."""
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 """Flag of XLA by which operations of a GPU have the same result each time; of no effect elsewhere."""
 
@@ -38,6 +45,43 @@ def make_deterministic(environment: MutableMapping[str, str]) -> None:
 def is_deterministic(environment: Mapping[str, str]) -> bool:
     """Whether XLA has been asked so."""
     return DETERMINISTIC in environment.get("XLA_FLAGS", "").split()
+
+
+def join_hosts(arguments: Sequence[str]) -> None:
+    """Join the processes of a run on several hosts, if the arguments of a command ask for it.
+
+    It comes before anything else of JAX, and so before the other arguments are read.
+
+    Raises:
+      ConfigError: if the arguments are not valid, or the first process cannot be reached.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("coordinator", "num-processes", "process-id"):
+        parser.add_argument(f"--{name}", nargs="?")
+    asked = vars(parser.parse_known_args(list(arguments))[0])
+    if not any(asked.values()):
+        return
+    coordinator, *numbers = (asked[name] for name in ("coordinator", "num_processes", "process_id"))
+    automatic = coordinator == "auto" and numbers == [None, None]
+    if not automatic and not (coordinator and all(number and number.isdigit() for number in numbers)):
+        raise ConfigError(
+            "give --coordinator HOST:PORT, --num-processes N and --process-id I (0 to N − 1), or else"
+            " --coordinator auto where JAX finds all three: under SLURM, Open MPI, Kubernetes, on TPU pods"
+        )
+    import jax
+
+    where = [None, None, None] if automatic else [coordinator, *map(int, numbers)]
+    try:
+        jax.distributed.initialize(
+            *where,
+            cluster_detection_method=None if automatic else "deactivate",
+            initialization_timeout=JOINING_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"cannot join the processes at {coordinator}: {reason}") from error
 
 
 def one_device_a_core(environment: MutableMapping[str, str]) -> None:

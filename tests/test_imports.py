@@ -10,7 +10,7 @@ import rl3_jax.errors
 ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
-    "startup": (),
+    "startup": ("errors",),
     "constraints": ("errors",),
     "plugins": ("errors",),
     "bins": (),

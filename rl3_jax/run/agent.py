@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
+from rl3_jax.run import hosts
 from rl3_jax.run.files import read_json, write_atomically
 from rl3_jax.tasks import Action
 from rl3_jax.training import Agent, TrainConfig, serialise
@@ -87,7 +88,7 @@ def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteratio
 
 def agent_in_memory(config: TrainConfig, actor_params: PyTree, iteration: int) -> LoadedAgent:
     """Return the agent that `save_agent` would write and `load_agent` read, on the first device."""
-    params = jax.device_put(actor_params, jax.devices()[0])
+    params = hosts.own(actor_params)
     return LoadedAgent(config.env, config.network, params, _acting(config), iteration)
 
 

@@ -20,6 +20,12 @@ def optional(metavar: str, text: str) -> Any:
 Devices = Annotated[
     int | None, optional("N", "how many share the trials of an iteration; as many as can, if not given")
 ]
+Coordinator = Annotated[
+    str | None,
+    optional("HOST:PORT", "of the first process, if several hosts train; auto where JAX finds out"),
+]
+NumProcesses = Annotated[int | None, optional("N", "of the run, on all hosts")]
+ProcessId = Annotated[int | None, optional("I", "of this process; 0 is the first")]
 Deterministic = Annotated[
     bool, arg(help="on GPUs, take operations that have the same result each time, at some cost in speed")
 ]

@@ -72,7 +72,7 @@ class Checkpoints:
             raise ConfigError(
                 f"checkpoint {where} is of another configuration than config.json: " + "; ".join(different)
             )
-        sharding = sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         target = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
             abstract_state(self._config),

@@ -11,12 +11,16 @@ from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
+from rl3_jax.run import hosts
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import (
+    Coordinator,
     Deterministic,
     Devices,
     JsonFile,
+    NumProcesses,
     NumTasks,
+    ProcessId,
     RunDir,
     Seed,
     Shared,
@@ -106,6 +110,9 @@ class Train(Configured):
     ] = None
     devices: Devices = None
     deterministic: Deterministic = False
+    coordinator: Coordinator = None
+    num_processes: NumProcesses = None
+    process_id: ProcessId = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
     log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 
@@ -130,6 +137,8 @@ class Train(Configured):
         """Train."""
         how = {"overwrite": self.overwrite, "log": self.log, "devices": self.devices}
         train_seeds(self.settings, self.folders, **how)
+        if not hosts.is_first():
+            return
         if self.num_seeds == 1:
             print(f"the agent is in {self.folders[0]}; next: rl3 evaluate {self.folders[0]}")
         else:
@@ -218,6 +227,9 @@ class Resume(Shared):
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
     devices: Devices = None
     deterministic: Deterministic = False
+    coordinator: Coordinator = None
+    num_processes: NumProcesses = None
+    process_id: ProcessId = None
 
     def run(self) -> None:
         """Train on."""

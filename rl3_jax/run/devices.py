@@ -19,6 +19,8 @@ def device_problems(
         return []
     if num_devices < 1:
         return [f"devices is {num_devices}; a run takes at least 1"]
+    if num_devices % (processes := _num_processes(target or jax.devices())):
+        return [f"devices is {num_devices}, but {processes} processes take equally many each"]
     if target is not None and num_devices > len(target):
         return [f"devices is {num_devices}, but the target has {len(target)}"]
     if target is None and num_devices > len(jax.devices()):
@@ -45,9 +47,23 @@ def placement(
     if problems := device_problems(config, num_devices, target):
         raise ConfigError(problems)
     devices = target or jax.devices()
+    processes = _num_processes(devices)
     if num_devices is None:
         most = 1 if num_runs > 1 and devices[0].platform == "cpu" else len(devices)
-        num_devices = max(n for n in range(1, most + 1) if not sharing_problems(config, n))
+        numbers = [n for n in range(processes, most + 1, processes) if not sharing_problems(config, n)]
+        if not numbers:
+            raise ConfigError(sharing_problems(config, processes))
+        num_devices = numbers[-1]
     if num_devices == 1:
         return SingleDeviceSharding(devices[0])
-    return NamedSharding(Mesh(np.array(devices[:num_devices]), (TASKS,)), PartitionSpec())
+    of_process: dict[int, list[Device]] = {}
+    for device in devices:
+        of_process.setdefault(device.process_index, []).append(device)
+    each = num_devices // processes
+    chosen = [device for process in sorted(of_process) for device in of_process[process][:each]]
+    return NamedSharding(Mesh(np.array(chosen), (TASKS,)), PartitionSpec())
+
+
+def _num_processes(devices: Sequence[Device]) -> int:
+    """Return how many processes have a part of some devices."""
+    return len({device.process_index for device in devices})

@@ -226,7 +226,7 @@ def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
         log=log,
         run_id=uuid.uuid4().hex[:12],
         versions=versions(),
-        device=device(jax.devices()[:1]),
+        device=device(jax.local_devices()[:1]),
     )
     try:
         path.mkdir(parents=True, exist_ok=True)

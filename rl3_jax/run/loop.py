@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
-from rl3_jax.run import machine, metrics
+from rl3_jax.run import hosts, machine, metrics
 from rl3_jax.run.devices import device_problems, placement
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.machine import refuse_what_cannot_fit
@@ -51,7 +51,7 @@ def train_to_target(
     """
     target, config = runs[0][1].target_iterations, runs[0][1].config
     with contextlib.ExitStack() as stack:
-        progress, stop = stack.enter_context(watched(config, target, visible=visible))
+        progress, stop = stack.enter_context(watched(config, target, visible=visible and hosts.is_first()))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
         done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
@@ -61,8 +61,9 @@ def train_to_target(
         where = placement(config, devices, num_runs=len(runs))
         used = machine.device(where.device_set)
         states = [one.restore(where) for one in kept]
-        for one, state in zip(kept, states, strict=True):
-            one.go_on_from(state, used)
+        with hosts.together():
+            for one, state in zip(kept, states, strict=True):
+                one.go_on_from(state, used)
         if done < target:
             if devices is None and len(runs) == 1:
                 _note_idle_devices(progress, config, used["count"])
@@ -75,13 +76,22 @@ def train_to_target(
             one.open_logger(int(state.iteration))
         configs = [record.config for _, record in runs]
         loop = Loop(configs, target, kept, progress, stop, on_metrics, fits)
-        done = loop.run(states, max(one.wall_seconds for one in kept))
-        if stop.signum is not None and done < target:
+        try:
+            done = loop.run(states, max(one.wall_seconds for one in kept))
+        except jax.errors.JaxRuntimeError as error:
+            if hosts.alone():
+                raise
+            reason = str(error).partition("\n")[0]
+            message = (
+                f"stopped, as another process of this run was lost: {reason}. Go on with: rl3 resume {paths}"
+            )
+            raise hosts.HostLost(message) from error
+        if loop.signum is not None and done < target:
             when = f"after iteration {done} of {target}; everything is saved"
             message = (
                 f"stopped {when if done else 'before the first iteration'}. Go on with: rl3 resume {paths}"
             )
-            raise Interrupted(stop.signum, "; ".join([*loop.failed.values(), message]))
+            raise Interrupted(loop.signum, "; ".join([*loop.failed.values(), message]))
         return stop.signum
 
 
@@ -134,6 +144,7 @@ class Loop:
       fits: whether the runs are known to fit into memory.
       failed: why a run is no longer kept, by its place: it has diverged.
       warned: whether the user has been told of transitions that object-level RL could not keep.
+      signum: the signal that stops training, once all processes know of it.
       told_to_stop: whether `on_metrics` has returned true.
     """
 
@@ -146,6 +157,7 @@ class Loop:
     fits: bool = False
     failed: dict[int, str] = dataclasses.field(default_factory=dict)
     warned: bool = False
+    signum: int | None = None
     told_to_stop: bool = False
 
     def run(self, states: Sequence[TrainState], wall_seconds: float) -> int:
@@ -162,18 +174,24 @@ class Loop:
         """
         started, states = time.perf_counter() - wall_seconds, list(states)
         while True:
+            self._agree_on_stopping()
             done = {place: int(x.iteration) for place, x in enumerate(states) if place not in self.failed}
             first = min(done.values(), default=self.target)
-            if first >= self.target or self.stop.signum is not None or self.told_to_stop:
+            if first >= self.target or self.signum is not None or self.told_to_stop:
                 break
             behind = [place for place in done if done[place] == first]
             until = min((other for other in done.values() if other > first), default=self.target)
             advanced = self._advance(behind, [states[place] for place in behind], until, started)
             for place, state in zip(behind, advanced, strict=True):
                 states[place] = state
-        if self.failed and (self.stop.signum is None or first >= self.target):
+        if self.failed and (self.signum is None or first >= self.target):
             raise NonFiniteError("; ".join(self.failed.values()))
         return first
+
+    def _agree_on_stopping(self) -> None:
+        """Take note of a signal, or of what `on_metrics` has returned, in any process."""
+        self.signum = hosts.largest(self.stop.signum or 0) or None
+        self.told_to_stop = bool(hosts.largest(self.told_to_stop))
 
     def _advance(
         self, places: Sequence[int], states: Sequence[TrainState], until: int, started: float
@@ -189,11 +207,12 @@ class Loop:
         if not self.fits:
             # Beyond the states, which are held already; side by side a copy of them is taken besides.
             needed = program.num_bytes(arguments=program.threads is None) or 0
-            refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
+            with hosts.together():
+                refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
         done = saved = int(states[0].iteration)
         seconds_each = float("inf")
-        while done < until and self.stop.signum is None and not self.told_to_stop:
-            count = chunk_length(config, done, until, seconds_each)
+        while done < until and self.signum is None and not self.told_to_stop:
+            count = hosts.of_first(chunk_length(config, done, until, seconds_each))
             chunk_started = time.perf_counter()
             states, histories = program.train(hypers, states, count)
             seconds_each = (time.perf_counter() - chunk_started) / count
@@ -208,6 +227,7 @@ class Loop:
             if done % config.checkpoint_every == 0 or done == until:
                 self._save(places, states)
                 saved = done
+            self._agree_on_stopping()
             diverged = self.failed.keys() & set(places)
             if diverged and (program.threads is not None or len(diverged) == len(places)):
                 break  # the others go on in the same program; side by side they would need another
@@ -295,8 +315,7 @@ def _all_finite(params: PyTree) -> jax.Array:
 
 def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float | None]:
     """Return the means over the held-out tasks: of the return and of the family's summary, by field."""
-    hyper, agent = config.evaluation, training.agent_of(config, state)
-    agent = jax.device_put(agent, jax.devices()[0])
+    hyper, agent = config.evaluation, hosts.own(training.agent_of(config, state))
     trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
     found = training.summarise("agent", trials)
     means = {"return": found["mean_return"]} | {

@@ -70,7 +70,7 @@ def available_bytes() -> int | None:
 
     Of an accelerator it is what JAX may take, less what this process holds there already.
     """
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
@@ -91,7 +91,7 @@ def refuse_what_cannot_fit(
     Raises:
       ConfigError: how much is needed, how much there is, and what to lower.
     """
-    kind, available = target or (jax.devices()[0].platform, available_bytes())
+    kind, available = target or (jax.local_devices()[0].platform, available_bytes())
     part = max(needed, key=lambda part: needed[part])
     if available is not None and needed[part] > available:
         raise ConfigError(

@@ -11,7 +11,7 @@ import jax
 from rl3_jax import training
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.run import folder as run_folder
-from rl3_jax.run import metrics
+from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.devices import device_problems, placement
@@ -25,7 +25,7 @@ from rl3_jax.run.program import program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.run.sinks import InMemory
-from rl3_jax.training import TrainConfig, program_of
+from rl3_jax.training import TrainConfig, program_of, serialise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +155,9 @@ def train(
     problems = train_problems(config, outs, overwrite=overwrite, log=log, devices=devices)
     if out is None and (log is not None or overwrite):
         problems.append("log and overwrite are for a run with a folder; name it as out")
-    if problems:
-        raise ConfigError(problems)
+    with hosts.together():
+        if problems:
+            raise ConfigError(problems)
     if out is None:
         return _train_in_memory(config, devices, progress=progress, on_metrics=on_metrics)
     runs = [(Path(out), config)]
@@ -193,8 +194,9 @@ def train_seeds(
       Interrupted: on SIGINT or SIGTERM, after saving.
     """
     asked = {"num_seeds": len(outs), "overwrite": overwrite, "log": log, "devices": devices}
-    if problems := train_problems(config, outs, **asked):
-        raise ConfigError(problems)
+    with hosts.together():
+        if problems := train_problems(config, outs, **asked):
+            raise ConfigError(problems)
     configs = [dataclasses.replace(config, seed=config.seed + place) for place in range(len(outs))]
     runs = list(zip(map(Path, outs), configs, strict=True))
     return _train(runs, overwrite, log, devices, progress=progress)
@@ -212,13 +214,17 @@ def train_problems(
     """Return a message for each reason why runs with these seeds cannot start in these folders."""
     found = program_problems(config, num_seeds, devices)
     found += logger_problems(log) or _many_problems(num_seeds, [log])
+    if not hosts.is_first():
+        return found  # the folders are for the first process to make
     if len({Path(out).resolve() for out in outs}) < len(outs):
         found.append("a folder is named twice; each run needs its own")
     return found + [x for out in outs for x in run_folder.creation_problems(Path(out), overwrite=overwrite)]
 
 
 def _many_problems(num_runs: int, logs: Sequence[str | None]) -> list[str]:
-    """Return a message if a logger cannot take several runs of one process."""
+    """Return a message if several runs cannot be trained at once."""
+    if num_runs > 1 and not hosts.alone():
+        return ["several processes train one run at a time; start them for each seed"]
     if num_runs > 1 and "wandb" in logs:
         return ["--log wandb takes one run a process; train the seeds one by one, or log tensorboard"]
     return []
@@ -234,13 +240,16 @@ def _train(
     on_metrics: OnMetrics | None = None,
 ) -> list[Run]:
     """Train runs that share a program, each in its new folder."""
-    replaces = overwrite and any(run_folder.is_run(path) for path, _ in runs)
+    hosts.require_same([serialise.to_dict(config) for _, config in runs])
+    replaces = bool(hosts.largest(overwrite and any(run_folder.is_run(path) for path, _ in runs)))
     if replaces:
         # Runs that cannot start must not cost the ones here.
         plan(runs[0][1], num_seeds=len(runs), devices=devices, probe=False, progress=progress)
     with contextlib.ExitStack() as stack:
-        folders = stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
-        members = [(folder, folder.read()) for folder in folders]
+        with hosts.together():
+            if hosts.is_first():
+                stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
+        members = [(folder, folder.read()) for folder in (RunFolder(path) for path, _ in runs)]
         how = {"on_metrics": on_metrics, "fits": replaces, "devices": devices}
         train_to_target(members, visible=progress, **how)
     return [Run(path) for path, _ in runs]
@@ -254,16 +263,17 @@ def _train_in_memory(
     with watched(config, config.iterations, visible=progress) as (shown, stop):
         shown.phase("compiling", 0)
         state = training.init(config, jax.random.key(config.seed))
-        state = jax.device_put(state, placement(config, devices))
-        done = Loop([config], config.iterations, [memory], shown, stop, on_metrics).run([state], 0.0)
+        state = hosts.put(state, placement(config, devices))
+        loop = Loop([config], config.iterations, [memory], shown, stop, on_metrics)
+        done = loop.run([state], 0.0)
     if done == 0:
-        assert stop.signum is not None
-        raise Interrupted(stop.signum, "stopped before the first iteration; nothing is saved")
+        assert loop.signum is not None
+        raise Interrupted(loop.signum, "stopped before the first iteration; nothing is saved")
     assert memory.state is not None
     run = UnsavedRun(config, memory.rows, agent_in_memory(config, memory.state.learnt.params["actor"], done))
-    if stop.signum is not None and done < config.iterations:
+    if loop.signum is not None and done < config.iterations:
         message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
-        raise Interrupted(stop.signum, message, run)
+        raise Interrupted(loop.signum, message, run)
     return run
 
 
@@ -322,14 +332,17 @@ def _resume(
     paths = list(dict.fromkeys(paths))
     folders = [RunFolder(path) for path in paths]
     with contextlib.ExitStack() as stack:
-        if problems := resume_problems(paths, iterations, devices):
-            raise ConfigError(problems)
-        for folder in folders:
-            stack.enter_context(folder.lock())
+        with hosts.together():
+            if problems := resume_problems(paths, iterations, devices):
+                raise ConfigError(problems)
+            for folder in folders if hosts.is_first() else ():
+                stack.enter_context(folder.lock())
         # Again, as other processes may have trained here until now.
-        if problems := resume_problems(paths, iterations, devices):
-            raise ConfigError(problems)
+        with hosts.together():
+            if problems := resume_problems(paths, iterations, devices):
+                raise ConfigError(problems)
         records = [folder.read() for folder in folders]
+        hosts.require_same([record.to_dict() for record in records])
         if iterations is not None:
             records = [dataclasses.replace(record, target_iterations=iterations) for record in records]
         members = list(zip(folders, records, strict=True))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import jax
 
 from rl3_jax import training
-from rl3_jax.run import metrics
+from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.checkpoints import Checkpoints
 from rl3_jax.run.folder import RunFolder, RunRecord
@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 
 class OnDisk:
-    """A run folder that is trained in.
+    """A run folder that is trained in. Of several processes the first writes; all save checkpoints together.
 
     Attributes:
       checkpoints: of the run.
@@ -39,7 +39,8 @@ class OnDisk:
 
     def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
         """Open the checkpoints, until `stack` ends."""
-        folder.remove_leftovers()
+        if hosts.is_first():
+            folder.remove_leftovers()
         self._folder, self._record, self._stack = folder, record, stack
         self.checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(folder.checkpoints, record.config))
@@ -51,13 +52,15 @@ class OnDisk:
         if self.checkpoints.latest:
             return self.checkpoints.restore(where)
         config = self._record.config
-        return jax.device_put(training.init(config, jax.random.key(config.seed)), where)
+        return hosts.put(training.init(config, jax.random.key(config.seed)), where)
 
     def go_on_from(self, state: TrainState, device: dict[str, Any]) -> None:
         """Forget the lines that came after a state; note the run's target, and the devices it goes on on."""
         folder, done = self._folder, int(state.iteration)
         if done < self._record.target_iterations:
             self._record = dataclasses.replace(self._record, device=device)
+        if not hosts.is_first():
+            return
         if rows := metrics.truncate(folder.metrics, done):
             self.wall_seconds = rows[-1]["wall_seconds"]
         if self._record != folder.read():
@@ -67,10 +70,14 @@ class OnDisk:
 
     def open_logger(self, done: int) -> None:
         """Open the logger of a run that goes on after some iterations."""
+        if not hosts.is_first():
+            return
         self._log = self._stack.enter_context(metrics.open_logger(self._folder, self._record, done))
 
     def keep(self, rows: list[Row]) -> None:
         """Write lines to `metrics.jsonl` and to the logger."""
+        if not hosts.is_first():
+            return
         metrics.append(self._folder.metrics, rows)
         for row in rows:
             self._log(row)
@@ -86,8 +93,9 @@ class OnDisk:
 
     def _keep_agent(self, state: TrainState) -> None:
         """Write the agent."""
-        actor = state.learnt.params["actor"]
-        save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
+        if hosts.is_first():
+            actor = hosts.own(state.learnt.params["actor"])
+            save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
 
 
 @dataclasses.dataclass

@@ -45,9 +45,9 @@ class Process:
         if not self.over:
             self._process.send_signal(signum)
 
-    def finish(self):
+    def finish(self, timeout=120.0):
         """Wait for the end; returns the exit code and what was printed."""
-        output, _ = self._process.communicate(timeout=120.0)
+        output, _ = self._process.communicate(timeout=timeout)
         return self._process.returncode, output
 
 
