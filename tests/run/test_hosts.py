@@ -1,6 +1,7 @@
 """Processes that train one run together, over the loopback interface."""
 
 import json
+import shutil
 import signal
 import socket
 
@@ -120,12 +121,10 @@ def test_if_one_is_killed_the_other_stops_and_one_alone_goes_on(arena, lost):
 @pytest.mark.slow
 def test_one_process_goes_on_with_a_run_of_two_and_two_with_a_run_of_one(arena):
     path, undisturbed = arena
-    assert (
-        len(resume(undisturbed.path, CONFIG.iterations + 2, progress=False).metrics) == CONFIG.iterations + 2
-    )
-    assert (
-        len(go_on(undisturbed.path, "--iterations", CONFIG.iterations + 4).metrics) == CONFIG.iterations + 4
-    )
+    extended = shutil.copytree(undisturbed.path, path / "extended")
+    more, most = CONFIG.iterations + 2, CONFIG.iterations + 4
+    assert len(resume(extended, more, progress=False).metrics) == more
+    assert len(go_on(extended, "--iterations", most).metrics) == most
 
 
 @pytest.mark.slow
