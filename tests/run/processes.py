@@ -18,11 +18,11 @@ class Process:
     Compiled programs are cached on disk between the processes of a test, which compile the same ones.
     """
 
-    def __init__(self, *arguments, cache):
+    def __init__(self, *arguments, cache, environment=None):
         cached = {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rl3_jax", *map(str, arguments)],
-            env=os.environ | cached | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | cached | {"PYTHONPATH": str(ROOT)} | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

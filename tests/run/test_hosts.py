@@ -128,6 +128,24 @@ def test_one_process_goes_on_with_a_run_of_two_and_two_with_a_run_of_one(arena):
 
 
 @pytest.mark.slow
+def test_under_slurm_processes_find_each_other(arena):
+    path, undisturbed = arena
+    job = {"SLURM_JOB_ID": str(free_port()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    line = ["train", "--config", path / "config.json", "--out", path / "slurm", "--coordinator", "auto"]
+    processes = [
+        Process(
+            *line,
+            cache=path / "cache",
+            environment=job | {"SLURM_PROCID": str(place), "SLURM_LOCALID": str(place)},
+        )
+        for place in range(2)
+    ]
+    for code, output in [process.finish() for process in processes]:
+        assert code == 0, output
+    tiny.assert_same_outcome(undisturbed, Run(path / "slurm"))
+
+
+@pytest.mark.slow
 def test_processes_with_different_configurations_are_refused(arena):
     path, _ = arena
     processes = start(path, "different", rest=lambda place: ("--seed", place))
