@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.rendezvous import meet
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much processor time a container may use: microseconds a period, or `max`."""
@@ -16,8 +17,6 @@ CHOICES = (
 """By which users choose devices and threads of a CPU themselves: variables, and flags of XLA."""
 PATIENCE = 3600
 """Seconds that devices of a CPU wait for each other before XLA ends the process, as after Ctrl-Z."""
-
-
 JOINING_SECONDS = 45
 """How long processes wait for each other at the start."""
 HEARTBEAT_SECONDS = 30
@@ -53,7 +52,7 @@ def join_hosts(arguments: Sequence[str]) -> None:
     It comes before anything else of JAX, and so before the other arguments are read.
 
     Raises:
-      ConfigError: if the arguments are not valid, or the first process cannot be reached.
+      ConfigError: if the arguments are not valid, or not all processes come.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("coordinator", "num-processes", "process-id"):
@@ -68,9 +67,11 @@ def join_hosts(arguments: Sequence[str]) -> None:
             "give --coordinator HOST:PORT, --num-processes N and --process-id I (0 to N − 1), or else"
             " --coordinator auto where JAX finds all three: under SLURM, Open MPI, Kubernetes, on TPU pods"
         )
-    import jax
+    import jax  # before the meeting, as it takes seconds
 
     where = [None, None, None] if automatic else [coordinator, *map(int, numbers)]
+    if not automatic:
+        meet(*where, seconds=JOINING_SECONDS)
     try:
         jax.distributed.initialize(
             *where,

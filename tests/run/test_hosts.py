@@ -15,6 +15,7 @@ from rl3_jax.run.folder import RunFolder
 from rl3_jax.startup import join_hosts
 from rl3_jax.training import EvaluationConfig
 from rl3_jax.training.serialise import to_dict
+from tests.ports import free_port
 from tests.run import tiny
 from tests.run.processes import Process
 from tests.run.test_kill import lines_written
@@ -22,13 +23,6 @@ from tests.run.test_kill import lines_written
 CONFIG = tiny.vary(iterations=60, checkpoint_every=3, evaluation=EvaluationConfig(every=7, num_tasks=4))
 FAR = 1e-4
 """Parameters of runs on one process and on two differ by less: sums are taken in another order."""
-
-
-def free_port():
-    """A port that nobody uses now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def start(path, name, *, number=2, port=None, rest=lambda _: ()):
@@ -165,16 +159,22 @@ def test_what_one_cannot_do_none_does(arena):
 
 
 @pytest.mark.slow
-def test_a_coordinator_that_cannot_be_reached_or_a_port_in_use_is_named(arena):
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_coordinator_that_cannot_be_reached_or_a_port_in_use_is_named(arena, taken):
     path, _ = arena
-    second = ["train", "--config", path / "config.json", "--out", path / "none", *joining(free_port(), 2, 1)]
-    with socket.socket(socket.AF_INET6) as taken:
-        taken.bind(("::", 0))
-        taken.listen()
-        first = [*second[:5], *joining(taken.getsockname()[1], 2, 0)]
-        for code, output in [Process(*x, cache=path / "cache").finish(timeout=60.0) for x in (second, first)]:
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1] if taken else free_port()
+        first, second = start(path, "none", port=port)
+        if not taken:
+            first.stop(signal.SIGKILL)
+        code, output = second.finish(timeout=60.0)
+        assert code == 2
+        assert f"127.0.0.1:{port}" in output
+        assert "Traceback" not in output
+        code, output = first.finish(timeout=60.0)
+        if taken:
             assert code == 2
-            assert "cannot join the processes at 127.0.0.1" in output
+            assert f"cannot listen at port {port}" in output
     assert not (path / "none").exists()
 
 
