@@ -4,8 +4,8 @@
 
 Programs are compiled for the target, not run (extras `cuda-plan` and `tpu-plan`). A *step* is one step of all
 trials of a device, a *minibatch* one gradient step. Branches and open loops depend on data: a GPU waits for
-the host at each. *Bound* is the time that a training step of one trial takes at the least, from launches
-alone: `--launch-microseconds` for each kernel, over the steps of an iteration.
+the host at each. *If launches were all* estimates the speed of a program whose kernels take
+`--launch-microseconds` each, however little they do; all epochs are counted, with the actor.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ COLUMNS = {
     "minibatch_mflops": "minibatch, MFLOP",
     "minibatch_mb": "minibatch, MB",
     "program_mib": "program, MiB",
-    "bound_steps_per_second": "launch bound, M steps/s",
+    "launched_steps_per_second": "if launches were all, M steps/s",
     "compile_seconds": "compile, s",
 }
 
@@ -102,11 +102,11 @@ def measure(options: Options, target: str, preset: str, method: str, policy: str
         result[f"{name}_collectives"] = cost["collectives"]
         result[f"{name}_mflops"] = round(cost["flops"] / 1e6, 2)
         result[f"{name}_mb"] = round(cost["bytes"] / 1e6, 2)
-    steps, updates = config.horizon, config.ppo.epochs * config.ppo.num_minibatches
-    launches = steps * result.get("step_kernels", 0) + updates * result.get("minibatch_kernels", 0)
-    if launches:
+    if "step_kernels" in result and "minibatch_kernels" in result:
+        updates = config.ppo.epochs * config.ppo.num_minibatches
+        launches = config.horizon * result["step_kernels"] + updates * result["minibatch_kernels"]
         seconds = launches * options.launch_microseconds / 1e6
-        result["bound_steps_per_second"] = round(config.steps_per_iteration / seconds / 1e6, 2)
+        result["launched_steps_per_second"] = round(config.steps_per_iteration / seconds / 1e6, 2)
     return result
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import platform
 import resource
 import statistics
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 from rl3_jax import ConfigError
 from rl3_jax.policies import Core, make_core
 from rl3_jax.run.machine import device, versions
+from rl3_jax.startup import num_cores
 
 Key = TypeVar("Key")
 START = time.process_time(), time.perf_counter()
@@ -52,11 +52,6 @@ def processor_share() -> float:
     started = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = time.process_time() - START[0] + started.ru_utime + started.ru_stime
     return round(busy / (time.perf_counter() - START[1]), 3)
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def matmul_gflops(size: int = 1024, repeats: int = 10) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union
 
+import jax
 import tyro
 from rich.console import Console
 from tyro.conf import subcommand
@@ -23,7 +24,6 @@ from rl3_jax.run import hosts
 from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
 from rl3_jax.run.folder import read_config_file
-from rl3_jax.run.hosts import HostLost
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training.serialise import NAMED
@@ -76,8 +76,14 @@ def _run(arguments: list[str]) -> int:
     except NonFiniteError as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
-    except HostLost as error:
-        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    except jax.errors.JaxRuntimeError as error:
+        if hosts.alone():
+            raise
+        reason = str(error).partition("\n")[0]
+        message = (
+            f"stopped: {reason}. If another process was lost, rl3 resume goes on from the last checkpoint"
+        )
+        console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         os._exit(1)  # at a usual end, JAX would wait for the process that is lost
     except Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
@@ -96,9 +102,9 @@ def parse(arguments: list[str]) -> Shared:
       SystemExit: after tyro's help (0), or its message about an argument that it cannot read (2).
     """
     arguments = arguments or ["--help"]
-    _load_plugins(arguments)
-    command = _read(arguments)
     with hosts.together():
+        _load_plugins(arguments)
+        command = _read(arguments)
         if problems := command.problems():
             raise ConfigError(problems)
     return command

@@ -1,7 +1,7 @@
 """Processes of one run find each other before JAX connects them.
 
-JAX ends a process that waits in vain for others, or whose port is taken, from within C++: with a stack trace, and
-without an exception that a command could report. So they meet here first, over one TCP connection each.
+JAX ends a process that waits in vain for others, or whose port is taken, from within C++: with a stack trace,
+and without an exception that a command could report. So they meet here first, over one TCP connection each.
 """
 
 import contextlib
@@ -41,7 +41,9 @@ def meet(address: str, num_processes: int, process: int, seconds: float) -> None
     if process == 0:
         problems = _receive(int(port), num_processes, end)
     else:
-        problems = _arrive(host, int(port), {"num_processes": num_processes, "process": process}, end)
+        problems = _arrive(
+            host.strip("[]"), int(port), {"num_processes": num_processes, "process": process}, end
+        )
     if problems:
         raise ConfigError(problems)
 
@@ -100,7 +102,9 @@ def _arrive(host: str, port: int, greeting: dict[str, int], end: float) -> Seque
             connection.settimeout(max(end - time.monotonic(), 0.0) + GRACE_SECONDS)
             return list(_read(connection))
         except (OSError, ValueError, TypeError):
-            return [f"the first process does not answer at {where}; it stopped, or another program has this port"]
+            return [
+                f"the first process does not answer at {where}; it stopped, or another program has this port"
+            ]
 
 
 def _listen(port: int) -> socket.socket:

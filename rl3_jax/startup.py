@@ -3,8 +3,11 @@
 import argparse
 import math
 import os
+import re
+from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.rendezvous import meet
@@ -37,13 +40,19 @@ def num_cores() -> int:
 
 def make_deterministic(environment: MutableMapping[str, str]) -> None:
     """Ask XLA for operations of a GPU that have the same result each time, at some cost in speed."""
-    if not is_deterministic(environment):
-        environment["XLA_FLAGS"] = f"{environment.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
+    if not is_deterministic(environment) and not _is_file(flags := environment.get("XLA_FLAGS", "")):
+        environment["XLA_FLAGS"] = f"{flags} {DETERMINISTIC}".strip()
 
 
 def is_deterministic(environment: Mapping[str, str]) -> bool:
     """Whether XLA has been asked so."""
-    return DETERMINISTIC in environment.get("XLA_FLAGS", "").split()
+    found = re.findall(r"--xla_gpu_deterministic_ops(?:=(\w*))?(?!\S)", environment.get("XLA_FLAGS", ""))
+    return bool(found) and found[-1].lower() in ("", "true", "1")
+
+
+def _is_file(flags: str) -> bool:
+    """Whether XLA takes its flags for the name of a file that has them, to which none can be added here."""
+    return flags.strip() != "" and not flags.strip().startswith("-")
 
 
 def join_hosts(arguments: Sequence[str]) -> None:
@@ -57,7 +66,9 @@ def join_hosts(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("coordinator", "num-processes", "process-id"):
         parser.add_argument(f"--{name}", nargs="?")
-    asked = vars(parser.parse_known_args(list(arguments))[0])
+    # Underscores are as good as hyphens to the parser of the command.
+    texts = [re.sub("^--[^=]*", lambda name: name[0].replace("_", "-"), text) for text in arguments]
+    asked = vars(parser.parse_known_args(texts)[0])
     if not any(asked.values()):
         return
     coordinator, *numbers = (asked[name] for name in ("coordinator", "num_processes", "process_id"))
@@ -69,9 +80,12 @@ def join_hosts(arguments: Sequence[str]) -> None:
         )
     import jax  # before the meeting, as it takes seconds
 
-    where = [None, None, None] if automatic else [coordinator, *map(int, numbers)]
+    where: list[Any] = [None, None, None]
     if not automatic:
+        where = [coordinator, *map(int, numbers)]
         meet(*where, seconds=JOINING_SECONDS)
+    # Signals are for this program, which makes all processes save: JAX's own way would swallow them.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             *where,
@@ -83,6 +97,12 @@ def join_hosts(arguments: Sequence[str]) -> None:
     except (RuntimeError, ValueError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"cannot join the processes at {coordinator}: {reason}") from error
+    numbers = sorted(Counter(device.process_index for device in jax.devices()).values())
+    if numbers[0] != numbers[-1]:
+        raise ConfigError(
+            f"processes have from {numbers[0]} to {numbers[-1]} devices; give each equally many, of a CPU"
+            f" with JAX_NUM_CPU_DEVICES={numbers[0]}, of GPUs with CUDA_VISIBLE_DEVICES"
+        )
 
 
 def one_device_a_core(environment: MutableMapping[str, str]) -> None:
@@ -93,7 +113,7 @@ def one_device_a_core(environment: MutableMapping[str, str]) -> None:
     has as many threads as the larger of NPROC and the number of devices.
     """
     flags = environment.get("XLA_FLAGS", "")
-    if any(choice in environment or choice in flags for choice in CHOICES):
+    if _is_file(flags) or any(choice in environment or choice in flags for choice in CHOICES):
         return
     patience = f"--xla_cpu_collective_call_terminate_timeout_seconds={PATIENCE}"
     environment["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false {patience}".strip()

@@ -10,7 +10,8 @@ import rl3_jax.errors
 ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
-    "startup": ("errors",),
+    "rendezvous": ("errors",),
+    "startup": ("errors", "rendezvous"),
     "constraints": ("errors",),
     "plugins": ("errors",),
     "bins": (),
@@ -30,7 +31,7 @@ DIRECT = {
     "__main__": ("cli", "startup"),
 }
 """The arrows of the design: each part may import these, and what they may import."""
-SHELL = {"run", "report", "cli", "startup", "__main__"}
+SHELL = {"run", "report", "cli", "startup", "rendezvous", "__main__"}
 WORLD = {"os", "time", "signal", "pathlib", "shutil", "tempfile", "subprocess", "socket", "io"}
 
 

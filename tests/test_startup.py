@@ -39,12 +39,35 @@ def test_determinism_is_asked_for_once_and_noted(monkeypatch):
     assert environment["XLA_FLAGS"].split() == ["--xla_dump_to=/tmp/x", startup.DETERMINISTIC]
 
     class Gpu:
-        platform, device_kind = "gpu", "H100"
+        platform, device_kind, process_index = "gpu", "H100", 0
 
     monkeypatch.setenv("XLA_FLAGS", environment["XLA_FLAGS"])
     assert machine.described(machine.device([Gpu()])) == "1 × H100, deterministic"
     monkeypatch.setenv("XLA_FLAGS", "")
     assert machine.described(machine.device([Gpu(), Gpu()])) == "2 × H100"
+    far = Gpu()
+    far.process_index = 1
+    assert machine.described(machine.device([Gpu(), far])) == "2 × H100 of 2 processes"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("--xla_gpu_deterministic_ops", True),
+        ("--xla_gpu_deterministic_ops=1", True),
+        ("--xla_gpu_deterministic_ops=true --xla_gpu_deterministic_ops=false", False),
+        ("--xla_gpu_deterministic_ops_of_mine=true", False),
+    ],
+)
+def test_determinism_is_what_the_last_flag_says(flags, expected):
+    assert startup.is_deterministic({"XLA_FLAGS": flags}) == expected
+
+
+def test_the_name_of_a_file_of_flags_stays_as_it_is():
+    environment = {"XLA_FLAGS": "/home/me/flags.txt"}
+    startup.one_device_a_core(environment)
+    startup.make_deterministic(environment)
+    assert environment == {"XLA_FLAGS": "/home/me/flags.txt"}
 
 
 @pytest.mark.parametrize(

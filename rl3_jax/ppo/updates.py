@@ -1,12 +1,13 @@
 """One PPO update: its losses, and epochs of minibatches with the actor's KL stop inside the compiled loop."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from optax import contrib
 
 from rl3_jax.policies import Params, Policy
@@ -174,20 +175,11 @@ def update(
       `actor_epochs`, and `max_abs_log_ratio` (in the first minibatch, before any gradient step).
     """
 
-    stopped = () if policy.config.shared_trunk else ("critic",)
-
     def epoch(carry, key):
         state, active, kl = carry
         order = minibatches(config, batch, key)
         advantages = normalised(batch, order) if config.normalise_advantages else batch.advantages[order]
-
-        def learn(names, state):
-            step = partial(_minibatch_step, config, policy, batch, rates, names)
-            return jax.lax.scan(jax.named_scope("minibatch")(step), state, (order, advantages))
-
-        # One condition an epoch: an accelerator waits for the host at each.
-        learning, resting = partial(learn, ("actor", "critic")), partial(learn, stopped)
-        state, metrics = jax.lax.cond(active, learning, resting, state)
+        state, metrics = _epoch(config, policy, active, state, batch, rates, (order, advantages))
         if config.kl_estimate == "minibatches":
             new_kl = jnp.where(active, sum_over_devices(metrics["kl"].mean(), batch.axis), kl)
         else:
@@ -209,6 +201,60 @@ def update(
         "actor_epochs": active[:, 0].sum(),
         "max_abs_log_ratio": largest(metrics["max_abs_log_ratio"][0, 0], batch.axis),
     }
+
+
+def _epoch(
+    config: PPOConfig,
+    policy: Policy,
+    active: Bool[Array, ""],
+    state: PPOState,
+    batch: Batch,
+    rates: Rates,
+    chosen: tuple[Int[Array, "M b"], Float[Array, "M b L"]],
+) -> tuple[PPOState, dict[str, Float[Array, " M"]]]:
+    """Take a gradient step on each minibatch of an epoch: of the actor if it is active, and of the critic.
+
+    One condition an epoch, as an accelerator waits for the host at each. Of several runs under `jax.vmap` a
+    condition computes both sides, so all actors learn, and those that have stopped keep what they were.
+    """
+
+    def learn(names, numbers, state, batch, rates, chosen):
+        step = partial(_minibatch_step, dataclasses.replace(config, **numbers), policy, batch, rates, names)
+        return jax.lax.scan(jax.named_scope("minibatch")(step), state, chosen)
+
+    shared = policy.config.shared_trunk
+    all_learn, others_learn = (
+        partial(learn, ("actor", "critic")),
+        partial(learn, () if shared else ("critic",)),
+    )
+
+    @jax.custom_batching.custom_vmap
+    def learn_one(active, *arguments):
+        return jax.lax.cond(active, all_learn, others_learn, *arguments)
+
+    @learn_one.def_vmap
+    def learn_many(axis_size, in_batched, *arguments):
+        def one(active, numbers, state, *rest):
+            found, metrics = all_learn(numbers, state, *rest)
+
+            def unless_stopped(name, new, old):
+                stops = shared or name == "actor"
+                return jax.tree.map(partial(jnp.where, active), new, old) if stops else new
+
+            new, old = ((x.params, x.opt_state) for x in (found, state))
+            kept = [
+                {name: unless_stopped(name, x[name], y[name]) for name in x}
+                for x, y in zip(new, old, strict=True)
+            ]
+            return PPOState(*kept), metrics
+
+        in_axes = jax.tree.map(lambda batched: 0 if batched else None, tuple(in_batched))
+        found = jax.vmap(one, in_axes, axis_size=axis_size)(*arguments)
+        return found, jax.tree.map(lambda _: True, found)
+
+    # Numbers that may differ between the runs have to be arguments.
+    numbers = {name: value for name, value in vars(config).items() if isinstance(value, jax.Array)}
+    return learn_one(active, numbers, state, batch, rates, chosen)
 
 
 def _minibatch_step(

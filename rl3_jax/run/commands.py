@@ -160,6 +160,8 @@ class Plan(Train):
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid; where the run would go does not matter."""
         found = self.naming_problems() + file_problems(self.json)
+        if not hosts.alone():
+            found.append("rl3 plan takes one process; --target says what many devices do, e.g. h100:8")
         if self.target is None:
             return found + self.training_problems([])
         found += problems_of(target_devices, self.target)

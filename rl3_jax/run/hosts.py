@@ -6,7 +6,7 @@ All call these functions at the same points of a run. A process that is alone ag
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -15,6 +15,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.run.signals import Interrupted
 
 TEXT_BYTES = 2**14
 """Room for the messages of a process; the rest is cut off."""
@@ -22,18 +23,14 @@ TEXT_BYTES = 2**14
 Tree = TypeVar("Tree", bound=PyTree)
 
 
-class HostLost(RuntimeError):
-    """Another process of the run has stopped, or cannot be reached any more."""
-
-
 def alone() -> bool:
-    """Whether there is one process."""
-    return jax.process_count() == 1
+    """Whether there is one process. Unless several have joined, no backend is started to say so."""
+    return not jax.distributed.is_initialized() or jax.process_count() == 1
 
 
 def is_first() -> bool:
     """Whether this process writes what others do not: metrics, the agent, `config.json`."""
-    return jax.process_index() == 0
+    return alone() or jax.process_index() == 0
 
 
 def largest(number: int) -> int:
@@ -48,19 +45,27 @@ def of_first(number: int) -> int:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Raise the `ConfigError` of any process in all of them, after a block in which none waits for others."""
+    """Raise what goes wrong in any process in all of them, after a block in which none waits for others.
+
+    Others than the one that it went wrong in raise a `ConfigError`.
+    """
     if alone():
         yield
         return
-    problems: Sequence[str] = ()
+    problems: list[str] = []
+    failure: BaseException | None = None
     try:
         yield
     except ConfigError as error:
-        problems = error.problems
-    text = json.dumps(list(problems)).encode()
+        problems = list(error.problems)
+    except (Exception, SystemExit) as error:
+        failure, problems = error, [f"process {jax.process_index()} failed: {type(error).__name__}: {error}"]
+    text = json.dumps(problems).encode()
     if len(text) > TEXT_BYTES:
         text = json.dumps([str(problems[0])[: TEXT_BYTES // 8]]).encode()
     texts = multihost_utils.process_allgather(np.frombuffer(text.ljust(TEXT_BYTES), np.uint8))
+    if failure is not None:
+        raise failure
     found = [problem for each in texts for problem in json.loads(each.tobytes())]
     if found:
         raise ConfigError(list(dict.fromkeys(found)))
@@ -77,7 +82,24 @@ def require_same(content: Any) -> None:
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint8))
     if (digests != digests[0]).any():
-        raise ConfigError("the processes have different configurations; start all with the same arguments")
+        raise ConfigError(
+            "the processes differ in their arguments or in the run folder that they see; start all with the"
+            " same arguments, and with a folder that all share"
+        )
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+    """Wait for each other after a block that ended well, or by a signal that all have taken note of.
+
+    JAX lets those that are ready wait for the others at the end of Python, but not for long.
+    """
+    try:
+        yield
+    except Interrupted:
+        largest(0)
+        raise
+    largest(0)
 
 
 def put(tree: Tree, where: jax.sharding.Sharding) -> Tree:

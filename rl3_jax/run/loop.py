@@ -50,9 +50,11 @@ def train_to_target(
       devices: how many share the trials; as many as can, if not given.
     """
     target, config = runs[0][1].target_iterations, runs[0][1].config
-    with contextlib.ExitStack() as stack:
+    with hosts.ending_together(), contextlib.ExitStack() as stack:
         progress, stop = stack.enter_context(watched(config, target, visible=visible and hosts.is_first()))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
+        seen = zip(runs, kept, strict=True)
+        hosts.require_same([(record.to_dict(), one.checkpoints.latest) for (_, record), one in seen])
         done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
         begun = [record for one, (_, record) in zip(kept, runs, strict=True) if one.checkpoints.latest]
@@ -76,16 +78,7 @@ def train_to_target(
             one.open_logger(int(state.iteration))
         configs = [record.config for _, record in runs]
         loop = Loop(configs, target, kept, progress, stop, on_metrics, fits)
-        try:
-            done = loop.run(states, max(one.wall_seconds for one in kept))
-        except jax.errors.JaxRuntimeError as error:
-            if hosts.alone():
-                raise
-            reason = str(error).partition("\n")[0]
-            message = (
-                f"stopped, as another process of this run was lost: {reason}. Go on with: rl3 resume {paths}"
-            )
-            raise hosts.HostLost(message) from error
+        done = loop.run(states, max(one.wall_seconds for one in kept))
         if loop.signum is not None and done < target:
             when = f"after iteration {done} of {target}; everything is saved"
             message = (

@@ -53,15 +53,21 @@ def changed_versions(recorded: dict[str, str]) -> list[str]:
 
 
 def device(used: Collection[Device]) -> dict[str, Any]:
-    """Return of what kind devices are, how many, and of GPUs whether their operations are deterministic."""
+    """Return of what kind devices are, how many, and of GPUs whether their operations are deterministic.
+
+    `processes` is how many share them, if several do.
+    """
     first = next(iter(used))
     found = {"platform": first.platform, "kind": first.device_kind, "count": len(used)}
+    if (processes := len({each.process_index for each in used})) > 1:
+        found["processes"] = processes
     return found if first.platform != "gpu" else found | {"deterministic": is_deterministic(os.environ)}
 
 
 def described(device: dict[str, Any]) -> str:
     """Return what `device` says in words."""
-    how = ", deterministic" if device.get("deterministic") else ""
+    how = f" of {device['processes']} processes" if "processes" in device else ""
+    how += ", deterministic" if device.get("deterministic") else ""
     return f"{device['count']} × {device['kind']}{how}"
 
 

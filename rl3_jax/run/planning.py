@@ -67,13 +67,20 @@ def plan(
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
-        num_memories = 1 if used["platform"] == "cpu" else used["count"]
+        # Processes on CPUs have a memory each, however many devices they make of it.
+        num_memories = used.get("processes", 1) if used["platform"] == "cpu" else used["count"]
         least = num_seeds * counts.state_bytes + counts.update_bytes // num_memories
         refuse_what_cannot_fit(config, {"state": least}, elsewhere)
         shown.phase("compiling")
         started = time.perf_counter()
-        with contextlib.nullcontext() if there is None else names_kept():
-            program = compile_chunk(config, num_seeds, where)
+        try:
+            with contextlib.nullcontext() if there is None else names_kept():
+                program = compile_chunk(config, num_seeds, where)
+        except jax.errors.JaxRuntimeError as error:
+            if there is None:
+                raise
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"the program cannot be compiled for {target}: {reason}") from error
         compiled = time.perf_counter()
         needed = (program.num_bytes() or 0) * (program.threads or 1) or None
         # A program and an evaluation come one after the other, beside the same state.

@@ -85,7 +85,7 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
     num_devices, on_cpu = len(sharding.device_set), next(iter(sharding.device_set)).platform == "cpu"
     if num_runs > 1 and not on_cpu:
         return Program(compile_steps(config, num_runs, sharding), None)
-    one = Program(compile_steps(config, 0, sharding), 1, num_devices if on_cpu else 1)
+    one = Program(compile_steps(config, 0, sharding), 1, len(sharding.addressable_devices) if on_cpu else 1)
     if num_devices > 1:
         return one
     threads = min(num_runs, num_cores())

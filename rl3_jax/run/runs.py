@@ -143,7 +143,8 @@ def train(
       devices: how many share the trials of an iteration; as many as can, if not given.
       progress: show it.
       on_metrics: called with each new line of `metrics.jsonl`, a dict, after the chunk of iterations that it
-        came from; if it returns true, the run is saved and training stops there.
+        came from; if it returns true, the run is saved and training stops there. Of several processes each
+        calls its own.
 
     Raises:
       ConfigError: listing every problem of the configuration, the folder and the logger, and nothing is
@@ -240,16 +241,19 @@ def _train(
     on_metrics: OnMetrics | None = None,
 ) -> list[Run]:
     """Train runs that share a program, each in its new folder."""
-    hosts.require_same([serialise.to_dict(config) for _, config in runs])
+    hosts.require_same([[serialise.to_dict(config) for _, config in runs], overwrite, log, devices])
     replaces = bool(hosts.largest(overwrite and any(run_folder.is_run(path) for path, _ in runs)))
     if replaces:
         # Runs that cannot start must not cost the ones here.
-        plan(runs[0][1], num_seeds=len(runs), devices=devices, probe=False, progress=progress)
+        how = {"num_seeds": len(runs), "devices": devices, "progress": progress and hosts.is_first()}
+        with hosts.together():
+            plan(runs[0][1], **how, probe=False)
     with contextlib.ExitStack() as stack:
         with hosts.together():
             if hosts.is_first():
                 stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
-        members = [(folder, folder.read()) for folder in (RunFolder(path) for path, _ in runs)]
+        with hosts.together():
+            members = [(folder, folder.read()) for folder in (RunFolder(path) for path, _ in runs)]
         how = {"on_metrics": on_metrics, "fits": replaces, "devices": devices}
         train_to_target(members, visible=progress, **how)
     return [Run(path) for path, _ in runs]
@@ -259,8 +263,9 @@ def _train_in_memory(
     config: TrainConfig, devices: int | None, *, progress: bool, on_metrics: OnMetrics | None
 ) -> UnsavedRun:
     """Return a run that is trained in memory."""
+    hosts.require_same([serialise.to_dict(config), devices])
     memory = InMemory()
-    with watched(config, config.iterations, visible=progress) as (shown, stop):
+    with watched(config, config.iterations, visible=progress and hosts.is_first()) as (shown, stop):
         shown.phase("compiling", 0)
         state = training.init(config, jax.random.key(config.seed))
         state = hosts.put(state, placement(config, devices))
@@ -329,6 +334,7 @@ def _resume(
     on_metrics: OnMetrics | None,
 ) -> list[Run]:
     """Go on with runs."""
+    hosts.require_same([iterations, devices])
     paths = list(dict.fromkeys(paths))
     folders = [RunFolder(path) for path in paths]
     with contextlib.ExitStack() as stack:
@@ -342,7 +348,6 @@ def _resume(
             if problems := resume_problems(paths, iterations, devices):
                 raise ConfigError(problems)
         records = [folder.read() for folder in folders]
-        hosts.require_same([record.to_dict() for record in records])
         if iterations is not None:
             records = [dataclasses.replace(record, target_iterations=iterations) for record in records]
         members = list(zip(folders, records, strict=True))

@@ -117,7 +117,9 @@ def print_plan(found: dict[str, Any]) -> None:
     if found["costs"] is None:
         return
     if not found["costs"]:
-        Console().print("no loop over steps or minibatches is left in the program, so none is counted")
+        Console().print(
+            "the loops over steps and minibatches were not found in the program, so nothing is counted"
+        )
         return
     names = ("kernels", "branches and open loops", "collectives", "flops", "bytes")
     columns = [Column(name, justify="right") for name in names]

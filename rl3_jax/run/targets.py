@@ -1,11 +1,12 @@
 """Accelerators that a program can be compiled for, though none is there (JAX's ahead-of-time compilation)."""
 
 import contextlib
+import functools
 import importlib.util
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 
 import jax
@@ -23,7 +24,8 @@ EXTRAS = {"gpu": ("jax_plugins.xla_cuda13", "cuda-plan"), "tpu": ("libtpu", "tpu
 FORM = re.compile(r"(?P<gpu>\w+)(:(?P<count>[1-9]\d*))?|tpu-(?P<tpu>\w+):(?P<sides>[1-9]\d*(x[1-9]\d*)+)")
 
 
-def target_devices(name: str) -> list[Device]:
+@functools.cache
+def target_devices(name: str) -> Sequence[Device]:
     """Return the devices of a target: `h100`, `h100:8` (eight in one machine), `tpu-v5e:2x4` (a slice).
 
     They can be compiled for, and nothing else.
@@ -44,13 +46,13 @@ def target_devices(name: str) -> list[Device]:
     try:
         if platform == "gpu":
             topology = {"topology": f"1x1x{found['count'] or 1}", "target_config": _facts(found["gpu"])}
-            return list(topologies.get_topology_desc(found["gpu"], "cuda", **topology).devices)
+            return topologies.get_topology_desc(found["gpu"], "cuda", **topology).devices
         chips = math.prod(map(int, found["sides"].split("x")))
         # libtpu would otherwise ask the network for what it runs on.
         kind = f"{TPUS[found['tpu']]}-{chips}"
         os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": kind}
         os.environ |= {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
-        return list(topologies.get_topology_desc(f"{found['tpu']}:{found['sides']}", "tpu").devices)
+        return topologies.get_topology_desc(f"{found['tpu']}:{found['sides']}", "tpu").devices
     except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise ConfigError(f"target {name!r} cannot be compiled for: {reason}") from error

@@ -86,7 +86,7 @@ class Program:
                 self.computations[name] = {}
                 self.entry = name if header[1] else self.entry
             elif name and (found := INSTRUCTION.match(line)):
-                operands = re.findall(r"%([\w.\-]+)", found[5].partition(")")[0])
+                operands = re.findall(r"%([\w.\-]+)", _inside(found[5]))
                 self.computations[name][found[2]] = Instruction(
                     found[2], found[4], found[3], operands, found[5], bool(found[1])
                 )
@@ -168,6 +168,16 @@ class Program:
         return found
 
 
+def _inside(text: str) -> str:
+    """Return the part of a text before the bracket that closes one that was opened before it."""
+    depth = 1
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[:place]
+    return text
+
+
 def _uses(computation: Mapping[str, Instruction], name: str) -> Iterator[tuple[Instruction, str]]:
     """Yield what reads a value, also under another shape, and under which name."""
     for user in computation.values():
@@ -216,9 +226,9 @@ def training_costs(text: str) -> dict[str, dict[str, int]]:
     program = Program(text)
     found, steps = {}, []
     for loop, body in program.loops():
-        if re.search(r"/rollout/while/body/[^/]+/while$", loop.scope):
+        if re.search(r"/rollout/while/body/(?:[^/]+/)?while$", loop.scope):
             found["rollout_step"] = program.cost(body)
-        directly = re.compile(re.escape(loop.scope) + r"/body/[^/]+/minibatch\b")
+        directly = re.compile(re.escape(loop.scope) + r"/body/(?:[^/]+/)?minibatch\b")
         if any(directly.match(inner.scope) for inner in program.computations[body].values()):
             steps.append(program.cost(body))
     if steps:  # with all networks, or with those alone that the KL limit has not stopped

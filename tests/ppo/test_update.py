@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rl3_jax import ppo
+from rl3_jax.training.hlo import Program
 from tests.conformance.trees import assert_close, differs
 from tests.marks import slow
 from tests.ppo.setting import TRIALS, collected, configure, make_state, rates, update
@@ -89,6 +90,26 @@ def test_the_actor_stops_at_the_kl_limit_and_the_critic_goes_on(by_epochs, stop)
     )
     np.testing.assert_allclose(metrics["entropy"], by_epochs[stop - 1][1]["entropy"], rtol=1e-4)
     np.testing.assert_allclose(metrics["critic_loss"], by_epochs[3][1]["critic_loss"], rtol=1e-4)
+
+
+def test_runs_side_by_side_stop_each_alone_and_compute_no_more(by_epochs):
+    """Of two runs the first reaches the limit after an epoch; a condition would compute both its sides."""
+    config = configure(epochs=2, kl_limit=float(by_epochs[0][1]["kl"]) * 0.5, minibatch_trials=TRIALS // 2)
+    policy, _, batch, _ = collected()
+    state = make_state(policy, config)
+
+    def learn(rates):
+        return ppo.update(config, policy, state, batch, rates, KEY)
+
+    alone = [rates(step) for step in (SMALL_STEP, SMALL_STEP / 100)]
+    both = jax.tree.map(lambda *x: jnp.stack(x), *alone)
+    one, many = (jax.jit(x).lower(y).compile() for x, y in ((learn, alone[0]), (jax.vmap(learn), both)))
+    learnt = many(both)
+    assert learnt[1]["actor_epochs"].tolist() == [1, 2]
+    for place, each in enumerate(alone):
+        assert_close(jax.tree.map(lambda x, place=place: x[place], learnt), one(each), atol=1e-5)
+    flops = [program.cost(program.entry)["flops"] for program in (Program(x.as_text()) for x in (one, many))]
+    assert flops[1] == 2 * flops[0] > 0
 
 
 def test_without_a_stop_all_epochs_count(by_epochs):

@@ -1,6 +1,8 @@
 """Processes that train one run together, over the loopback interface."""
 
+import dataclasses
 import json
+import random
 import shutil
 import signal
 import socket
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import Run, resume
+from rl3_jax.run import Run, hosts, resume
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.startup import join_hosts
 from rl3_jax.training import EvaluationConfig
@@ -42,12 +44,12 @@ def joining(port, number, place):
     return ["--coordinator", f"127.0.0.1:{port}", "--num-processes", number, "--process-id", place]
 
 
-def go_on(path, *arguments, number=2):
+def go_on(path, *arguments, number=2, environment=None):
     """Resume a run in so many processes; returns it."""
-    port = free_port()
+    port, cache = free_port(), path.parent / "cache"
     processes = [
-        Process("resume", path, *arguments, *joining(port, number, place), cache=path.parent / "cache")
-        for place in range(number)
+        Process("resume", path, *arguments, *joining(port, number, x), cache=cache, environment=environment)
+        for x in range(number)
     ]
     for code, output in [process.finish() for process in processes]:
         assert code == 0, output
@@ -82,7 +84,7 @@ def test_two_processes_learn_what_one_learns(arena, tmp_path):
     assert code == 0, output
     assert far(run, Run(tmp_path / "alone")) < FAR
     assert len(run.metrics) == CONFIG.iterations
-    assert RunFolder(run.path).read().device["count"] % 2 == 0
+    assert RunFolder(run.path).read().device["processes"] == 2
     assert run.evaluate(num_tasks=4)["iteration"] == CONFIG.iterations
 
 
@@ -99,32 +101,86 @@ def test_a_signal_to_one_stops_all_at_one_iteration_and_they_go_on_as_if_they_ha
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lost", [0, 1])
-def test_if_one_is_killed_the_other_stops_and_one_alone_goes_on(arena, lost):
+@pytest.mark.parametrize("moment", range(10))
+def test_if_one_is_killed_the_other_stops_and_one_alone_goes_on(arena, moment):
     path, undisturbed = arena
-    folder = RunFolder(path / f"lost-{lost}")
+    folder, lost = RunFolder(path / f"lost-{moment}"), moment % 2
     processes = start(path, folder.path.name)
-    processes[0].wait_until(lines_written(folder, 5))
+    processes[0].wait_until(lines_written(folder, random.Random(moment).randrange(1, CONFIG.iterations)))
     processes[lost].stop(signal.SIGKILL)
     code, output = processes[1 - lost].finish(timeout=60.0)
-    assert code != 0
-    assert "lost" in output or "died" in output
+    if lost == 1:
+        assert code == 1, output
+        assert "stopped: " in output
+        assert "rl3 resume goes on from the last checkpoint" in output
+        assert "Traceback" not in output
+    else:  # JAX ends those that the first process has left, within C++
+        assert code != 0
+        assert "another task died" in output or "rl3 resume goes on" in output
     assert far(undisturbed, resume(folder.path, progress=False)) < FAR
 
 
+WIDE = dataclasses.replace(
+    CONFIG,
+    iterations=20,
+    ppo=dataclasses.replace(CONFIG.ppo, trials=16, minibatch_trials=8),
+    evaluation=EvaluationConfig(),
+)
+"""Trials enough for eight devices."""
+
+
+def train_wide(path, name, *, devices=1, processes=1):
+    """Start the wide run, on fake devices of each process; returns it once it is over."""
+    environment = {"JAX_NUM_CPU_DEVICES": str(devices)}
+    line = ["train", "--config", path / "wide.json", "--out", path / name]
+    port = free_port()
+    started = [
+        Process(
+            *line,
+            *(joining(port, processes, place) if processes > 1 else ()),
+            cache=path / "cache",
+            environment=environment,
+        )
+        for place in range(processes)
+    ]
+    for code, output in [process.finish(timeout=300.0) for process in started]:
+        assert code == 0, output
+    run = Run(path / name)
+    assert RunFolder(run.path).read().device["count"] == devices * processes
+    return run
+
+
 @pytest.mark.slow
-def test_one_process_goes_on_with_a_run_of_two_and_two_with_a_run_of_one(arena):
-    path, undisturbed = arena
-    extended = shutil.copytree(undisturbed.path, path / "extended")
-    more, most = CONFIG.iterations + 2, CONFIG.iterations + 4
-    assert len(resume(extended, more, progress=False).metrics) == more
-    assert len(go_on(extended, "--iterations", most).metrics) == most
+def test_all_numbers_of_devices_and_processes_learn_the_same(tmp_path):
+    (tmp_path / "wide.json").write_text(json.dumps(to_dict(WIDE)))
+    one = train_wide(tmp_path, "alone")
+    for devices in (2, 4, 8):
+        assert far(one, train_wide(tmp_path, f"devices-{devices}", devices=devices)) < FAR
+    for processes in (2, 4):
+        assert far(one, train_wide(tmp_path, f"processes-{processes}", processes=processes)) < FAR
+    # And if the number changes on the way.
+    longer = Run(shutil.copytree(one.path, tmp_path / "longer"))
+    resume(longer.path, 50, progress=False)
+    changing = Run(shutil.copytree(tmp_path / "devices-4", tmp_path / "changing"))
+    cache, four = tmp_path / "cache", {"JAX_NUM_CPU_DEVICES": "4"}
+    resume(changing.path, 30, progress=False)
+    go_on(changing.path, "--iterations", 40, environment={"JAX_NUM_CPU_DEVICES": "1"})
+    last = Process("resume", changing.path, "--iterations", 50, "--devices", 4, cache=cache, environment=four)
+    code, output = last.finish()
+    assert code == 0, output
+    assert "2 × cpu of 2 processes -> 4 × cpu" in " ".join(output.split())
+    assert far(longer, changing) < FAR
 
 
 @pytest.mark.slow
 def test_under_slurm_processes_find_each_other(arena):
     path, undisturbed = arena
-    job = {"SLURM_JOB_ID": str(free_port()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    job = {
+        "SLURM_JOB_ID": "1",
+        "JAX_COORDINATOR_PORT": str(free_port()),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+    }
     line = ["train", "--config", path / "config.json", "--out", path / "slurm", "--coordinator", "auto"]
     processes = [
         Process(
@@ -140,13 +196,51 @@ def test_under_slurm_processes_find_each_other(arena):
 
 
 @pytest.mark.slow
-def test_processes_with_different_configurations_are_refused(arena):
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        (lambda place, _: ("--seed", place), "the processes differ in their arguments"),
+        (lambda place, _: ("--devices", 2) if place else (), "the processes differ in their arguments"),
+        (lambda place, path: ("--out", path / f"own-{place}"), "own-1"),
+        (lambda _, __: ("--num-seeds", 2), "several processes train one run at a time"),
+        (lambda place, _: ("--plugin", "nowhere.to_be_found") if place else (), "nowhere"),
+    ],
+)
+def test_what_processes_do_not_agree_on_is_refused(arena, tmp_path, rest, message):
     path, _ = arena
-    processes = start(path, "different", rest=lambda place: ("--seed", place))
+    processes = start(path, "different", rest=lambda place: rest(place, tmp_path))
     for code, output in [process.finish(timeout=60.0) for process in processes]:
-        assert code == 2
-        assert "the processes have different configurations" in output
+        assert code == 2, output
+        assert message in output
+        assert "Traceback" not in output
     assert not (path / "different" / "metrics.jsonl").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_resume_to_different_iterations_are_refused(arena):
+    path, undisturbed = arena
+    port = free_port()
+    processes = [
+        Process(
+            "resume", undisturbed.path, "--iterations", 70 + x, *joining(port, 2, x), cache=path / "cache"
+        )
+        for x in range(2)
+    ]
+    for code, output in [process.finish(timeout=60.0) for process in processes]:
+        assert code == 2, output
+        assert "the processes differ in their arguments" in output
+    assert len(undisturbed.metrics) == CONFIG.iterations
+
+
+@pytest.mark.slow
+def test_a_plan_is_made_by_one(arena):
+    path, _ = arena
+    port = free_port()
+    line = ["plan", "--config", path / "config.json"]
+    processes = [Process(*line, *joining(port, 2, place), cache=path / "cache") for place in range(2)]
+    for code, output in [process.finish(timeout=60.0) for process in processes]:
+        assert code == 2, output
+        assert "rl3 plan takes one process" in output
 
 
 @pytest.mark.slow
@@ -196,3 +290,30 @@ def test_half_of_what_is_needed_is_refused(arguments):
 def test_a_process_that_is_alone_joins_nobody():
     join_hosts(["train", "mdp-h100-quick"])
     assert jax.process_count() == 1
+
+
+def test_what_goes_wrong_in_one_process_is_raised_in_all(monkeypatch):
+    """The other process is made up here."""
+    others, gathered = [], []
+
+    def gather(text):
+        gathered.append(json.loads(bytes(text)))
+        other = json.dumps(others).encode().ljust(hosts.TEXT_BYTES)
+        return np.stack([text, np.frombuffer(other, np.uint8)])
+
+    monkeypatch.setattr(hosts, "alone", lambda: False)
+    monkeypatch.setattr(hosts.multihost_utils, "process_allgather", gather)
+    with hosts.together():
+        pass
+    with pytest.raises(KeyError, match="mine"), hosts.together():
+        raise KeyError("mine")
+    with pytest.raises(SystemExit), hosts.together():
+        raise SystemExit(2)
+    assert gathered == [[], ["process 0 failed: KeyError: 'mine'"], ["process 0 failed: SystemExit: 2"]]
+    others.append("process 1 failed")
+    with pytest.raises(ConfigError, match=r"^mine\nprocess 1 failed$"), hosts.together():
+        raise ConfigError("mine")
+    with pytest.raises(ConfigError, match=r"^process 1 failed$"), hosts.together():
+        pass
+    with pytest.raises(ConfigError, match="xxx"), hosts.together():
+        raise ConfigError(["x" * hosts.TEXT_BYTES, "y"])

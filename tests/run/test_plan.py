@@ -126,8 +126,7 @@ def test_an_evaluation_that_cannot_fit_is_refused(monkeypatch, tmp_path):
     sizes = plan(config, probe=False)["bytes"]
     assert sizes["evaluation"] == 500 * num_bytes(config.network.initial_carry())
     assert plan(tiny.CONFIG, probe=False)["bytes"]["evaluation"] == 0  # no memory
-    for module in (planning, loop):
-        monkeypatch.setattr(module, "program_bytes", lambda *args, **options: 1)
+    monkeypatch.setattr(program, "program_bytes", lambda *args, **options: 1)
     text = r"lower evaluation.num_tasks \(600\) below 500, horizon \(2\) or policy.width"
     short_of(monkeypatch, sizes["parameters"] + sizes["optimiser"] + sizes["evaluation"] - 1)
     with pytest.raises(ConfigError, match=text):

@@ -59,6 +59,16 @@ def test_types_as_text():
     assert num_bytes("(f32[2,3]{1,0}, pred[], bf16[7])") == 24 + 1 + 14
 
 
+def test_operands_may_have_their_types_before_them():
+    line = "  ROOT %d = f32[2,4]{1,0:T(8,128)} dot(f32[2,3]{1,0:T(8,128)} %a, f32[3,4]{1,0} %b), "
+    text = "ENTRY %main (a: f32[2,3], b: f32[3,4]) -> f32[2,4] {\n"
+    text += "  %a = f32[2,3]{1,0:T(8,128)} parameter(0)\n  %b = f32[3,4]{1,0} parameter(1)\n"
+    program = Program(text + line + "lhs_contracting_dims={1}, rhs_contracting_dims={0}\n}\n")
+    found = program.cost("main")
+    assert found["flops"] == 2 * 2 * 3 * 4
+    assert found["bytes"] == 4 * (2 * 3 + 3 * 4 + 2 * 4)
+
+
 def test_a_training_program_multiplies_what_its_network_does():
     state = jax.eval_shape(lambda: training.init(tiny.CONFIG, jax.random.key(0)))
     with names_kept():
