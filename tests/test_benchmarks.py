@@ -18,6 +18,7 @@ from tests.reference import outer
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(FOLDER))
 
+import accelerators  # noqa: E402
 import common  # noqa: E402
 import cores  # noqa: E402
 import peers  # noqa: E402
@@ -25,6 +26,7 @@ import peers_jax  # noqa: E402
 import peers_own  # noqa: E402
 import recipes  # noqa: E402
 import returns  # noqa: E402
+import scaling  # noqa: E402
 import throughput  # noqa: E402
 import value_quality  # noqa: E402
 import write_readme  # noqa: E402
@@ -347,3 +349,79 @@ def test_recipes_trains_what_is_missing_and_shows_all(tmp_path, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["recipes.py", "--variants", "nonsense"])
     with pytest.raises(SystemExit, match="unknown variants nonsense; choose from: recipe, clip 0\\.1"):
         recipes.main()
+
+
+@pytest.mark.slow
+def test_scaling_runs_whole_commands(tmp_path):
+    out, figure = tmp_path / "out.json", tmp_path / "figure.png"
+    sizes = ["--preset", "bandit-h100-quick", "--steps", 0.01, "--rounds", 1, "--seeds", 2]
+    few = ["--axes", "seeds", "devices", "processes", "--devices", 2, "--processes", 2]
+    done = run("scaling.py", *sizes, *few, "--json", out, "--figure", figure)
+    assert done.returncode == 0, done.stderr
+    results = results_of(out, "scaling", MACHINE - {"processor_share"})
+    assert [(row["axis"], row["number"]) for row in results] == [
+        ("seeds", 2),
+        ("devices", 2),
+        ("processes", 2),
+    ]
+    for row in results:
+        assert row["steps_per_second"] > 0.0
+        assert row["memory_mib"] > 100.0
+        assert row["cold_seconds"] > 0.0
+        assert row["warm_seconds"] > 0.0
+    assert figure.stat().st_size > 10_000
+
+
+def test_seeds_together_are_compared_with_seeds_one_by_one(monkeypatch, tmp_path):
+    """A cold start takes 10 s more, a run 2 s, each further seed 1 s; of three rounds the median counts."""
+    calls = []
+
+    def train(_, axis, number, folder):
+        cold = not (folder / "cache").exists()
+        (folder / "cache").mkdir(exist_ok=True)
+        calls.append((axis, number))
+        noise = 100.0 * (len(calls) == 1)
+        return {"seconds": 10.0 * cold + 1.0 + number + noise, "steps_per_second": number, "memory_mib": 1.0}
+
+    monkeypatch.setattr(scaling, "train", train)
+    one, four = scaling.measure(scaling.Options(seeds=(1, 4), rounds=3), "seeds")
+    assert calls[:4] == [("seeds", 1), ("seeds", 1), ("seeds", 4), ("seeds", 4)]
+    assert (one["cold_seconds"], one["warm_seconds"], one["of_one_by_one"]) == (12.0, 2.0, 1.0)
+    assert (four["cold_seconds"], four["warm_seconds"], four["speedup"]) == (15.0, 5.0, 4.0)
+    assert four["of_one_by_one"] == 15.0 / (12.0 + 3 * 2.0)
+    scaling.draw(tmp_path / "figure.png", [one, four])
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
+
+
+def test_scaling_changes_what_its_axis_says():
+    options = scaling.Options(steps=1.0)
+    tasks = scaling.arguments(options, "tasks", 512)
+    assert tasks == [
+        *("mdp-h100-quick", "--iterations", "20", "--evaluation.every", "0"),
+        *("--ppo.trials", "512", "--ppo.minibatch-trials", "128"),
+    ]
+    assert scaling.arguments(options, "seeds", 3)[-2:] == ["--num-seeds", "3"]
+    assert scaling.arguments(options, "devices", 2)[-2:] == ["--devices", "2"]
+    assert scaling.devices_of("devices", 3)["JAX_NUM_CPU_DEVICES"] == "3"
+    assert scaling.devices_of("processes", 3)["JAX_NUM_CPU_DEVICES"] == "1"
+    assert scaling.devices_of("tasks", 3) == {}
+
+
+def test_accelerators_tells_what_a_plan_says(monkeypatch):
+    cost = {"kernels": 20, "conditionals": 1, "open_loops": 2, "collectives": 0, "flops": 3e6, "bytes": 5e6}
+    found = {"seconds": {"compile": 7.0}, "bytes": {"program": 2**21}, "costs": {"rollout_step": cost}}
+    monkeypatch.setattr(accelerators, "plan", lambda config, target: found)
+    options = accelerators.Options(launch_microseconds=2.0)
+    row = accelerators.measure(options, "h100", "mdp-h100-quick", "rl3", None)
+    assert row["program_mib"] == 2.0
+    assert [row[f"step_{name}"] for name in ("kernels", "branches", "mflops", "mb")] == [20, 3, 3.0, 5.0]
+    assert "launched_steps_per_second" not in row  # of one loop alone it would be too high
+    found["costs"]["gradient_step"] = cost | {"kernels": 50}
+    row = accelerators.measure(options, "h100", "mdp-h100-quick", "rl3", None)
+    expected = 128 * 100 / ((100 * 20 + 2 * 4 * 50) * 2.0)
+    assert row["launched_steps_per_second"] == pytest.approx(expected, abs=5e-3)
+
+
+def test_accelerators_does_not_know_all_targets():
+    with pytest.raises(SystemExit, match="target 'h200' is not known"):
+        accelerators.measure(accelerators.Options(), "h200", "mdp-h100-quick", "rl3", None)
