@@ -175,7 +175,7 @@ def free_port() -> int:
 
 
 def draw(file: Path, results: list[dict[str, Any]]) -> None:
-    """Draw the speed over the number for each axis, and the memory over the number of tasks: a straight line."""
+    """Draw the speed over the number for each axis, and the memory over the number of tasks."""
     axes = list(dict.fromkeys(row["axis"] for row in results))
     panels = [(axis, "steps_per_second", "steps per second") for axis in axes]
     panels += [("tasks", "memory_mib", "memory, MiB")] if "tasks" in axes else []
