@@ -223,10 +223,8 @@ def _epoch(
         return jax.lax.scan(jax.named_scope("minibatch")(step), state, chosen)
 
     shared = policy.config.shared_trunk
-    all_learn, others_learn = (
-        partial(learn, ("actor", "critic")),
-        partial(learn, () if shared else ("critic",)),
-    )
+    all_learn = partial(learn, ("actor", "critic"))
+    others_learn = partial(learn, () if shared else ("critic",))
 
     @jax.custom_batching.custom_vmap
     def learn_one(active, *arguments):
@@ -236,17 +234,8 @@ def _epoch(
     def learn_many(axis_size, in_batched, *arguments):
         def one(active, numbers, state, *rest):
             found, metrics = all_learn(numbers, state, *rest)
-
-            def unless_stopped(name, new, old):
-                stops = shared or name == "actor"
-                return jax.tree.map(partial(jnp.where, active), new, old) if stops else new
-
-            new, old = ((x.params, x.opt_state) for x in (found, state))
-            kept = [
-                {name: unless_stopped(name, x[name], y[name]) for name in x}
-                for x, y in zip(new, old, strict=True)
-            ]
-            return PPOState(*kept), metrics
+            stopped = state if shared else _with_actor_of(found, state)
+            return jax.tree.map(partial(jnp.where, active), found, stopped), metrics
 
         in_axes = jax.tree.map(lambda batched: 0 if batched else None, tuple(in_batched))
         found = jax.vmap(one, in_axes, axis_size=axis_size)(*arguments)
@@ -255,6 +244,15 @@ def _epoch(
     # Numbers that may differ between the runs have to be arguments.
     numbers = {name: value for name, value in vars(config).items() if isinstance(value, jax.Array)}
     return learn_one(active, numbers, state, batch, rates, chosen)
+
+
+def _with_actor_of(state: PPOState, other: PPOState) -> PPOState:
+    """Return a state with the actor of another one."""
+    params, opt_state = (
+        mine | {"actor": theirs["actor"]}
+        for mine, theirs in ((state.params, other.params), (state.opt_state, other.opt_state))
+    )
+    return PPOState(params=params, opt_state=opt_state)
 
 
 def _minibatch_step(
