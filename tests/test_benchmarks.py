@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax import CORES, make_config
+from rl3_jax import CORES, ConfigError, make_config
 from tests.reference import outer
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -21,6 +22,7 @@ sys.path.insert(0, str(FOLDER))
 import accelerators  # noqa: E402
 import common  # noqa: E402
 import cores  # noqa: E402
+import on_device  # noqa: E402
 import peers  # noqa: E402
 import peers_jax  # noqa: E402
 import peers_own  # noqa: E402
@@ -425,3 +427,39 @@ def test_accelerators_tells_what_a_plan_says(monkeypatch):
 def test_accelerators_does_not_know_all_targets():
     with pytest.raises(SystemExit, match="target 'h200' is not known"):
         accelerators.measure(accelerators.Options(), "h200", "mdp-h100-quick", "rl3", None)
+
+
+@pytest.mark.parametrize("name", on_device.ROWS)
+def test_the_rows_of_an_accelerator_are_valid(name):
+    row = on_device.ROWS[name]
+    config = on_device.configure(row)
+    config.validate()
+    assert config.ppo.trials == row.tasks
+    assert config.ppo.num_minibatches == make_config(row.preset).ppo.num_minibatches
+
+
+def test_rows_that_cannot_run_say_why_and_none_begins_late(monkeypatch):
+    def measure(row, ceiling):
+        if row.seeds > 1:
+            raise ConfigError("too large\nfor this")
+        return {"steps_per_second": ceiling * row.tasks}
+
+    monkeypatch.setattr(on_device, "measure", measure)
+    results = []
+    for name, left in (("mdp-markov", 60.0), ("mdp-markov-16-seeds", 60.0), ("bandit-gru", -1.0)):
+        on_device.add(results, name, 8, 2.0, time.monotonic() + left)
+    assert results == [
+        {"row": "mdp-markov", "tasks": 8, "seeds": 1, "steps_per_second": 16.0},
+        {"row": "mdp-markov-16-seeds", "tasks": 8, "seeds": 16, "problem": "too large"},
+    ]
+
+
+@pytest.mark.slow
+def test_on_device_measures_a_row(tmp_path):
+    done = run("on_device.py", "--rows", "bandit-gru", "--tasks", 8, "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    (row,) = results_of(tmp_path / "out.json", "on_device", MACHINE - {"processor_share"})
+    assert (row["row"], row["tasks"], row["seeds"]) == ("bandit-gru", 8, 1)
+    assert row["steps_per_second"] > 0.0
+    assert 0.0 < row["of_ceiling"] < 1.0
+    assert row["step_kernels"] > 3
