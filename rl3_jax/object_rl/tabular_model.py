@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import jax.numpy as jnp
 from annotated_types import Ge
 from flax import struct
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.constraints import Fraction, Natural, NonNegative
 from rl3_jax.object_rl.base import TableSpec, Transition
@@ -90,7 +90,8 @@ def count(model: TabularModel, transition: Transition) -> TabularModel:
         model,
         counts=model.counts.at[s, a, next_s].add(1.0),
         reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
-        absorbing=model.absorbing.at[next_s].max(transition.terminated),
+        # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
+        absorbing=model.absorbing | (_only(len(model.absorbing), next_s) & transition.terminated),
         spread=new_spread(model, (s, a, next_s), transition.r),
     )
 
@@ -108,11 +109,18 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: R
     # The pair has now been tried.
     counts, reward_sum = experience.counts[s, a], experience.reward_sum[s, a]
     probability, reward = _rows(counts, reward_sum, model.counting, rule.smoothing, 0.0)
+    num_states, num_actions = model.reward.shape
+    pair = _only(num_states, s)[:, None] & _only(num_actions, a)
     return dataclasses.replace(
         experience,
         transition=model.transition.at[s, a].set(probability),
-        reward=model.reward.at[s, a].set(reward),
+        reward=jnp.where(pair, reward, model.reward),
     )
+
+
+def _only(size: int, index: Int[Array, ""]) -> Bool[Array, " size"]:
+    """Return a mask that is true at one index alone."""
+    return jnp.arange(size) == index
 
 
 def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, "*#pairs S"]:

@@ -108,9 +108,8 @@ class Policy:
 
     def initial_carries(self, num_trials: int) -> Any:
         """Return a network's memories [B, …] at the first step of B trials."""
-        return jax.tree.map(
-            lambda leaf: jnp.broadcast_to(leaf, (num_trials, *leaf.shape)), self.initial_carry()
-        )
+        carry = self.initial_carry()
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_trials, *leaf.shape)), carry)
 
     def unroll(
         self, params: Params, carries: Any, observations: Float[Array, "B T D"]

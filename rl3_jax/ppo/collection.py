@@ -106,8 +106,7 @@ def gae(
     Generalised advantage estimation over one trial (Schulman et al. 2016, equation 16), with V_t the critic's
     estimate before step t. Step H is terminal: nothing is bootstrapped.
     """
-    next_values = jnp.append(values[1:], 0.0)
-    errors = rewards + discount * next_values - values
+    errors = rewards + discount * jnp.append(values[1:], 0.0) - values
 
     def backward(advantage, error):
         advantage = error + discount * gae_lambda * advantage

@@ -4,12 +4,16 @@ import dataclasses
 from typing import Literal
 
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
+from optax import contrib
 
 from rl3_jax.constraints import Count, Fraction, Natural, NonNegative, Positive
 
 Number = float | Float[Array, ""]
 
+MUON_SCALE = 0.2
+"""Root mean square of the entries of muon's step, about that of Adam's (Liu et al., arXiv 2502.16982)."""
 SMALLEST = 1e-30
 """Keeps a division by 0 out of a branch that `where` does not take."""
 
@@ -119,6 +123,20 @@ def _not_a_divisor(name: str, value: int, of: str, total: int) -> str:
     """Return the message for a number that does not divide another."""
     divisors = ", ".join(str(n) for n in range(1, total + 1) if total % n == 0)
     return f"{name} is {value}, which does not divide {of} {total}; divisors are {divisors}"
+
+
+def optimisers(config: PPOConfig) -> dict[str, optax.GradientTransformation]:
+    """Return the optimisers of actor and critic, without the step size, which is scheduled."""
+    clip = optax.clip_by_global_norm(config.max_grad_norm) if config.max_grad_norm else optax.identity()
+    if config.optimiser == "muon":
+        muon = contrib.muon(1.0, eps=config.adam_epsilon, consistent_rms=MUON_SCALE)
+        direction = optax.chain(muon, optax.scale(-1.0))  # up the gradient, as scale_by_adam
+    else:
+        direction = optax.scale_by_adam(eps=config.adam_epsilon)
+    return {
+        "actor": optax.chain(clip, direction),
+        "critic": optax.chain(clip, optax.add_decayed_weights(config.critic_l2), direction),
+    }
 
 
 def linear(

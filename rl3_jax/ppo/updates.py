@@ -8,16 +8,13 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
-from optax import contrib
 
 from rl3_jax.policies import Params, Policy
 from rl3_jax.ppo.collection import Batch
-from rl3_jax.ppo.config import PPOConfig
+from rl3_jax.ppo.config import PPOConfig, optimisers
 from rl3_jax.ppo.devices import device_index, largest, local_part, num_devices, sum_over_devices
 from rl3_jax.ppo.segments import by_minibatch, unroll_sequences
 
-MUON_SCALE = 0.2
-"""Root mean square of the entries of muon's step, about that of Adam's (Liu et al., arXiv 2502.16982)."""
 STD_EPSILON = 1e-8
 """Keeps advantages that are all equal from a division by 0; of no effect on others."""
 
@@ -50,20 +47,6 @@ class Rates:
     learning_rate: Float[Array, ""]
     entropy_bonus: Float[Array, ""]
     novelty_bonus: Float[Array, ""]
-
-
-def optimisers(config: PPOConfig) -> dict[str, optax.GradientTransformation]:
-    """Return the optimisers of actor and critic, without the step size, which is scheduled."""
-    clip = optax.clip_by_global_norm(config.max_grad_norm) if config.max_grad_norm else optax.identity()
-    if config.optimiser == "muon":
-        muon = contrib.muon(1.0, eps=config.adam_epsilon, consistent_rms=MUON_SCALE)
-        direction = optax.chain(muon, optax.scale(-1.0))  # up the gradient, as scale_by_adam
-    else:
-        direction = optax.scale_by_adam(eps=config.adam_epsilon)
-    return {
-        "actor": optax.chain(clip, direction),
-        "critic": optax.chain(clip, optax.add_decayed_weights(config.critic_l2), direction),
-    }
 
 
 def init(config: PPOConfig, policy: Policy, key: PRNGKeyArray) -> PPOState:
@@ -190,10 +173,9 @@ def update(
     carry = (state, jnp.bool_(True), jnp.float32(0.0))
     (state, _, kl), metrics = jax.lax.scan(epoch, carry, jax.random.split(key, config.epochs))
     active = metrics["active"]  # [epochs, minibatches]
-    critic_active = active if policy.config.shared_trunk else None
     means = {
         "actor_loss": jnp.mean(metrics["actor_loss"], where=active),
-        "critic_loss": jnp.mean(metrics["critic_loss"], where=critic_active),
+        "critic_loss": jnp.mean(metrics["critic_loss"], where=active if policy.config.shared_trunk else None),
         "entropy": jnp.mean(metrics["entropy"], where=active),
     }
     return state, sum_over_devices(means, batch.axis) | {
@@ -234,7 +216,10 @@ def _epoch(
     def learn_many(axis_size, in_batched, *arguments):
         def one(active, numbers, state, *rest):
             found, metrics = all_learn(numbers, state, *rest)
-            stopped = state if shared else _with_actor_of(found, state)
+            stopped = state
+            if not shared:
+                opt_state = found.opt_state | {"actor": state.opt_state["actor"]}
+                stopped = PPOState(found.params | {"actor": state.params["actor"]}, opt_state)
             return jax.tree.map(partial(jnp.where, active), found, stopped), metrics
 
         in_axes = jax.tree.map(lambda batched: 0 if batched else None, tuple(in_batched))
@@ -244,15 +229,6 @@ def _epoch(
     # Numbers that may differ between the runs have to be arguments.
     numbers = {name: value for name, value in vars(config).items() if isinstance(value, jax.Array)}
     return learn_one(active, numbers, state, batch, rates, chosen)
-
-
-def _with_actor_of(state: PPOState, other: PPOState) -> PPOState:
-    """Return a state with the actor of another one."""
-    params, opt_state = (
-        mine | {"actor": theirs["actor"]}
-        for mine, theirs in ((state.params, other.params), (state.opt_state, other.opt_state))
-    )
-    return PPOState(params=params, opt_state=opt_state)
 
 
 def _minibatch_step(

@@ -165,6 +165,12 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         `info["step"]` is the same step between concrete states.
         """
         key_step, key_reset = jax.random.split(key)
+        return self.advance(key_step, key_reset, state, action)
+
+    def advance(
+        self, key_step: PRNGKeyArray, key_reset: PRNGKeyArray, state: TrialState, action: Action
+    ) -> tuple[Float[Array, " D"], TrialState, Float[Array, ""], Bool[Array, ""], dict[str, Any]]:
+        """Do what `step_env` does with the two keys into which it splits its own; they are consumed."""
         task, action = state.task, jnp.asarray(action, state.previous_action.dtype)
         _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
         truncated = self.family.is_truncated(inner, task) & ~terminated

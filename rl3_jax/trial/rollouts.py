@@ -108,7 +108,7 @@ def rollout(
 
     def one_step(memory, state, observation, key_act, key_step):
         memory, action, chosen = acting.act(memory, state, observation, key_act)
-        seen, after, reward, _, info = env.step_env(key_step, state, action, env.default_params)
+        seen, after, reward, _, info = env.advance(key_step[0], key_step[1], state, action)
         if acting.learn is not None:
             memory = acting.learn(memory, info["transition"])
         moment = Moment(state, observation, chosen, action, reward, info["step"], info["transition"])
@@ -132,10 +132,10 @@ def rollout(
         after, kept = jax.lax.scan(step, carry, keys)
         return after, (carry[0], kept)
 
-    def in_segments(x):
-        return x.reshape(num_segments, -1, *x.shape[1:])
-
     carry = (memories, states, observations)
+    # The keys of each step are split before the loop, all in one operation.
+    step_keys = step_keys._replace(step=jax.vmap(jax.vmap(jax.random.split))(step_keys.step))
+    step_keys = jax.tree.map(lambda x: x.reshape(num_segments, -1, *x.shape[1:]), step_keys)
     with jax.named_scope("rollout"):
-        (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, jax.tree.map(in_segments, step_keys))
+        (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, step_keys)
     return Rollout(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), kept), final, starts)

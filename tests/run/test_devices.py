@@ -137,6 +137,7 @@ def test_devices_that_are_not_there_are_refused(devices, message, tmp_path):
 def test_devices_must_divide_a_minibatch(monkeypatch):
     class Device:
         platform = "gpu"
+        process_index = 0
 
     monkeypatch.setattr("rl3_jax.run.devices.jax.devices", lambda: [Device()] * 3)
     with pytest.raises(ConfigError, match=r"devices is 3, which does not divide ppo.minibatch_trials \(4\)"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import Run, hosts, resume
+from rl3_jax.run import Run, hosts, resume, train
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.startup import join_hosts
 from rl3_jax.training import EvaluationConfig
@@ -76,18 +76,14 @@ def arena(tmp_path_factory):
 
 
 def test_two_processes_learn_what_one_learns(arena, tmp_path):
-    path, run = arena
-    alone = Process(
-        "train", "--config", path / "config.json", "--out", tmp_path / "alone", cache=path / "cache"
-    )
-    code, output = alone.finish()
-    assert code == 0, output
-    assert far(run, Run(tmp_path / "alone")) < FAR
+    _, run = arena
+    assert far(run, train(CONFIG, tmp_path / "alone", progress=False)) < FAR
     assert len(run.metrics) == CONFIG.iterations
     assert RunFolder(run.path).read().device["processes"] == 2
     assert run.evaluate(num_tasks=4)["iteration"] == CONFIG.iterations
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_stops_all_at_one_iteration_and_they_go_on_as_if_they_had_not(arena):
     path, undisturbed = arena
     folder = RunFolder(path / "stopped")

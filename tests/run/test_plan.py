@@ -174,7 +174,7 @@ def test_of_an_accelerator_what_is_in_use_is_not_available(monkeypatch):
     device = types.SimpleNamespace(
         platform="gpu", memory_stats=lambda: {"bytes_limit": 100, "bytes_in_use": 30}
     )
-    monkeypatch.setattr(machine.jax, "devices", lambda: [device])
+    monkeypatch.setattr(machine.jax, "local_devices", lambda: [device])
     assert available_bytes() == 70
 
 
