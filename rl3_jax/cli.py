@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -76,21 +77,28 @@ def _run(arguments: list[str]) -> int:
     except NonFiniteError as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
-    except jax.errors.JaxRuntimeError as error:
+    except Interrupted as stop:
+        console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
+        return 128 + stop.signum
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
         if hosts.alone():
             raise
+        if not _is_of_the_runtime(error):
+            console.print_exception()
         reason = str(error).partition("\n")[0]
         message = (
             f"stopped: {reason}. If another process was lost, rl3 resume goes on from the last checkpoint"
         )
         console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
         os._exit(1)  # at a usual end, JAX would wait for the process that is lost
-    except Interrupted as stop:
-        console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
-        return 128 + stop.signum
-    except KeyboardInterrupt:
-        return 130
     return 0
+
+
+def _is_of_the_runtime(error: Exception) -> bool:
+    """Whether XLA found that something failed; of its errors JAX makes a ValueError at times."""
+    return isinstance(error, jax.errors.JaxRuntimeError) or bool(re.match(r"[A-Z_]+: ", str(error)))
 
 
 def parse(arguments: list[str]) -> Shared:

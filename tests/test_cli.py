@@ -1,5 +1,6 @@
 """The command line: what it prints, and each mistake a user can make."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,13 +8,14 @@ import signal
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from rl3_jax import CORES, PRESETS
 from rl3_jax.cli import main, parse
 from rl3_jax.presets import method_name
 from rl3_jax.run import folder as run_folder
-from rl3_jax.run import loop
+from rl3_jax.run import hosts, loop
 from rl3_jax.run.commands import Train
 from rl3_jax.training.serialise import to_dict
 from tests.run import tiny
@@ -267,3 +269,34 @@ def test_a_run_that_breaks_exits_with_1(here, capsys, monkeypatch):
     monkeypatch.setattr(loop, "params_finite", lambda state: False)
     assert main(["train", "bandit-h100-quick", *TINY]) == 1
     assert "not finite; no checkpoint had been saved" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (
+            jax.errors.JaxRuntimeError("INTERNAL: connection closed"),
+            "stopped: INTERNAL: connection closed. If",
+        ),
+        (ValueError("UNKNOWN: Gloo AllGather failed"), "stopped: UNKNOWN: Gloo AllGather failed. If"),
+        (ValueError("not of the runtime"), "Traceback"),
+    ],
+)
+def test_of_several_processes_one_that_fails_ends_at_once(error, shown, here, capsys, monkeypatch):
+    """At a usual end JAX would wait for the others."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(Train, "run", fail)
+    with pytest.raises(type(error)):
+        main(["train", "bandit-h100-quick"])
+    monkeypatch.setattr(hosts, "alone", lambda: False)
+    monkeypatch.setattr(hosts, "together", contextlib.nullcontext)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", "bandit-h100-quick"])
+    output = capsys.readouterr().err
+    assert shown in output
+    assert "rl3 resume goes on from the last checkpoint" in output
+    assert ("Traceback" in output) == (shown == "Traceback")
