@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 import jax.numpy as jnp
 from annotated_types import Ge
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int
+from jax.nn import one_hot
+from jaxtyping import Array, Bool, Float
 
 from rl3_jax.constraints import Fraction, Natural, NonNegative
 from rl3_jax.object_rl.base import TableSpec, Transition
@@ -91,7 +92,8 @@ def count(model: TabularModel, transition: Transition) -> TabularModel:
         counts=model.counts.at[s, a, next_s].add(1.0),
         reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
         # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
-        absorbing=model.absorbing | (_only(len(model.absorbing), next_s) & transition.terminated),
+        absorbing=model.absorbing
+        | (one_hot(next_s, len(model.absorbing), dtype=bool) & transition.terminated),
         spread=new_spread(model, (s, a, next_s), transition.r),
     )
 
@@ -110,17 +112,12 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: R
     counts, reward_sum = experience.counts[s, a], experience.reward_sum[s, a]
     probability, reward = _rows(counts, reward_sum, model.counting, rule.smoothing, 0.0)
     num_states, num_actions = model.reward.shape
-    pair = _only(num_states, s)[:, None] & _only(num_actions, a)
+    pair = one_hot(s, num_states, dtype=bool)[:, None] & one_hot(a, num_actions, dtype=bool)
     return dataclasses.replace(
         experience,
         transition=model.transition.at[s, a].set(probability),
         reward=jnp.where(pair, reward, model.reward),
     )
-
-
-def _only(size: int, index: Int[Array, ""]) -> Bool[Array, " size"]:
-    """Return a mask that is true at one index alone."""
-    return jnp.arange(size) == index
 
 
 def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, "*#pairs S"]:

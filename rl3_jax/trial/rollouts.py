@@ -106,9 +106,9 @@ def rollout(
             memories,
         )
 
-    def one_step(memory, state, observation, key_act, key_step):
+    def one_step(memory, state, observation, key_act, keys_step):
         memory, action, chosen = acting.act(memory, state, observation, key_act)
-        seen, after, reward, _, info = env.advance(key_step[0], key_step[1], state, action)
+        seen, after, reward, _, info = env.advance(keys_step[0], keys_step[1], state, action)
         if acting.learn is not None:
             memory = acting.learn(memory, info["transition"])
         moment = Moment(state, observation, chosen, action, reward, info["step"], info["transition"])
