@@ -30,9 +30,17 @@ def known_to_xla(flags):
 if "not slow" in sys.argv and "XLA_FLAGS" not in os.environ and known_to_xla(QUICK):
     os.environ["XLA_FLAGS"] = QUICK
 
+import flax.linen  # noqa: E402, F401
+import gymnax  # noqa: E402, F401  these come before jaxtyping's hook: within it Python compiles a module anew
 import jax  # noqa: E402
 import jaxtyping  # noqa: E402
+import matplotlib.pyplot  # noqa: E402, F401
+import optax  # noqa: E402, F401
+import orbax.checkpoint  # noqa: E402, F401
 import pytest  # noqa: E402
+import rich.console  # noqa: E402, F401
+import scipy.stats  # noqa: E402, F401
+import tyro  # noqa: E402, F401
 from hypothesis import settings  # noqa: E402
 
 import tests.typecheck  # noqa: E402, F401  jaxtyping's hook finds the checker among the loaded modules

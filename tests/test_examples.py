@@ -42,18 +42,31 @@ def apart(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.fixture(params=["small", pytest.param("as it is", marks=pytest.mark.slow)])
+def preset(request, monkeypatch):
+    """The preset of an example, with few and short trials where there is little time."""
+    make = rl3_jax.make_config
+
+    def make_small(*names, ppo=None, **fields):
+        few = {"trials": 16, "minibatch_trials": 8, "epochs": 1}
+        return make(*names, horizon=12, ppo=(ppo or {}) | few, **fields)
+
+    if request.param == "small":
+        monkeypatch.setattr(rl3_jax, "make_config", make_small)
+
+
 def example(name):
     return importlib.import_module(name)
 
 
-def test_a_sweep_is_compiled_once_and_tells_learning_rates_apart(apart, capsys):
+def test_a_sweep_is_compiled_once_and_tells_learning_rates_apart(apart, preset, capsys):
     example("sweep").main(iterations=2, num_tasks=4)  # it asserts that it is traced once
     rows = capsys.readouterr().out.splitlines()[-8:]
     assert [float(row.split()[0]) for row in rows] == list(example("sweep").LEARNING_RATES)
     assert len({row.split()[1] for row in rows}) > 1
 
 
-def test_machines_that_share_a_database_share_a_study(apart, tmp_path, capsys):
+def test_machines_that_share_a_database_share_a_study(apart, preset, tmp_path, capsys):
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     for _ in range(2):
         example("optuna_sweep").main(storage=storage, trials=2, iterations=2)
@@ -64,7 +77,7 @@ def test_machines_that_share_a_database_share_a_study(apart, tmp_path, capsys):
     assert lines[-1].startswith(f"best: {best:.2f} with")
 
 
-def test_seeds_side_by_side(apart, capsys):
+def test_seeds_side_by_side(apart, preset, capsys):
     example("vmap_seeds").main(seeds=2, iterations=3, num_tasks=4)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("iteration 3/3, mean return ")

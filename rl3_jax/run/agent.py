@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +113,18 @@ def load_agent(path: str | Path) -> LoadedAgent:
     data = read_json(folder / CONFIG_FILE)
     config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
     params, iteration = _read_params(folder / PARAMS_FILE)
-    expected = jax.eval_shape(config.network.init, jax.random.key(0))["actor"]
-    read, fitting = (jax.tree.map(lambda x: (x.shape, x.dtype), tree) for tree in (params, expected))
-    if read != fitting:
+    if jax.tree.map(lambda x: (x.shape, x.dtype), params) != _actor_arrays(config.network):
         raise ConfigError(
             f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
         )
     return LoadedAgent(config.env, config.network, params, data, iteration)
+
+
+@lru_cache(maxsize=64)
+def _actor_arrays(policy: Policy) -> PyTree:
+    """Return shape and type of each parameter of an actor; kept, as a sweep reads many agents alike."""
+    params = jax.eval_shape(policy.init, jax.random.key(0))["actor"]
+    return jax.tree.map(lambda x: (x.shape, x.dtype), params)
 
 
 def _read_params(path: Path) -> tuple[PyTree, int]:

@@ -11,7 +11,7 @@ from rl3_jax.tasks import Bandit
 from rl3_jax.trial import TrialEnv, method_features
 from tests.reference import bandits as reference
 
-LONG = 100
+LONG = 60
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_indices_equal_their_numpy_twin_in_each_state_of_short_trials(index)
 
 
 def test_the_indices_equal_their_numpy_twin_in_states_of_long_trials(index):
-    states = [(0, 0, LONG), (99, 99, 1), (0, 99, 1), (50, 50, 50), (0, 50, 50)]
+    states = [(0, 0, LONG), (59, 59, 1), (0, 59, 1), (30, 30, 30), (0, 30, 30)]
     generator = np.random.default_rng(0)
     for _ in range(150):
         pulls = generator.integers(LONG)

@@ -1,6 +1,7 @@
 """Assertions about pytrees."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -34,5 +35,5 @@ def differs(tree, other):
 
 
 def at(tree, index):
-    """One element of a stacked tree."""
-    return jax.tree.map(lambda x: x[index], tree)
+    """One element of a stacked tree; taken by NumPy, as JAX would compile that for each shape."""
+    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[index]), tree)

@@ -36,8 +36,8 @@ CASES = [
     ("stay", 0.1, "stop rule"),
     ("stay", 0.1, "from the last values"),
 ]
-FEW = [(CASES[0], False), (CASES[2], True), (CASES[5], True), (CASES[7], False)]
-"""Cases, and whether states are discovered, that have each plan, kind of model and count of states."""
+FEW = [(CASES[7], False), (CASES[2], True)]
+"""Cases, and whether states are discovered, that have each way to start and stop, and each kind of model."""
 PAIRS = slow(
     [*FEW, *(pair for pair in itertools.product(CASES, (False, True)) if pair not in FEW)], keep=len(FEW)
 )

@@ -6,6 +6,7 @@ from functools import cache, partial
 import jax
 
 from rl3_jax import ppo
+from rl3_jax.object_rl import QLearning
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import TrialEnv, method_features
@@ -28,7 +29,8 @@ CONFIG = ppo.PPOConfig(
 
 
 def make_env(method="rl3", family=MDP):
-    return TrialEnv(family, horizon=HORIZON, features=method_features(method, family))
+    features = method_features(method, family)
+    return TrialEnv(family, horizon=HORIZON, features=features, learner=QLearning())
 
 
 def make_policy(core="markov", method="rl3", family=MDP, **options):
@@ -40,7 +42,7 @@ def make_policy(core="markov", method="rl3", family=MDP, **options):
 
 def make_state(policy, config=CONFIG):
     """Parameters far from uniform, so that errors in log-probabilities show."""
-    state = ppo.init(config, policy, jax.random.key(0))
+    state = jax.jit(ppo.init, static_argnums=(0, 1))(config, policy, jax.random.key(0))
     return state.replace(params=opinionated(state.params))
 
 

@@ -10,7 +10,7 @@ from rl3_jax import ppo
 from rl3_jax.policies import CORES
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import METHODS
-from tests.conformance.cores import outputs_of
+from tests.conformance.cores import opinionated, outputs_of
 from tests.conformance.trees import assert_finite, differs
 from tests.marks import slow
 from tests.ppo.setting import (
@@ -95,6 +95,7 @@ def test_a_wrong_memory_would_be_noticed():
 def test_actions_follow_the_policy():
     """Each action is drawn with the probability that its logits give; in sum, as the batch is small."""
     policy, params, _, _ = collected()
+    params = opinionated(params)
     keys = jax.random.split(jax.random.key(9), 400)
     seen = jax.jit(ppo.live, static_argnums=(0, 1))(make_env(), policy, params, keys)[1]
     probability = np.exp(seen.distributions)[..., 1]

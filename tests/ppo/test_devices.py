@@ -101,8 +101,7 @@ def test_trials_and_their_figures_are_the_same(num_devices):
             (4, False, "batch"),
             (4, True, "batch"),
             (2, False, "minibatches"),
-        ],
-        2,
+        ]
     ),
 )
 @pytest.mark.parametrize("limit", [1e9, 1e-9])

@@ -13,6 +13,7 @@ from rl3_jax.cli import main
 from rl3_jax.run import program, resume, train
 from rl3_jax.run.files import cache_folder
 from rl3_jax.run.program_cache import LEAST_SECONDS, compile_cache, prune
+from rl3_jax.training import EvaluationConfig
 from tests.run import tiny
 from tests.run.processes import ROOT
 
@@ -64,12 +65,13 @@ def configuration():
 
 
 def test_a_resumed_run_is_the_same_with_and_without_kept_programs(home, hits, tmp_path):
+    config = tiny.vary(evaluation=EvaluationConfig())
     with compile_cache(False):
-        train(tiny.CONFIG, tmp_path / "plain", progress=False)
+        train(config, tmp_path / "plain", progress=False)
         plain = resume(tmp_path / "plain", 14, progress=False)
     assert not home.exists()
     forget()
-    train(tiny.CONFIG, tmp_path / "kept", progress=False)
+    train(config, tmp_path / "kept", progress=False)
     assert "jit__train_steps" in programs(home)
     assert not hits
     forget()

@@ -7,6 +7,7 @@ from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.evaluation import describe
 from rl3_jax.tasks import make_family
+from tests.marks import slow
 from tests.tasks.test_gridworld import KNOWN
 
 GRIDWORLD = [
@@ -20,7 +21,7 @@ GRIDWORLD = [
 ]
 
 
-@pytest.mark.parametrize("variation", KNOWN)
+@pytest.mark.parametrize("variation", slow(KNOWN))
 def test_gridworlds_are_those_of_the_reference(variation, tmp_path, capsys):
     file = tmp_path / "description.json"
     line = f"describe gridworld --variation {variation} --num-tasks 2000 --json {file}"

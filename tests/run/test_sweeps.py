@@ -17,11 +17,11 @@ from rl3_jax.run.evaluation import evaluate_agent
 from rl3_jax.run.tables import print_sweep
 from tests.run import tiny
 
-RATES = [1e-3, 3e-3, 1e-2]
+RATES = [1e-3, 1e-2]
 GRID = SweepConfig(
     tiny.CONFIG, {"ppo.learning_rate": RATES, "ppo.epochs": [1, 2]}, num_seeds=2, halvings=1, num_tasks=20
 )
-"""Twelve runs, of two programs."""
+"""Eight runs, of two programs."""
 LONG = (
     "learning_rate", "learning_rate_final", "learning_rate_hold", "entropy_bonus", "entropy_bonus_final",
     "entropy_bonus_hold", "critic_coefficient", "critic_l2", "kl_limit", "gae_lambda", "max_grad_norm",
@@ -49,8 +49,8 @@ def test_the_better_half_trains_on(grid):
     out, found = grid
     first, last = found["rungs"]
     assert [rung["iterations"] for rung in found["rungs"]] == [6, 12]
-    assert [entry["kept"] for entry in first["candidates"]] == [True] * 3 + [False] * 3
-    assert [entry["kept"] for entry in last["candidates"]] == [True, False, False]
+    assert [entry["kept"] for entry in first["candidates"]] == [True] * 2 + [False] * 2
+    assert [entry["kept"] for entry in last["candidates"]] == [True, False]
     for rung in found["rungs"]:
         returns = [entry["mean_return"] for entry in rung["candidates"]]
         assert returns == sorted(returns, reverse=True)
@@ -80,7 +80,7 @@ def test_what_differs_in_numbers_alone_is_trained_together(monkeypatch, tmp_path
     monkeypatch.setattr(sweeps, "_go_on", lambda runs, until, progress: sizes.append(len(runs)))
     with pytest.raises(NonFiniteError, match="all candidates diverged"):  # as nothing is trained
         sweep(dataclasses.replace(GRID, halvings=0), tmp_path, progress=False)
-    assert sizes == [6, 6]
+    assert sizes == [4, 4]
 
 
 def test_a_sweep_that_was_stopped_goes_on(grid, tmp_path, monkeypatch):

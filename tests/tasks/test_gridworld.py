@@ -19,6 +19,7 @@ from rl3_jax.tasks.gridworld_map import (
     path_length,
 )
 from rl3_jax.trial import METHODS, TrialEnv
+from tests.marks import slow
 from tests.reference import gridworld as twin
 from tests.trial.walk import walk
 
@@ -108,7 +109,7 @@ def sampler(family):
     return jax.jit(family.sample_task)
 
 
-@pytest.mark.parametrize("variation", LAYOUTS)
+@pytest.mark.parametrize("variation", slow(LAYOUTS, keep=2))
 def test_the_optimal_return_decides(variation):
     family, grid = Gridworld(variation), grids(variation, 6)
     tasks = jax.tree.map(lambda x: x[:6], candidates(variation))

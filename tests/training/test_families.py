@@ -22,7 +22,7 @@ FAMILIES = ("point-robot", "frozen-lake", "four-rooms", "meta-maze", "reacher")
 CASES = [("rl3", name) for name in FAMILIES] + [("rl2", "reacher")]
 
 
-@pytest.mark.parametrize(("method", "name"), slow(CASES, keep=2))
+@pytest.mark.parametrize(("method", "name"), slow(CASES))
 def test_a_family_trains(method, name):
     """Episodes of 7 steps: a trial has a whole one, and the start of another."""
     family = dataclasses.replace(make_family(name), steps=7)

@@ -13,6 +13,7 @@ from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import Bandit, RandomMdp
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import method_features
+from tests.marks import slow
 from tests.probes import Aim, Chain, FirstArmPays, OneArmPays
 from tests.training.setting import run
 
@@ -60,7 +61,7 @@ def test_actor_finds_the_arm_that_always_pays():
     assert held_out_return(config, state) > 7.8
 
 
-@pytest.mark.parametrize(("discount", "scale"), [(0.5, "none"), (1.0, "remaining-steps")])
+@pytest.mark.parametrize(("discount", "scale"), slow([(0.5, "none"), (1.0, "remaining-steps")]))
 def test_critic_learns_the_discounted_value(discount, scale):
     """A trial of one episode that pays 1 at its last step: V_t = γ^(H−1−t)."""
     config = configure(
@@ -92,9 +93,7 @@ def test_actor_finds_the_point_of_a_box(target):
     assert held_out_return(config, state, greedy=True) > -0.1
 
 
-@pytest.mark.parametrize(
-    ("core", "method"), [(Gru(), "rl2"), (Markov(), "rl3")], ids=["gru, rl2", "markov, rl3"]
-)
+@pytest.mark.parametrize(("core", "method"), slow([(Markov(), "rl3"), (Gru(), "rl2")]))
 def test_meta_policy_explores_then_exploits(core, method):
     """One of two arms pays. The first pull is a guess and tells all: the optimum is H − 1/2."""
     config = configure(OneArmPays(num_arms=2), 6, method=method, core=core, iterations=100)

@@ -1,6 +1,7 @@
 """Compiled programs are not mixed up."""
 
 import jax.numpy as jnp
+import pytest
 from flax import struct
 
 from rl3_jax.baselines import Baseline
@@ -12,6 +13,7 @@ NUM_TYPES = 12
 """JAX 0.10 took one type in six for an earlier one: nine runs in ten would show it."""
 
 
+@pytest.mark.slow
 def test_behaviours_without_fields_have_programs_of_their_own():
     """The type is all that tells them apart: each always pulls an arm of its own."""
     task = Bandit(num_arms=NUM_TYPES)

@@ -13,7 +13,7 @@ from tests.reference import tabular
 from tests.reference.clusters import Clusters
 from tests.trial.walk import walk
 
-HORIZON = 110
+HORIZON = 70
 GRID = Gridworld()
 SIDE = GRID.layout.side
 LEARNER = ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2)
