@@ -103,6 +103,7 @@ def test_cores_leaves_out_what_does_not_fit_the_memory(capsys):
     assert "gru, H = 4: gradient needs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_value_quality_acts_on_the_values_of_each_model(tmp_path):
     """With the clairvoyant to the end all models come to the same; greedy, they do not."""
     models = ["met:tolerance=0,max_sweeps=4", "all:tolerance=0,max_sweeps=4"]

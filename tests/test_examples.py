@@ -47,9 +47,10 @@ def preset(request, monkeypatch):
     """The preset of an example, with few and short trials where there is little time."""
     make = rl3_jax.make_config
 
-    def make_small(*names, ppo=None, **fields):
+    def make_small(*names, ppo=None, evaluation=None, **fields):
         few = {"trials": 16, "minibatch_trials": 8, "epochs": 1}
-        return make(*names, horizon=12, ppo=(ppo or {}) | few, **fields)
+        evaluation = (evaluation or {}) | {"num_tasks": 8}
+        return make(*names, horizon=12, ppo=(ppo or {}) | few, evaluation=evaluation, **fields)
 
     if request.param == "small":
         monkeypatch.setattr(rl3_jax, "make_config", make_small)

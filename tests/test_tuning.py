@@ -65,6 +65,7 @@ def test_one_program_serves_all_candidates():
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_each_baseline_is_tuned_and_the_result_written(tmp_path, capsys, monkeypatch):
     file = tmp_path / "tuning.json"
     line = f"tuning.py bandit --num-arms 3 --horizon 12 --num-tasks 40 --json {file}"

@@ -22,10 +22,9 @@ def check_core(core):
     config = PolicyConfig(core=core, width=WIDTH)
     assert config.horizon_problems(NUM_STEPS) == []
     policy = Policy(config, NUM_FEATURES, DISTRIBUTIONS[0], NUM_STEPS)
-    params = opinionated(jax.jit(policy.init)(jax.random.key(0)))["actor"]
+    params = draw_params(policy)["actor"]
     observations = _random_trials()
-    run = jax.jit(partial(outputs_of, policy))
-    whole = run(params, observations)
+    whole = outputs_of(policy, params, observations)
     carries, stepped = _step_through(policy, params, observations)
     assert whole.shape == stepped.shape == (NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS)
     assert whole.dtype == stepped.dtype == jnp.float32
@@ -33,19 +32,21 @@ def check_core(core):
         _check_log_probs(distribution, whole, stepped, core.log_prob_tolerance)
     assert signature(carries) == signature(jax.vmap(lambda _: policy.initial_carry())(jnp.arange(NUM_TRIALS)))
     assert_finite((whole, carries))
-    _check_causal(run, params, observations, whole)
-    _check_gradient(policy, run, params, observations)
+    _check_causal(policy, params, observations, whole)
+    _check_gradient(policy, params, observations)
     _check_bfloat16(policy, params, observations, whole)
     if core.constant_carry:
         _check_segments(policy, params, observations, whole)
 
 
+@partial(jax.jit, static_argnums=0)
 def outputs_of(policy, actor_params, observations):
     """Return the actor's outputs [B, H, N] at each step of whole trials."""
     params, carries = {"actor": actor_params}, policy.initial_carries(observations.shape[0])
     return policy.unroll(params, carries, observations)[1][0]
 
 
+@partial(jax.jit, static_argnums=0)
 def values_of(policy, critic_params, observations):
     """Return the values [B, H] of a critic of its own at each step of whole trials."""
     params, carries = {"critic": critic_params}, policy.initial_carries(observations.shape[0])
@@ -56,6 +57,22 @@ def opinionated(params, scale=0.3):
     """Return parameters moved at random: fresh ones make every policy nearly uniform."""
     random = np.random.default_rng(1)
     return jax.tree.map(lambda x: jnp.asarray(x + scale * random.normal(size=x.shape), x.dtype), params)
+
+
+def draw_params(policy, scale=0.3):
+    """Return opinionated parameters of a policy without compiling how it draws fresh ones, which takes long.
+
+    Those of matrices have the variance of fresh ones and of a move; scales are around 1, others around 0.
+    """
+    random = np.random.default_rng(0)
+
+    def draw(path, like):
+        fresh = float(path[-1].key == "scale")
+        if len(like.shape) > 1:
+            fresh = random.normal(size=like.shape) / like.shape[0] ** 0.5
+        return jnp.asarray(fresh + scale * random.normal(size=like.shape), like.dtype)
+
+    return jax.tree.map_with_path(draw, jax.eval_shape(policy.init, jax.random.key(0)))
 
 
 def _random_trials():
@@ -93,17 +110,17 @@ def _compared(distribution, whole, stepped):
     return distribution.log_ratio(ours, theirs, actions), distribution.log_prob(ours, actions)
 
 
-def _check_causal(run, params, observations, whole):
+def _check_causal(policy, params, observations, whole):
     """What happens at a step changes its output and none before."""
     middle = NUM_STEPS // 2
     observations = np.array(observations)
     observations[:, middle] += 1.0
-    outputs, changed = np.asarray(whole), np.asarray(run(params, observations))
+    outputs, changed = np.asarray(whole), np.asarray(outputs_of(policy, params, observations))
     np.testing.assert_allclose(changed[:, :middle], outputs[:, :middle], atol=1e-6)
     assert np.abs(changed[:, middle] - outputs[:, middle]).max() > 1e-3
 
 
-def _check_gradient(policy, run, params, observations):
+def _check_gradient(policy, params, observations):
     """The gradient of a whole trial is that of the steps it is made of, and reaches each parameter."""
     weights = np.random.default_rng(3).normal(size=(NUM_TRIALS, NUM_STEPS, NUM_OUTPUTS)).astype(np.float32)
 
@@ -116,7 +133,7 @@ def _check_gradient(policy, run, params, observations):
     gradient, expected = (jax.jit(jax.grad(loss))(params) for loss in (whole, stepped))
     assert all(np.abs(leaf).max() > 1e-4 for leaf in jax.tree.leaves(expected))
     assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
-    _check_slope(lambda params: (weights * run(params, observations)).mean(), params, gradient)
+    _check_slope(lambda at: (weights * outputs_of(policy, at, observations)).mean(), params, gradient)
 
 
 def _check_slope(loss, params, gradient):
@@ -147,7 +164,7 @@ def _check_segments(policy, params, observations, whole):
 def _check_bfloat16(policy, params, observations, whole):
     """Products of bfloat16 change the outputs a little, and acting as much as training."""
     policy = dataclasses.replace(policy, config=dataclasses.replace(policy.config, compute="bfloat16"))
-    trained = jax.jit(partial(outputs_of, policy))(params, observations)
+    trained = outputs_of(policy, params, observations)
     carries, stepped = _step_through(policy, params, observations)
     assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves((trained, stepped, carries)))
     for distribution in DISTRIBUTIONS:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
+from tests.marks import slow
 from tests.object_rl.experience import ACTIONS, few_successors, learn, learn_slowly, random_stream, streams
 from tests.object_rl.test_model_based import MODELS, make_twin
 from tests.object_rl.test_planners import PAIRS, setting
@@ -117,7 +118,7 @@ def test_batches_equal_single_tasks():
         np.testing.assert_allclose(batch.standard_errors[task], alone.standard_errors, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("planner", [*PLANNERS, "bandit"])
+@pytest.mark.parametrize("planner", slow(["dense", "bandit", "sparse", "visited"], keep=2))
 def test_without_smoothing_nothing_is_divided_by_zero(planner):
     """Step by step, so that a NaN is found also where a mask would hide it."""
     one_shot = planner == "bandit"

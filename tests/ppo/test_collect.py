@@ -33,7 +33,7 @@ LAYOUT = make_env().layout
 
 
 def training_distributions(policy, params, observations):
-    outputs = jax.jit(partial(outputs_of, policy))(params["actor"], observations)
+    outputs = outputs_of(policy, params["actor"], observations)
     return policy.distribution.parameters(outputs)
 
 

@@ -30,8 +30,7 @@ def run(config, learning_rate=STEP, batch=None):
             ("muon", Muon, 0.01, 0.0),
             ("adam", Adam, 0.01, 0.0),
             ("muon", Muon, 1.0, 0.05),
-        ],
-        2,
+        ]
     ),
 )
 def test_steps_are_the_optimisers_with_the_critics_l2_in_its_gradient(optimiser, twin, l2, max_norm):

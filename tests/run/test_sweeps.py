@@ -103,6 +103,7 @@ def test_a_sweep_that_was_stopped_goes_on(grid, tmp_path, monkeypatch):
     assert len(calls) == trained
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_behind_its_checkpoint_is_not_compared(grid, tmp_path):
     """As after a kill between the two."""
     out, found = grid

@@ -166,7 +166,7 @@ def test_every_family_can_be_watched(name):
     assert (np.asarray(stage.show(0)) != np.asarray(stage.show(HORIZON - 1))).any()
 
 
-@pytest.mark.parametrize("name", ["bandit", "mdp", "gridworld", "point-robot"])
+@pytest.mark.parametrize("name", slow(["gridworld", "bandit", "mdp", "point-robot"]))
 def test_an_agent_without_object_level_rl_can_be_watched(name):
     trial = film(configure(name, "rl2"))
     assert trial.recording.table is trial.recording.q is None

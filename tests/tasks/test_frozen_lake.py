@@ -10,6 +10,7 @@ from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
 from rl3_jax.constraints import problems
 from rl3_jax.tasks import FrozenLakes
 from rl3_jax.tasks.frozen_lake import HOLE_PROBABILITY, path_length
+from tests.marks import slow
 from tests.reference.navigation import shortest_path
 from tests.statistics import assert_mean
 
@@ -31,7 +32,7 @@ def slow_path_length(desc):
     return shortest_path(np.asarray(desc) != HOLE, (0, 0), (side - 1, side - 1))
 
 
-@pytest.mark.parametrize(("variation", "side"), CASES)
+@pytest.mark.parametrize(("variation", "side"), slow(CASES))
 def test_maps_are_gymnasiums(variation, side):
     """Holes of the right number where nothing is rejected, a way in each task, and one start and goal."""
     drawn, desc = maps(variation, side)

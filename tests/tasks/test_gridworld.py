@@ -213,7 +213,7 @@ def test_an_episode_may_last_the_whole_trial():
     assert not family.is_truncated(state, task)
 
 
-@pytest.mark.parametrize("variation", KNOWN)
+@pytest.mark.parametrize("variation", slow(KNOWN))
 def test_the_grids_are_those_of_the_reference(variation):
     statistics = jax.jit(Gridworld(variation).statistics)(candidates(variation))
     statistics = {name: np.asarray(numbers, np.float64) for name, numbers in statistics.items()}

@@ -13,10 +13,10 @@ from tests.reference import tabular
 from tests.reference.clusters import Clusters
 from tests.trial.walk import walk
 
-HORIZON = 70
+HORIZON = 50
 GRID = Gridworld()
 SIDE = GRID.layout.side
-LEARNER = ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2)
+LEARNER = ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2, warm_start_length=50)
 
 
 def make_env(method):
