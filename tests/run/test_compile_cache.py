@@ -64,6 +64,7 @@ def configuration():
     return [getattr(jax.config, f"jax_{name}") for name in names]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_with_and_without_kept_programs(home, hits, tmp_path):
     config = tiny.vary(evaluation=EvaluationConfig())
     with compile_cache(False):
