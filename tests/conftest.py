@@ -1,6 +1,7 @@
 """Set-up shared by all tests."""
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -60,6 +61,13 @@ pytest.register_assert_rewrite("tests.conformance")
 
 settings.register_profile("rl3", deadline=None, derandomize=True, print_blob=False)
 settings.load_profile("rl3")
+
+
+def pytest_collection_finish():
+    """Look for garbage less often, and not among what is there now: tracing makes many objects at a time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
 
 MAPS = Path("/proc/self/maps")
 MANY_MAPS = 20_000
