@@ -67,7 +67,7 @@ def draw_params(policy, scale=0.3):
     random = np.random.default_rng(0)
 
     def draw(path, like):
-        fresh = float(path[-1].key == "scale")
+        fresh = float(getattr(path[-1], "key", None) == "scale")
         if len(like.shape) > 1:
             fresh = random.normal(size=like.shape) / like.shape[0] ** 0.5
         return jnp.asarray(fresh + scale * random.normal(size=like.shape), like.dtype)

@@ -35,5 +35,10 @@ def differs(tree, other):
 
 
 def at(tree, index):
-    """One element of a stacked tree; taken by NumPy, as JAX would compile that for each shape."""
-    return jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[index]), tree)
+    """One element of a stacked tree; keys apart, taken by NumPy, as JAX would compile that for each shape."""
+
+    def take(x):
+        is_key = jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        return x[index] if is_key else jnp.asarray(np.asarray(x)[index])
+
+    return jax.tree.map(take, tree)
