@@ -13,7 +13,7 @@ DEMO ?= runs/demo
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
-	@echo "make test     install, lint, check types, run the tests (about 12 minutes, 6 the next time)"
+	@echo "make test     install, lint, check types, run the tests (15 to 20 minutes on two cores, 12 the next time)"
 	@echo "make test-all   the same with the slow tests and the notebooks (about an hour)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about 20 minutes)"
 	@echo "make page       make that page again, from the result files in results/baselines"
