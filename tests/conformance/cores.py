@@ -22,7 +22,7 @@ def check_core(core):
     config = PolicyConfig(core=core, width=WIDTH)
     assert config.horizon_problems(NUM_STEPS) == []
     policy = Policy(config, NUM_FEATURES, DISTRIBUTIONS[0], NUM_STEPS)
-    params = draw_params(policy)["actor"]
+    params = opinionated(policy.init(jax.random.key(0)))["actor"]
     observations = _random_trials()
     whole = outputs_of(policy, params, observations)
     carries, stepped = _step_through(policy, params, observations)
@@ -55,24 +55,12 @@ def values_of(policy, critic_params, observations):
 
 def opinionated(params, scale=0.3):
     """Return parameters moved at random: fresh ones make every policy nearly uniform."""
-    random = np.random.default_rng(1)
-    return jax.tree.map(lambda x: jnp.asarray(x + scale * random.normal(size=x.shape), x.dtype), params)
-
-
-def draw_params(policy, scale=0.3):
-    """Return opinionated parameters of a policy without compiling how it draws fresh ones, which takes long.
-
-    Those of matrices have the variance of fresh ones and of a move; scales are around 1, others around 0.
-    """
-    random = np.random.default_rng(0)
-
-    def draw(path, like):
-        fresh = float(getattr(path[-1], "key", None) == "scale")
-        if len(like.shape) > 1:
-            fresh = random.normal(size=like.shape) / like.shape[0] ** 0.5
-        return jnp.asarray(fresh + scale * random.normal(size=like.shape), like.dtype)
-
-    return jax.tree.map_with_path(draw, jax.eval_shape(policy.init, jax.random.key(0)))
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    moved = [
+        leaf + scale * jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return jax.tree.unflatten(structure, moved)
 
 
 def _random_trials():

@@ -8,7 +8,7 @@ import pytest
 from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import CORES, Categorical, MinGru, Policy, PolicyConfig, SquashedGaussian, make_core
-from tests.conformance.cores import draw_params, outputs_of, values_of
+from tests.conformance.cores import opinionated, outputs_of, values_of
 from tests.marks import slow_but
 from tests.reference import feed_forward
 
@@ -50,7 +50,7 @@ def test_actor_and_critic_share_nothing_unless_asked_to(core):
 @pytest.mark.parametrize("core", FEW)
 def test_a_shared_trunk_is_the_actor_with_one_more_head(core):
     policy = make_policy(core, shared_trunk=True)
-    params = draw_params(policy)
+    params = opinionated(policy.init(jax.random.key(0)))
     assert jax.tree.map(jnp.shape, params["critic"]) == {"kernel": (WIDTH, 1), "bias": (1,)}
     observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
     carries = policy.initial_carries(2)
@@ -74,7 +74,7 @@ def test_a_shared_trunk_is_the_actor_with_one_more_head(core):
 @pytest.mark.parametrize("distribution", [DISCRETE, BOX])
 def test_acting_draws_from_the_outputs(distribution):
     policy = make_policy("gru", distribution)
-    params = draw_params(policy)
+    params = opinionated(policy.init(jax.random.key(0)))
     carry, observation, key = policy.initial_carry(), jnp.ones(FEATURES), jax.random.key(2)
     expected_carry, outputs, _ = policy.step(params, carry, observation)
     for greedy, action in ((True, distribution.mode(outputs)), (False, distribution.sample(key, outputs))):
@@ -92,7 +92,7 @@ def test_only_a_memory_tells_the_past():
     gaps = {}
     for core in ("markov", "gru"):
         policy = make_policy(core)
-        params = draw_params(policy)["actor"]
+        params = opinionated(policy.init(jax.random.key(0)))["actor"]
         last, other = (outputs_of(policy, params, seen)[0, -1] for seen in (observations, changed))
         gaps[core] = jnp.abs(last - other).max()
     assert gaps["markov"] <= 1e-6
@@ -105,7 +105,7 @@ def test_only_a_memory_tells_the_past():
 def test_input_layers_equal_their_twin(input_layers, activation, layer_norm):
     """A markov policy of one core layer, against the same network in NumPy."""
     policy = make_policy("markov", input_layers=input_layers, activation=activation, layer_norm=layer_norm)
-    params: Any = draw_params(policy)["actor"]
+    params: Any = opinionated(policy.init(jax.random.key(0)))["actor"]
     observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
     hidden = np.asarray(observations, np.float64)
     for index in range(len(input_layers) + 1):
@@ -122,7 +122,7 @@ def test_input_layers_equal_their_twin(input_layers, activation, layer_norm):
 def test_a_product_read_out_equals_its_twin(core):
     """Against the same core, whose output the twin makes into what the head reads."""
     policy = make_policy(core, read_out="product")
-    params: Any = draw_params(policy)["actor"]
+    params: Any = opinionated(policy.init(jax.random.key(0)))["actor"]
     observations = jax.random.normal(jax.random.key(1), (2, STEPS, FEATURES))
     inputs = feed_forward.layer(params["inputs_0"], np.asarray(observations, np.float64), "tanh")
     plain = make_policy(core)

@@ -8,11 +8,9 @@ import jax
 from rl3_jax import ppo
 from rl3_jax.object_rl import QLearning
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
-from rl3_jax.ppo.config import optimisers
-from rl3_jax.ppo.updates import PPOState
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import TrialEnv, method_features
-from tests.conformance.cores import draw_params
+from tests.conformance.cores import opinionated
 from tests.probes import Aim
 
 TRIALS, HORIZON = 8, 10
@@ -44,9 +42,8 @@ def make_policy(core="markov", method="rl3", family=MDP, **options):
 
 def make_state(policy, config=CONFIG):
     """Parameters far from uniform, so that errors in log-probabilities show."""
-    params = draw_params(policy)
-    opt_state = {name: optimiser.init(params[name]) for name, optimiser in optimisers(config).items()}
-    return PPOState(params=params, opt_state=opt_state)
+    state = ppo.init(config, policy, jax.random.key(0))
+    return state.replace(params=opinionated(state.params))
 
 
 @cache
