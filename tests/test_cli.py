@@ -256,10 +256,10 @@ def test_a_config_file_trains_the_same_run(here):
 
 def test_baselines_are_tabulated_and_written(here, capsys):
     line = "baselines bandit --num-arms 2 --horizon 10 --num-tasks 8 --json b.json"
-    assert main([*line.split(), "--names", "random", "ucb1", "clairvoyant"]) == 0
+    assert main(line.split()) == 0
     assert "clairvoyant" in capsys.readouterr().out
     names = [entry["name"] for entry in json.loads((here / "b.json").read_text())["results"]]
-    assert names == ["random", "ucb1", "clairvoyant"]
+    assert {"random", "thompson", "ucb1", "clairvoyant"} <= set(names)
     assert main([*line.split(), "--names", "ucb1", "random"]) == 0
     names = [entry["name"] for entry in json.loads((here / "b.json").read_text())["results"]]
     assert names == ["random", "ucb1"]

@@ -55,7 +55,8 @@ def test_the_indices_equal_their_numpy_twin_in_each_state_of_short_trials(index)
 
 
 def test_the_indices_equal_their_numpy_twin_in_states_of_long_trials(index):
-    states = [(0, 0, LONG), (59, 59, 1), (0, 59, 1), (30, 30, 30), (0, 30, 30)]
+    last, half = LONG - 1, LONG // 2
+    states = [(0, 0, LONG), (last, last, 1), (0, last, 1), (half, half, half), (0, half, half)]
     generator = np.random.default_rng(0)
     for _ in range(150):
         pulls = generator.integers(LONG)

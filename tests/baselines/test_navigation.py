@@ -8,6 +8,7 @@ from rl3_jax.baselines.navigation import read_cells
 from rl3_jax.tasks import FourRoomsTasks, FrozenLakes, Gridworld, MetaMazes, PointRobots
 from rl3_jax.training.evaluation import evaluate
 from rl3_jax.trial import METHODS, TrialEnv, method_features, run_trials
+from tests.conformance.trees import at
 from tests.marks import slow
 from tests.reference import gridworld as twin
 from tests.reference.navigation import trial_values
@@ -40,7 +41,7 @@ def test_the_clairvoyant_gets_the_best_expected_return(family):
     repeated = jax.tree.map(lambda x: x.repeat(TRIALS, axis=0), tasks)
     paid = returns(env, MapReader(), repeated, jax.random.key(1)).reshape(TASKS, TRIALS)
     for i in range(TASKS):
-        cells = read_cells(family, jax.tree.map(lambda x, i=i: x[i], tasks))
+        cells = read_cells(family, at(tasks, i))
         numbers = jax.tree.map(lambda x: np.asarray(x).astype(float), cells)
         expected = trial_values(
             cells.neighbours.tolist(),

@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 
 from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
+from tests.conformance.trees import at
 from tests.object_rl.experience import ACTIONS, STATES, learn, learn_slowly, random_stream, streams
 from tests.object_rl.known_mdp import MDP, learnt_q
 from tests.reference import tabular
@@ -108,7 +109,7 @@ def test_each_task_of_a_batch_stops_on_its_own():
     nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
     single = jax.jit(run)
     for index in np.ndindex(2, 3):
-        alone = single(jax.tree.map(lambda x, index=index: x[index], stream))
+        alone = single(at(stream, index))
         np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-5 * scale[index])
         np.testing.assert_array_equal(nested.counts[index], alone.counts)
 
@@ -121,7 +122,7 @@ def test_fixed_sweeps_of_a_batch_equal_single_tasks(max_sweeps):
     nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
     single = jax.jit(run)
     for index in np.ndindex(2, 3):
-        alone = single(jax.tree.map(lambda x, index=index: x[index], stream))
+        alone = single(at(stream, index))
         np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-5)
 
 

@@ -82,7 +82,7 @@ def compiled(learner):
     return jax.jit(lambda walk: jax.lax.scan(step, learner.init(spec), walk)[1])
 
 
-@settings(max_examples=10)
+@settings(max_examples=25)
 @given(walk=walks())
 def test_it_equals_the_twin(walk):
     learner = RMax(discount=0.9, max_sweeps=2)

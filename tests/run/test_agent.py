@@ -15,6 +15,7 @@ from rl3_jax.tasks import FAMILIES
 from rl3_jax.training.evaluation import held_out_tasks, held_out_trials
 from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
+from tests.conformance.trees import at
 from tests.probes import Aim
 from tests.run import tiny
 
@@ -48,7 +49,7 @@ def test_acting_step_by_step_is_what_evaluation_does(finished, greedy):
     tasks = held_out_tasks(agent.env, 0, 0, 3)
     keys = task_keys(stream(jax.random.key(0), Purpose.EVALUATION_TRIAL), 0, 3)
     for index in range(3):
-        task = jax.tree.map(lambda x, index=index: x[index], tasks)
+        task = at(tasks, index)
         rewards = walk(agent, task, keys[index], greedy)
         np.testing.assert_allclose(rewards, expected[index], atol=1e-6)
 

@@ -16,7 +16,7 @@ from tests.trial.walk import walk
 HORIZON = 50
 GRID = Gridworld()
 SIDE = GRID.layout.side
-LEARNER = ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2, warm_start_length=50)
+LEARNER = ModelBased(smoothing=0.01, tolerance=0.0, max_sweeps=2, warm_start_length=HORIZON)
 
 
 def make_env(method):
