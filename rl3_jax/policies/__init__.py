@@ -1,6 +1,6 @@
 """Sequence models behind one interface, and the meta-policy made of them."""
 
-from rl3_jax.policies.base import Core, CoreModule, CoreSpec
+from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.config import CORES, PolicyConfig, make_core, suited
 from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
@@ -18,7 +18,6 @@ __all__ = [
     "Categorical",
     "Compute",
     "Core",
-    "CoreModule",
     "CoreSpec",
     "Distribution",
     "Gru",

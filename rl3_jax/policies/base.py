@@ -31,23 +31,6 @@ class CoreSpec:
 
 
 @runtime_checkable
-class CoreModule(Protocol):
-    """The linen module of a core: the same function over many steps of many trials and over one of one."""
-
-    def __call__(self, carry: Any, inputs: Steps) -> tuple[Any, Steps]:
-        """Return the memories after a part of B trials, and the outputs at each of its T steps.
-
-        The leaves of `carry` lead with B. All tasks come in one call, instead of under `vmap`, so that the
-        gradient of a weight is one matrix product.
-        """
-        ...
-
-    def step(self, carry: Any, inputs: Step) -> tuple[Any, Step]:
-        """Return the memory of one trial after one more step, and its output."""
-        ...
-
-
-@runtime_checkable
 class Core(Protocol):
     """Configuration of a sequence core, a frozen dataclass; one that inherits from this has its defaults.
 
@@ -70,7 +53,13 @@ class Core(Protocol):
         return []
 
     def module(self, spec: CoreSpec) -> nn.Module:
-        """Return the core's linen module, a `CoreModule`."""
+        """Return the core's linen module: one function over many steps of many trials, and over one of one.
+
+        Called with memories, whose leaves lead with B, and inputs [B, T, W] of a part of B trials, it returns
+        the memories after it and the outputs [B, T, W]. All tasks come in one call, instead of under `vmap`,
+        so that the gradient of a weight is one matrix product. Its `step` does the same for the memory of one
+        trial and the input [W] of one more step.
+        """
         ...
 
     def initial_carry(self, spec: CoreSpec) -> Any:

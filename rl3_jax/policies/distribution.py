@@ -1,67 +1,23 @@
-"""The interface of a distribution over actions, and which one fits a space of actions."""
+"""The distributions over actions, and which one fits a space of actions.
 
-from typing import Any, Protocol, runtime_checkable
+A distribution has O outputs of the network and P parameters, the form in which a trajectory keeps it.
+Sampling starts from the outputs, all that compares distributions from parameters.
+"""
+
+from typing import Any
 
 import numpy as np
 from gymnax.environments import spaces
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.gaussian import SquashedGaussian
 
+Distribution = Categorical | SquashedGaussian
+"""What the actor's outputs mean; outputs of zero mean a nearly uniform distribution."""
 Action = Int[Array, "*steps"] | Float[Array, "*steps n"]
-"""An action as a distribution draws it: an integer or a vector."""
-
-
-@runtime_checkable
-class Distribution(Protocol):
-    """What the actor's outputs mean, a frozen dataclass.
-
-    O is the number of outputs and P that of the parameters, the form in which a trajectory keeps a
-    distribution. Sampling starts from the outputs, all that compares distributions from parameters.
-    """
-
-    @property
-    def num_outputs(self) -> int:
-        """O, the size of the actor's head. Outputs of zero mean a nearly uniform distribution."""
-        ...
-
-    def parameters(self, outputs: Float[Array, "*steps O"]) -> Float[Array, "*steps P"]:
-        """Return the parameters that the network's outputs stand for."""
-        ...
-
-    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " O"]) -> Action:
-        """Draw an action. The key is consumed."""
-        ...
-
-    def mode(self, outputs: Float[Array, " O"]) -> Action:
-        """Return the action of a greedy policy."""
-        ...
-
-    def to_env(self, action: Action) -> Action:
-        """Return an action as the environment takes it; the other methods take it as `sample` gave it."""
-        ...
-
-    def log_prob(self, parameters: Float[Array, "*steps P"], action: Action) -> Float[Array, "*steps"]:
-        """Return log π(a), of the action as the environment takes it."""
-        ...
-
-    def log_ratio(
-        self, parameters: Float[Array, "*steps P"], other: Float[Array, "*steps P"], action: Action
-    ) -> Float[Array, "*steps"]:
-        """Return log π(a) − log π'(a), with π' the other policy."""
-        ...
-
-    def entropy(self, parameters: Float[Array, "*steps P"]) -> Float[Array, "*steps"]:
-        """Return the entropy of the action as the environment takes it, nats."""
-        ...
-
-    def kl(
-        self, parameters: Float[Array, "*steps P"], other: Float[Array, "*steps P"]
-    ) -> Float[Array, "*steps"]:
-        """Return KL(π‖π'), nats, with π' the other policy."""
-        ...
+"""An action as a distribution draws it: an integer or a vector. `to_env` maps it to the environment's."""
 
 
 def action_distribution(space: Any) -> Distribution:

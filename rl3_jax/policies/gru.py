@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, ClassVar, NamedTuple, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,10 @@ ALL = 2**31 - 1
 """More tasks than there are."""
 
 Memories = Float[Array, "B W"]
+Weights = dict[str, dict[str, Array]]
+"""Those of flax's `GRUCell`, an array each: slices of a fused array are slower in a loop on a CPU. The inputs'
+are `ir`, `iz` and `in` (reset, update, new value), each with a `kernel` [W, W] and a `bias` [W]; the memory's
+are `hr`, `hz` and `hn`, with a bias in `hn` alone."""
 Three = tuple[Array, Array, Array]
 """An array for each of reset, update and new value."""
 
@@ -44,84 +48,35 @@ class Gru(Core):
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
-        return GruModule(self.block, spec)
+        return _Module(self.block, spec)
 
     def initial_carry(self, spec: CoreSpec) -> Step:
         """Return the memory at a trial's first step: zeros."""
         return jnp.zeros(spec.width)
 
 
-class GruModule(nn.Module):
-    """A GRU over parts of trials, or one step at a time."""
-
+class _Module(nn.Module):
     block: int
     spec: CoreSpec
 
     def setup(self):
-        """Make the weights."""
-        self.cell = GruCell(self.spec.width)
+        self.cell = nn.GRUCell(self.spec.width)
 
     def __call__(self, carry: Memories, inputs: Steps) -> tuple[Memories, Steps]:
-        """Return the memories after a part of B trials, and the outputs at each step."""
-        gates, compute = cast(Gates, self.cell()), self.spec.compute
+        if self.is_initializing():
+            self.cell(carry, inputs[:, 0])  # makes the weights
+        weights, compute = self.cell.variables["params"], self.spec.compute
 
         def whole(carry, inputs):
-            carry, outputs = cast(Any, gru(gates, carry, inputs.swapaxes(0, 1), compute))
+            carry, outputs = cast(Any, gru(weights, carry, inputs.swapaxes(0, 1), compute))
             return carry, outputs.swapaxes(0, 1)
 
         return by_blocks(whole, self.block or CPU_BLOCK, carry, inputs)
 
     def step(self, carry: Step, inputs: Step) -> tuple[Step, Step]:
-        """Return the memory after one more step, and its output."""
-        gates, compute = cast(Gates, self.cell()), self.spec.compute
-        carry, _ = advance(gates, carry, project(gates, inputs, compute), compute)
+        weights, compute = self.cell.variables["params"], self.spec.compute
+        carry, _ = advance(weights, carry, project(weights, inputs, compute), compute)
         return carry, carry
-
-
-class Gates(NamedTuple):
-    """Weights of the three gates, an array each: slices of a fused array are slower in a loop on a CPU.
-
-    Attributes:
-      inputs: [W, W] each, what the inputs are multiplied by.
-      hidden: [W, W] each, what the memory is multiplied by.
-      biases: [W] each.
-      bias_hidden: [W] of the memory's part in the new value, within the reset.
-    """
-
-    inputs: Three
-    hidden: Three
-    biases: Three
-    bias_hidden: Float[Array, " W"]
-
-
-class GruCell(nn.Module):
-    """The weights of a GRU, with the names, shapes and initial values of flax's `GRUCell`."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self) -> Gates:
-        """Return the weights."""
-        inputs, biases = zip(*(Linear(self.width, name=name)() for name in ("ir", "iz", "in")), strict=True)
-        hidden_new, bias_hidden = Linear(self.width, recurrent=True, name="hn")()
-        hidden = (Linear(self.width, recurrent=True, use_bias=False, name=name)()[0] for name in ("hr", "hz"))
-        return Gates(inputs, (*hidden, hidden_new), biases, bias_hidden)
-
-
-class Linear(nn.Module):
-    """The weights of one gate: LeCun-normal of inputs, orthogonal of a memory, and zero biases."""
-
-    width: int
-    recurrent: bool = False
-    use_bias: bool = True
-
-    @nn.compact
-    def __call__(self) -> Any:
-        """Return the matrix [W, W] and the bias [W], None without one."""
-        init = nn.initializers.orthogonal() if self.recurrent else nn.initializers.lecun_normal()
-        kernel = self.param("kernel", init, (self.width, self.width))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.width,)) if self.use_bias else None
-        return kernel, bias
 
 
 def by_blocks(
@@ -152,73 +107,72 @@ def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return 0.5 * jnp.tanh(0.5 * x) + 0.5
 
 
-def project(gates: Gates, inputs: Float[Array, "*B W"], compute: Compute) -> Three:
+def project(weights: Weights, inputs: Float[Array, "*B W"], compute: Compute) -> Three:
     """Return the inputs' part of each gate, before the nonlinearity."""
-    reset, update, new = (
-        multiply(inputs, weight, compute) + bias
-        for weight, bias in zip(gates.inputs, gates.biases, strict=True)
-    )
-    return reset, update, new
+
+    def gate(name):
+        return multiply(inputs, weights[name]["kernel"], compute) + weights[name]["bias"]
+
+    return gate("ir"), gate("iz"), gate("in")
 
 
 def advance(
-    gates: Gates, carry: Float[Array, "*B W"], projected: Three, compute: Compute
+    weights: Weights, carry: Float[Array, "*B W"], projected: Three, compute: Compute
 ) -> tuple[Float[Array, "*B W"], tuple[Array, Array, Array, Array]]:
     """Return the memory after one more step, h' = (1 − z) n + z h, and (r, z, n, q) for the backward pass.
 
     r = σ(x W_r + h U_r + b_r), z = σ(x W_z + h U_z + b_z), q = h U_n + c_n, n = tanh(x W_n + b_n + r q).
     """
     reset, update, new = projected
-    hidden_reset, hidden_update, hidden_new = gates.hidden
-    reset = sigmoid(reset + multiply(carry, hidden_reset, compute))
-    update = sigmoid(update + multiply(carry, hidden_update, compute))
-    recalled = multiply(carry, hidden_new, compute) + gates.bias_hidden
+    reset = sigmoid(reset + multiply(carry, weights["hr"]["kernel"], compute))
+    update = sigmoid(update + multiply(carry, weights["hz"]["kernel"], compute))
+    recalled = multiply(carry, weights["hn"]["kernel"], compute) + weights["hn"]["bias"]
     new = jnp.tanh(new + reset * recalled)
     return (1.0 - update) * new + update * carry, (reset, update, new, recalled)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def gru(
-    gates: Gates, carry: Memories, inputs: Float[Array, "T B W"], compute: Compute
+    weights: Weights, carry: Memories, inputs: Float[Array, "T B W"], compute: Compute
 ) -> tuple[Memories, Float[Array, "T B W"]]:
     """Return the memories of B tasks after T steps, and after each step. Time leads: a scan slices it."""
 
     def step(carry, projected):
-        carry, _ = advance(gates, carry, projected, compute)
+        carry, _ = advance(weights, carry, projected, compute)
         return carry, carry
 
-    return jax.lax.scan(step, carry, project(gates, inputs, compute))
+    return jax.lax.scan(step, carry, project(weights, inputs, compute))
 
 
-def _forward(gates: Gates, carry: Array, inputs: Array, compute: Compute) -> tuple[Any, Any]:
+def _forward(weights: Weights, carry: Array, inputs: Array, compute: Compute) -> tuple[Any, Any]:
     """Return what `gru` does, and the residuals.
 
     On a CPU the gates' inputs of all steps at once are a little faster than those of each step in the loop.
     """
 
     def step(carry, projected):
-        after, kept = advance(gates, carry, projected, compute)
+        after, kept = advance(weights, carry, projected, compute)
         return after, (after, kept)
 
-    last, (outputs, kept) = jax.lax.scan(step, carry, project(gates, inputs, compute))
-    return (last, outputs), (gates, carry, inputs, outputs, kept)
+    last, (outputs, kept) = jax.lax.scan(step, carry, project(weights, inputs, compute))
+    return (last, outputs), (weights, carry, inputs, outputs, kept)
 
 
 def _backward(
     compute: Compute, residuals: Any, cotangents: tuple[Array, Array]
-) -> tuple[Gates, Array, Array]:
+) -> tuple[Weights, Array, Array]:
     """Return the gradients with respect to the weights, the first memory and the inputs.
 
     Only the memory's gradient g is scanned; all others are products over all steps at once. With
     dn = g (1 − z)(1 − n²), dq = dn r, dr = dn q r (1 − r) and dz = g (h − n) z (1 − z), before the
     nonlinearities, the memory before the step gets g z + dr U_rᵀ + dz U_zᵀ + dq U_nᵀ.
     """
-    gates, first, inputs, outputs, kept = residuals
+    weights, first, inputs, outputs, kept = residuals
     d_last, d_outputs = cotangents
     before = jnp.concatenate([first[None], outputs[:-1]])
     # Without the barriers XLA folds a transposition into its product, which is then slower on a CPU
     # (docs/measurements.md).
-    back = jax.lax.optimization_barrier(tuple(weight.T for weight in gates.hidden))
+    back = jax.lax.optimization_barrier(tuple(weights[name]["kernel"].T for name in ("hr", "hz", "hn")))
 
     def step(d_after, at):
         d_output, (reset, update, new, recalled), carry = at
@@ -233,17 +187,22 @@ def _backward(
 
     d_first, d_gates = jax.lax.scan(step, d_last, (d_outputs, kept, before), reverse=True)
     d_reset, d_update, d_recalled, d_new = (_flat(d) for d in d_gates)
-    d_inputs, d_hidden = (d_reset, d_update, d_new), (d_reset, d_update, d_recalled)
     x, h = jax.lax.optimization_barrier((_flat(inputs).T, _flat(before).T))
-    d_weights = Gates(
-        inputs=cast(Three, tuple(multiply(x, d, compute) for d in d_inputs)),
-        hidden=cast(Three, tuple(multiply(h, d, compute) for d in d_hidden)),
-        biases=cast(Three, tuple(d.sum(0) for d in d_inputs)),
-        bias_hidden=d_recalled.sum(0),
-    )
-    reset, update, new = (
-        multiply(d, weight.T, compute) for d, weight in zip(d_inputs, gates.inputs, strict=True)
-    )
+
+    def gradient(operand, d, bias=True):
+        kernel = {"kernel": multiply(operand, d, compute)}
+        return kernel | {"bias": d.sum(0)} if bias else kernel
+
+    d_weights = {
+        "ir": gradient(x, d_reset),
+        "iz": gradient(x, d_update),
+        "in": gradient(x, d_new),
+        "hr": gradient(h, d_reset, bias=False),
+        "hz": gradient(h, d_update, bias=False),
+        "hn": gradient(h, d_recalled),
+    }
+    gates = {"ir": d_reset, "iz": d_update, "in": d_new}
+    reset, update, new = (multiply(d, weights[name]["kernel"].T, compute) for name, d in gates.items())
     return d_weights, d_first, (reset + update + new).reshape(inputs.shape)
 
 

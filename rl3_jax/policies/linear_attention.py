@@ -36,7 +36,7 @@ class LinearAttention(AttentionCore):
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
-        return LinearAttentionModule(self, spec)
+        return _Module(self, spec)
 
     def initial_carry(self, spec: CoreSpec) -> tuple["Past", ...]:
         """Return the sums of no steps, for each layer."""
@@ -58,20 +58,15 @@ class Past:
     keys: Float[Array, "*B heads d"]
 
 
-class LinearAttentionModule(AttentionModule):
-    """Linear attention over parts of trials, or one step at a time."""
-
+class _Module(AttentionModule):
     config: LinearAttention
 
     def __call__(self, carry: tuple[Past, ...], inputs: Steps) -> tuple[tuple[Past, ...], Steps]:
-        """Return the sums after a part of B trials, and the outputs at each of its T steps."""
-        layers = self.whole_layers(LinearAttentionModule._layer)
+        layers = self.whole_layers(_Module._layer)
         carry, hidden = through_layers(layers, carry, inputs)
         return carry, self.norm(hidden)
 
     def step(self, carry: tuple[Past, ...], inputs: Step) -> tuple[tuple[Past, ...], Step]:
-        """Return the sums of one trial after one more step, and its output."""
-
         def layer(block, past, hidden):
             past, mixed = read(past, *block.project(hidden))
             return past, block.finish(hidden, mixed)

@@ -42,41 +42,35 @@ class MinGru(Core):
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
-        return MinGruModule(self, spec)
+        return _Module(self, spec)
 
     def initial_carry(self, spec: CoreSpec) -> tuple[Step, ...]:
         """Return the memory of each layer at a trial's first step: zeros."""
         return (jnp.zeros(spec.width),) * self.layers
 
 
-class MinGruModule(nn.Module):
-    """A minimal GRU over parts of trials, or one step at a time."""
-
+class _Module(nn.Module):
     config: MinGru
     spec: CoreSpec
 
     def setup(self):
-        """Make the layers."""
-        self.layers = [Layer(self.spec, self.config.scan) for _ in range(self.config.layers)]
+        self.layers = [_Layer(self.spec, self.config.scan) for _ in range(self.config.layers)]
 
     def __call__(self, carry: tuple[Memories, ...], inputs: Steps) -> tuple[tuple[Memories, ...], Steps]:
-        """Return the memories after a part of B trials, and the outputs at each step."""
         carry, outputs = through_layers(cast(Any, self.layers), carry, inputs.swapaxes(0, 1))
         return carry, outputs.swapaxes(0, 1)
 
     def step(self, carry: tuple[Step, ...], inputs: Step) -> tuple[tuple[Step, ...], Step]:
-        """Return the memory of one trial after one more step, and its output."""
         return through_layers([layer.step for layer in self.layers], carry, inputs)
 
 
-class Layer(nn.Module):
+class _Layer(nn.Module):
     """One recurrence and its read-out."""
 
     spec: CoreSpec
     scan: Scan
 
     def setup(self):
-        """Make the projections."""
         width, compute = self.spec.width, self.spec.compute
         self.gate = dense(width, compute, bias_init=partial(spread_times, self.spec.horizon))
         self.value = dense(width, compute)
@@ -84,12 +78,10 @@ class Layer(nn.Module):
     def __call__(
         self, memory: Memories, inputs: Float[Array, "T B W"]
     ) -> tuple[Memories, Float[Array, "T B W"]]:
-        """Return the memories after T steps, and the outputs at each."""
         memory, memories = cast(Any, gated_average(self.gate(inputs), self.value(inputs), memory, self.scan))
         return memory, jnp.tanh(inputs + memories)
 
     def step(self, memory: Step, inputs: Step) -> tuple[Step, Step]:
-        """Return the memory after one more step, and the output."""
         memory = average(self.gate(inputs), self.value(inputs), memory)
         return memory, jnp.tanh(inputs + memory)
 

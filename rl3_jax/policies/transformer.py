@@ -43,7 +43,7 @@ class Transformer(AttentionCore):
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
-        return TransformerModule(self, spec)
+        return _Module(self, spec)
 
     def initial_carry(self, spec: CoreSpec) -> "Cache":
         """Return an empty cache."""
@@ -73,34 +73,27 @@ class Cache:
     values: tuple[Parts, ...]
 
 
-class TransformerModule(AttentionModule):
-    """A transformer over whole trials, or one step at a time."""
-
+class _Module(AttentionModule):
     config: Transformer
 
     def setup(self):
-        """Make the positions, the layers and the last norm."""
         init, spec = nn.initializers.normal(POSITION_SCALE), self.spec
         self.positions = self.param("positions", init, (spec.horizon, spec.width))
         super().setup()
 
     def __call__(self, carry: Cache, inputs: Steps) -> tuple[Cache, Steps]:
-        """Return the caches after the first T steps of B trials, and the outputs at each.
-
-        The caches given must be empty: `constant_carry` is False.
-        """
+        # The caches are empty: `constant_carry` is False.
         num_steps = inputs.shape[1]
         assert num_steps <= self.spec.horizon, "no trial is longer than the horizon"
         hidden = inputs + self.positions[:num_steps]
         keys, values = [], []
-        for layer in self.whole_layers(TransformerModule._layer):
+        for layer in self.whole_layers(_Module._layer):
             hidden, new_keys, new_values = layer(hidden)
             keys.append(self._parts(new_keys))
             values.append(self._parts(new_values))
         return Cache(carry.position + num_steps, tuple(keys), tuple(values)), self.norm(hidden)
 
     def step(self, carry: Cache, inputs: Step) -> tuple[Cache, Step]:
-        """Return the cache of one trial after one more step, and its output."""
         position = carry.position
         hidden = inputs + self.positions[position]
         keys, values = [], []
