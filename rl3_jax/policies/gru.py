@@ -22,9 +22,9 @@ ALL = 2**31 - 1
 
 Memories = Float[Array, "B W"]
 Weights = dict[str, dict[str, Array]]
-"""Those of flax's `GRUCell`, an array each: slices of a fused array are slower in a loop on a CPU. The inputs'
-are `ir`, `iz` and `in` (reset, update, new value), each with a `kernel` [W, W] and a `bias` [W]; the memory's
-are `hr`, `hz` and `hn`, with a bias in `hn` alone."""
+"""Those of flax's `GRUCell`, an array each: slices of a fused array are slower in a loop on a CPU. For the
+inputs `ir`, `iz` and `in` (reset, update, new value) hold a `kernel` [W, W] and a `bias` [W] each, for the
+memory `hr`, `hz` and `hn`, with a bias in `hn` alone."""
 Three = tuple[Array, Array, Array]
 """An array for each of reset, update and new value."""
 

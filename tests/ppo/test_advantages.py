@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from rl3_jax.ppo import gae
+from rl3_jax.ppo.collection import gae
 from tests.reference import outer
 
 VECTORS = hnp.arrays(np.float32, 9, elements=st.floats(-5, 5, width=32, allow_subnormal=False))

@@ -8,6 +8,8 @@ import pytest
 
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
+from rl3_jax.ppo.collection import first_visits, live
+from rl3_jax.ppo.segments import critic_values
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.trial import METHODS
 from tests.conformance.cores import opinionated, outputs_of
@@ -96,7 +98,7 @@ def test_actions_follow_the_policy():
     policy, params, _, _ = collected()
     params = opinionated(params)  # further: a table that is still nearly empty tells it little
     keys = jax.random.split(jax.random.key(9), 400)
-    seen = jax.jit(ppo.live, static_argnums=(0, 1))(make_env(), policy, params, keys)[1]
+    seen = jax.jit(live, static_argnums=(0, 1))(make_env(), policy, params, keys)[1]
     probability = np.exp(seen.distributions)[..., 1]
     surprise = seen.actions - probability
     error = np.sqrt((probability * (1 - probability)).sum())
@@ -134,7 +136,7 @@ def test_the_environment_gets_the_squashed_action():
 def test_advantages_and_their_metrics_equal_the_twins():
     policy, params, batch, metrics = collected()
     seen = batch.trajectory
-    values = ppo.critic_values(CONFIG, policy, params, seen.observations)[1]
+    values = critic_values(CONFIG, policy, params, seen.observations)[1]
     values = np.asarray(values, float)
     expected = [
         outer.gae(r, v, 0.9, 0.8) for r, v in zip(np.asarray(seen.rewards, float), values, strict=True)
@@ -165,7 +167,7 @@ def test_the_novelty_bonus_pays_for_first_visits_and_for_nothing_else():
     np.testing.assert_array_equal(paid.trajectory.rewards, plain.trajectory.rewards)
     assert metrics["mean_return"] == plain_metrics["mean_return"]
 
-    steps = jax.jit(ppo.live, static_argnums=(0, 1))(env, policy, params, keys)[2]
+    steps = jax.jit(live, static_argnums=(0, 1))(env, policy, params, keys)[2]
     states, next_states = np.asarray(steps.state.index), np.asarray(steps.next_state.index)
     new = np.array([outer.first_visits(*trial) for trial in zip(states, next_states, strict=True)])
     assert 0.1 < new.mean() < 0.9
@@ -175,4 +177,4 @@ def test_the_novelty_bonus_pays_for_first_visits_and_for_nothing_else():
 
 def test_a_state_in_which_an_episode_starts_is_not_new():
     states, next_states = jnp.array([3, 1, 0, 2]), jnp.array([1, 2, 3, 0])
-    np.testing.assert_array_equal(ppo.first_visits(states, next_states, 5), [True, True, False, False])
+    np.testing.assert_array_equal(first_visits(states, next_states, 5), [True, True, False, False])

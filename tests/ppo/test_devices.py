@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rl3_jax import ppo
+from rl3_jax.ppo.updates import minibatches, normalised
 from tests.conformance.trees import assert_close
 from tests.marks import slow
 from tests.ppo.setting import CONFIG, TRIALS, collected, configure, make_env, make_policy, make_state, rates
@@ -54,7 +55,7 @@ def test_each_sequence_is_in_one_minibatch_and_each_group_in_all():
     config = configure(trials=24, minibatch_trials=8)
     batch = jax.tree.map(lambda x: jnp.concatenate([x] * 3), collected()[2])
     orders = {
-        tuple(map(tuple, np.asarray(ppo.minibatches(config, batch, key)))) for key in jax.random.split(KEY, 9)
+        tuple(map(tuple, np.asarray(minibatches(config, batch, key)))) for key in jax.random.split(KEY, 9)
     }
     assert len(orders) == 9
     for order in map(np.array, orders):
@@ -66,9 +67,9 @@ def test_each_sequence_is_in_one_minibatch_and_each_group_in_all():
 @pytest.mark.parametrize("num_devices", DEVICES)
 def test_minibatches_do_not_depend_on_the_number_of_devices(num_devices):
     config, batch = configure(minibatch_trials=4), collected()[2]
-    whole = ppo.minibatches(config, batch, KEY)
+    whole = minibatches(config, batch, KEY)
     parts = on_devices(
-        lambda batch: ppo.minibatches(config, batch, KEY), num_devices, batch.replace(axis="tasks")
+        lambda batch: minibatches(config, batch, KEY), num_devices, batch.replace(axis="tasks")
     )
     first = TRIALS // num_devices * np.arange(num_devices)[:, None, None]
     np.testing.assert_array_equal(np.concatenate(parts + first, axis=1), whole)
@@ -78,7 +79,7 @@ def test_minibatches_do_not_depend_on_the_number_of_devices(num_devices):
 def test_advantages_are_normalised_over_all_devices(num_devices):
     batch = collected()[2].replace(axis="tasks")
     order = jnp.arange(TRIALS // num_devices)[None]
-    found = on_devices(lambda batch: ppo.normalised(batch, order), num_devices, batch)
+    found = on_devices(lambda batch: normalised(batch, order), num_devices, batch)
     expected = (batch.advantages - batch.advantages.mean()) / batch.advantages.std()
     np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-5)
 

@@ -8,6 +8,9 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
+from rl3_jax.ppo.collection import value_scale
+from rl3_jax.ppo.segments import critic_values
+from rl3_jax.ppo.updates import mean_kl, normalised
 from tests.conformance.cores import outputs_of, values_of
 from tests.conformance.trees import assert_close
 from tests.marks import slow_but
@@ -31,7 +34,7 @@ def test_actor_loss_equals_its_twin(clip, entropy_bonus, normalise):
     shown = batch
     if normalise:
         everything = jnp.arange(TRIALS)[None]
-        shown = batch.replace(advantages=ppo.normalised(batch, everything)[0])
+        shown = batch.replace(advantages=normalised(batch, everything)[0])
     loss, metrics = ppo.loss(
         configure(clip=clip), policy, {"actor": actor}, shown, jnp.float32(entropy_bonus)
     )
@@ -63,8 +66,8 @@ def test_critic_loss_equals_its_twin(scale, discount):
     config = configure(critic_scale=scale, discount=discount)
     output = np.asarray(values_of(policy, params["critic"], batch.trajectory.observations))
     factor = outer.remaining(HORIZON, discount) if scale == "remaining-steps" else 1.0
-    values = ppo.critic_values(config, policy, params, batch.trajectory.observations)[1]
-    batch = batch.replace(value_scale=jnp.broadcast_to(ppo.value_scale(config, HORIZON), values.shape))
+    values = critic_values(config, policy, params, batch.trajectory.observations)[1]
+    batch = batch.replace(value_scale=jnp.broadcast_to(value_scale(config, HORIZON), values.shape))
     np.testing.assert_allclose(values * batch.value_scale, output * factor, rtol=1e-5, atol=1e-6)
     expected = np.mean((output * factor - np.asarray(batch.returns)) ** 2)
     np.testing.assert_allclose(ppo.critic_loss(config, policy, params, batch), expected, rtol=1e-5)
@@ -76,8 +79,8 @@ def test_mean_kl_equals_its_twin():
     logits = outputs_of(policy, actor, batch.trajectory.observations)
     expected = outer.kl(batch.trajectory.distributions, logits).mean()
     assert expected > 0.01
-    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, {"actor": actor}, batch), expected, rtol=1e-4)
-    assert abs(ppo.mean_kl(CONFIG, policy, params, batch)) < 1e-6
+    np.testing.assert_allclose(mean_kl(CONFIG, policy, {"actor": actor}, batch), expected, rtol=1e-4)
+    assert abs(mean_kl(CONFIG, policy, params, batch)) < 1e-6
 
 
 def test_a_box_policy_is_held_to_the_same_loss():
@@ -107,7 +110,7 @@ def test_a_box_policy_is_held_to_the_same_loss():
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
     assert 0.05 < np.mean(np.abs(ratio - 1) > 0.2) < 0.95  # both branches matter here
     kl = policy.distribution.kl(seen.distributions, distributions).mean()
-    np.testing.assert_allclose(ppo.mean_kl(CONFIG, policy, {"actor": actor}, batch), kl, rtol=1e-5)
+    np.testing.assert_allclose(mean_kl(CONFIG, policy, {"actor": actor}, batch), kl, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("core", "family"), PAIRS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rl3_jax import ppo
+from rl3_jax.ppo.updates import normalised
 from rl3_jax.training.hlo import Program
 from tests.conformance.trees import assert_close, differs
 from tests.marks import slow
@@ -38,7 +39,7 @@ def test_steps_are_the_optimisers_with_the_critics_l2_in_its_gradient(optimiser,
     config = configure(epochs=3, optimiser=optimiser, critic_l2=l2, max_grad_norm=max_norm)
     policy, _, batch, _ = collected()
     learnt, _ = run(config)
-    batch = batch.replace(advantages=ppo.normalised(batch, jnp.arange(TRIALS)[None])[0])
+    batch = batch.replace(advantages=normalised(batch, jnp.arange(TRIALS)[None])[0])
 
     def actor_loss(params):
         return ppo.loss(config, policy, {"actor": params}, batch, jnp.float32(0.0))[0]

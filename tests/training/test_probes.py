@@ -10,6 +10,7 @@ from rl3_jax import ppo
 from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import Gru, Markov, PolicyConfig
 from rl3_jax.ppo import PPOConfig
+from rl3_jax.ppo.segments import critic_values
 from rl3_jax.tasks import Bandit, RandomMdp
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import method_features
@@ -76,7 +77,7 @@ def test_critic_learns_the_discounted_value(discount, scale):
     keys = jax.random.split(jax.random.key(0), config.ppo.num_minibatches)
     batch, _ = ppo.collect(config.ppo, config.env, config.network, state.learnt.params, keys)
     seen = batch.trajectory.observations
-    values = ppo.critic_values(config.ppo, config.network, state.learnt.params, seen)[1] * batch.value_scale
+    values = critic_values(config.ppo, config.network, state.learnt.params, seen)[1] * batch.value_scale
     np.testing.assert_allclose(values, np.tile(discount ** np.arange(3.0, -1, -1), (len(keys), 1)), atol=0.05)
     np.testing.assert_allclose(batch.trajectory.rewards.sum(1), 1.0)
 

@@ -12,6 +12,7 @@ from rl3_jax import ppo
 from rl3_jax.baselines import Random
 from rl3_jax.baselines.common import Baseline
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
+from rl3_jax.ppo.collection import live
 from rl3_jax.tasks import Gridworld, PointRobots, RandomMdp
 from rl3_jax.training import evaluate_trials
 from rl3_jax.trial import METHODS, TrialEnv, method_abstraction, method_features
@@ -82,7 +83,7 @@ def test_rollouts_are_summed_up_however_they_are_cut():
 
     @partial(jax.jit, static_argnums=0)
     def run(num_segments):
-        lived, trajectory, steps = ppo.live(env, policy, params, keys, num_segments)
+        lived, trajectory, steps = live(env, policy, params, keys, num_segments)
         return jax.vmap(env.summary)(lived.final, steps), trajectory.rewards
 
     (whole, rewards), (cut, _) = run(1), run(3)
