@@ -25,8 +25,9 @@ from rl3_jax.run.baselines import baseline_problems
 from rl3_jax.run.evaluation import task_set_problems
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import Bandit, Gridworld, RandomMdp, TaskFamily
-from rl3_jax.training import Purpose, evaluate, held_out_tasks, serialise, stream, task_keys
-from rl3_jax.training.evaluation import BATCH
+from rl3_jax.training import evaluate, serialise
+from rl3_jax.training.evaluation import BATCH, held_out_tasks
+from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import METHODS, Behaviour, TrialEnv, run_trials
 
 STATIC_SHARE = 4

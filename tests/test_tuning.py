@@ -12,7 +12,8 @@ import pytest
 from rl3_jax import ConfigError, make_family
 from rl3_jax.baselines import OptimisticThompson, Ucb1, make_baselines
 from rl3_jax.tasks import Bandit
-from rl3_jax.training import evaluate, held_out_tasks
+from rl3_jax.training import evaluate
+from rl3_jax.training.evaluation import held_out_tasks
 from rl3_jax.trial import METHODS, TrialEnv, method_features
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

@@ -67,9 +67,10 @@ def plan(
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
         counts = count(config)
+        held = counts["parameters"] + counts["optimiser"]  # by a run, all the time
         # Processes on CPUs have a memory each, however many devices they make of it.
         num_memories = used.get("processes", 1) if used["platform"] == "cpu" else used["count"]
-        least = num_seeds * counts.state_bytes + counts.update_bytes // num_memories
+        least = num_seeds * held + counts.pop("update") // num_memories
         refuse_what_cannot_fit(config, {"state": least}, elsewhere)
         shown.phase("compiling")
         started = time.perf_counter()
@@ -84,7 +85,7 @@ def plan(
         compiled = time.perf_counter()
         needed = (program.num_bytes() or 0) * (program.threads or 1) or None
         # A program and an evaluation come one after the other, beside the same state.
-        later = counts.evaluating_bytes
+        later = counts["evaluation"] and held + counts["evaluation"]
         refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": later}, elsewhere)
         seconds = None
         if probe and target is None:
@@ -92,16 +93,11 @@ def plan(
             seconds = _seconds_each(config, num_seeds, program, where)
     return {
         "device": used,
-        "parameters": counts.parameters,
+        "parameters": counts["parameters"] // 4,
         "iterations": config.iterations,
         "steps_per_iteration": config.steps_per_iteration,
         "bytes": {
-            "parameters": counts.parameter_bytes,
-            "optimiser": counts.optimiser_bytes,
-            "trajectory": counts.trajectory_bytes,
-            "carries": counts.carry_bytes,
-            "activations": counts.activation_bytes,
-            "evaluation": counts.evaluation_bytes,
+            **counts,
             "program": needed,
             "available": available_bytes() if elsewhere is None else elsewhere[1],
         },

@@ -7,24 +7,13 @@ from rl3_jax.training.evaluation import (
     dropped_message,
     evaluate,
     evaluate_trials,
-    held_out_tasks,
-    task_set_hash,
     task_statistics,
 )
 from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
 from rl3_jax.training.steps import CHUNK_CAPACITY, TASKS, lower_steps, sharing_problems, train_steps
-from rl3_jax.training.train import (
-    METRICS,
-    Purpose,
-    TrainState,
-    init,
-    metric_names,
-    stream,
-    task_keys,
-    train_iteration,
-)
+from rl3_jax.training.train import METRICS, TrainState, init, train_iteration
 
 __all__ = [
     "CHUNK_CAPACITY",
@@ -33,7 +22,6 @@ __all__ = [
     "Agent",
     "EvaluationConfig",
     "Hyper",
-    "Purpose",
     "TrainConfig",
     "TrainState",
     "agent_of",
@@ -41,20 +29,15 @@ __all__ = [
     "dropped_message",
     "evaluate",
     "evaluate_trials",
-    "held_out_tasks",
     "hyper_of",
     "init",
     "lower_steps",
-    "metric_names",
     "over_tasks",
     "program_of",
     "register",
     "result_file",
     "sharing_problems",
-    "stream",
     "summarise",
-    "task_keys",
-    "task_set_hash",
     "task_statistics",
     "train_iteration",
     "train_steps",

@@ -15,63 +15,31 @@ from rl3_jax.training.evaluation import BATCH
 from rl3_jax.training.train import TrainState, init
 
 
-@dataclasses.dataclass(frozen=True)
-class Counts:
-    """Sizes of a run, from the shapes that its own functions have.
+def count(config: TrainConfig) -> dict[str, int]:
+    """Return the bytes of a run's arrays. Functions are traced; nothing is compiled or allocated.
 
-    Attributes:
-      parameters: numbers that are learnt.
-      parameter_bytes: of these.
-      optimiser_bytes: of the optimisers' states.
-      trajectory_bytes: of the batch that an iteration collects and learns from.
-      update_bytes: of what the update cannot do without in that batch.
-      carry_bytes: of the memories of all trials while they are collected.
-      activation_bytes: of what the forward pass over a minibatch stores for the backward pass.
-      evaluation_bytes: of the actor's memories of the tasks that are evaluated at once.
+    `parameters`, each of four bytes; `optimiser`, the optimisers' states; `trajectory`, the batch that an
+    iteration collects and learns from; `update`, what the update cannot do without in that batch; `carries`,
+    the memories of all trials while they are collected; `activations`, what the forward pass over a minibatch
+    stores for the backward pass; `evaluation`, see `evaluation_bytes`.
     """
-
-    parameters: int
-    parameter_bytes: int
-    optimiser_bytes: int
-    trajectory_bytes: int
-    update_bytes: int
-    carry_bytes: int
-    activation_bytes: int
-    evaluation_bytes: int
-
-    @property
-    def state_bytes(self) -> int:
-        """What a run holds all the time."""
-        return self.parameter_bytes + self.optimiser_bytes
-
-    @property
-    def least_bytes(self) -> int:
-        """What an update holds for certain, whatever the compiler makes of the rest."""
-        return self.state_bytes + self.update_bytes
-
-    @property
-    def evaluating_bytes(self) -> int:
-        """What an evaluation holds for certain, 0 without one."""
-        return self.state_bytes + self.evaluation_bytes if self.evaluation_bytes else 0
-
-
-def count(config: TrainConfig) -> Counts:
-    """Return the sizes of a run. Functions are traced; nothing is compiled or allocated."""
     policy, learnt = config.network, abstract_state(config).learnt
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), config.ppo.trials))
     batch, _ = jax.eval_shape(
         lambda params, keys: ppo.collect(config.ppo, config.env, policy, params, keys), learnt.params, keys
     )
-    return Counts(
-        parameters=sum(leaf.size for leaf in jax.tree.leaves(learnt.params)),
-        parameter_bytes=num_bytes(learnt.params),
-        optimiser_bytes=num_bytes(learnt.opt_state),
-        trajectory_bytes=num_bytes(batch),
-        update_bytes=num_bytes(_read_by_the_update(batch)),
-        carry_bytes=_carry_bytes(policy, config.ppo.trials),
-        activation_bytes=_activation_bytes(config.ppo, policy, learnt.params, batch),
-        evaluation_bytes=evaluation_bytes(config),
-    )
+    # A compiler may drop inputs of the advantages, and a constant.
+    trajectory = dataclasses.replace(cast(Any, batch.trajectory), rewards=None, values=None)
+    read = dataclasses.replace(cast(Any, batch), trajectory=trajectory, value_scale=None)
+    return {
+        "parameters": num_bytes(learnt.params),
+        "optimiser": num_bytes(learnt.opt_state),
+        "trajectory": num_bytes(batch),
+        "update": num_bytes(read),
+        "carries": _carry_bytes(policy, config.ppo.trials),
+        "activations": _activation_bytes(config.ppo, policy, learnt.params, batch),
+        "evaluation": evaluation_bytes(config),
+    }
 
 
 def evaluation_bytes(config: TrainConfig) -> int:
@@ -91,14 +59,7 @@ def num_bytes(tree: PyTree) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
 
-def _read_by_the_update(batch: ppo.Batch) -> ppo.Batch:
-    """Return the batch without what a compiler may drop: inputs of the advantages, and a constant."""
-    trajectory = dataclasses.replace(cast(Any, batch.trajectory), rewards=None, values=None)
-    return dataclasses.replace(cast(Any, batch), trajectory=trajectory, value_scale=None)
-
-
 def _carry_bytes(policy: Policy, num_trials: int) -> int:
-    """Return the bytes of one network's memories of some trials."""
     return num_bytes(jax.eval_shape(lambda: policy.initial_carries(num_trials)))
 
 

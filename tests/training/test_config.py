@@ -11,7 +11,8 @@ from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian, action_problems
 from rl3_jax.presets import PRESETS
 from rl3_jax.tasks import RandomMdp
-from rl3_jax.training import EvaluationConfig, TrainConfig, task_set_hash
+from rl3_jax.training import EvaluationConfig, TrainConfig
+from rl3_jax.training.evaluation import task_set_hash
 from rl3_jax.trial import METHODS, Features
 from tests.probes import Aim
 from tests.training.setting import CONFIG, configure

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from rl3_jax.training import Agent, evaluate, evaluation, init, task_set_hash
-from rl3_jax.training.evaluation import held_out_tasks
+from rl3_jax.training import Agent, evaluate, evaluation, init
+from rl3_jax.training.evaluation import held_out_tasks, task_set_hash
 from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.conformance.trees import assert_close

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, PolicyConfig, Transformer
-from rl3_jax.training import METRICS, hyper_of, init, metric_names, program_of, train_steps
-from rl3_jax.training.train import rates
+from rl3_jax.training import METRICS, hyper_of, init, program_of, train_steps
+from rl3_jax.training.train import metric_names, rates
 from tests.conformance.trees import assert_close, assert_finite, at, differs
 from tests.marks import slow
 from tests.reference import outer
