@@ -110,7 +110,7 @@ def prepare(options: Options, name: str, horizon: int) -> tuple[dict[str, Any], 
     """Return what is known of a core before it runs, and its compiled programs that fit the memory."""
     print(f"compiling {name}, H = {horizon}", file=sys.stderr, flush=True)
     config = PolicyConfig(core=core_variant(name), width=options.width, compute=options.compute)
-    if found := problems(config, "policy") or config.horizon_problems(horizon):
+    if found := problems(config, "policy") or config.core.spec_problems(config.spec(horizon)):
         raise SystemExit("\n".join(found))
     policy = Policy(config, OBSERVATION, Categorical(ACTIONS), horizon)
     params = policy.init(jax.random.key(0))["actor"]

@@ -17,10 +17,6 @@ CORES: dict[str, type[Core]] = {
     core.core: core for core in (Markov, Gru, MinGru, Transformer, LinearAttention)
 }
 
-BFLOAT16_TOLERANCE = 0.1
-"""`log_prob_tolerance` of products of bfloat16, whose operands have eight bits: a number that two programs
-compute with the last bit of float32 apart may round to neighbours, 1/256 apart."""
-
 
 @dataclasses.dataclass(frozen=True)
 class PolicyConfig:
@@ -49,19 +45,9 @@ class PolicyConfig:
     shared_trunk: bool = False
     compute: Compute = "float32"
 
-    def horizon_problems(self, horizon: int) -> list[str]:
-        """Return a message for each way in which the core does not fit its sizes or trials of this length."""
-        return self.core.spec_problems(self.spec(horizon))
-
     def spec(self, horizon: int) -> CoreSpec:
         """Return the sizes that the core sees."""
         return CoreSpec(width=self.width, horizon=horizon, compute=self.compute)
-
-    @property
-    def log_prob_tolerance(self) -> float:
-        """Largest accepted |log-probability in training − in rollout| before an update."""
-        float32 = self.core.log_prob_tolerance
-        return float32 if self.compute == "float32" else max(float32, BFLOAT16_TOLERANCE)
 
     def length_problems(self, trained: int, horizon: int) -> list[str]:
         """Return a message if a policy trained on trials of one length cannot act in those of another."""

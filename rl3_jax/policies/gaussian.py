@@ -36,10 +36,9 @@ _WEIGHTS /= _WEIGHTS.sum()
 class SquashedGaussian:
     """A `Distribution` over the box [low, high]: a = c + w tanh(u), u ~ Normal(μ, σ²) in each dimension.
 
-    Here c is the centre of the bounds and w half their width. Sampled, stored and compared is u: what is
-    lost in tanh need not be found again, and the Jacobian da/du cancels in each ratio of densities. The
-    parameters are (μ, log σ), both functions of what the policy saw: exploration has to fade within a
-    trial, which a free σ, the same at each step, cannot do.
+    Here c is the centre of the bounds and w half their width. Sampled, stored and compared is u: the Jacobian
+    da/du cancels in each ratio of densities. The parameters are (μ, log σ), both functions of what the policy
+    saw: exploration has to fade within a trial, which a free σ, the same at each step, cannot do.
 
     Attributes:
       low: the lower bound of each dimension.
@@ -98,10 +97,7 @@ class SquashedGaussian:
         return (0.5 * (_LOG_2_PI + 1.0) + log_std + slope).sum(-1)
 
     def kl(self, parameters: Parameters, other: Parameters) -> PerStep:
-        """Return KL(π‖π') = Σ log(σ'/σ) + (σ² + (μ − μ')²)/(2σ'²) − ½, nats, with π' the other policy.
-
-        It is that of the Gaussians: a bijection of both changes nothing.
-        """
+        """Return KL(π‖π') = Σ log(σ'/σ) + (σ² + (μ − μ')²)/(2σ'²) − ½, nats, that of the Gaussians."""
         (mean, log_std), (mean_2, log_std_2) = (jnp.split(p, 2, axis=-1) for p in (parameters, other))
         change = log_std - log_std_2
         shift = (mean - mean_2) * jnp.exp(-log_std_2)
@@ -109,7 +105,6 @@ class SquashedGaussian:
 
     @property
     def _half_width(self) -> Float[Array, " n"]:
-        """Half the width of each dimension, w."""
         return (jnp.asarray(self.high) - jnp.asarray(self.low)) / 2
 
     def _log_slope(self, u: Vector) -> Vector:

@@ -84,8 +84,7 @@ def by_blocks(
 ) -> tuple[Memories, Steps]:
     """Return function(carry, inputs), taken on one block of tasks after another, none larger than `block`.
 
-    All are of one size, as equal to each other as can be: where it does not divide B, the last is filled
-    up with zeros.
+    All are of one size; where it does not divide B, the last is filled up with zeros.
     """
     num_tasks = carry.shape[0]
     num_blocks = math.ceil(num_tasks / block)
@@ -207,7 +206,6 @@ def _backward(
 
 
 def _flat(array: Float[Array, "T B W"]) -> Float[Array, "TB W"]:
-    """Return the steps of all tasks as one axis."""
     return array.reshape(-1, array.shape[-1])
 
 

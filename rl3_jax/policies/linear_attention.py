@@ -75,7 +75,6 @@ class _Module(AttentionModule):
         return carry, self.norm(hidden)
 
     def _layer(self, index: int, past: Past, hidden: Steps) -> tuple[Past, Steps]:
-        """Return a layer's sums after parts of trials, and its output."""
         block, config = self.blocks[index], self.config
         attend = partial(chunked_attention, chunk=config.chunk)
         past, mixed = config.over_tasks(attend, past, *block.project(hidden))

@@ -128,7 +128,6 @@ class Policy:
         return self._apply_actor(params, carry, observation, one_step=True)
 
     def _apply_actor(self, params: Params, carry: Any, observations: Array, one_step: bool = False):
-        """Return memory, outputs, and the values if the critic reads the actor's features."""
         found = self.actor.apply({"params": params["actor"]}, carry, observations, one_step)
         carry, outputs, features = cast(Any, found)
         if not self.config.shared_trunk or "critic" not in params:

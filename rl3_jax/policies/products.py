@@ -23,10 +23,7 @@ def multiply(
 def contract(
     subscripts: str, left: Float[Array, "..."], right: Float[Array, "..."], compute: Compute
 ) -> Float[Array, "..."]:
-    """Return an `einsum` of operands of the given type, summed in float32.
-
-    Of bfloat16 its gradient rounds what it yields, too.
-    """
+    """Return an `einsum` of operands of the given type, summed in float32; its gradient is rounded, too."""
     left, right = rounded(left, compute), rounded(right, compute)
     return jnp.einsum(
         subscripts, left, right, precision=precision(compute), preferred_element_type=jnp.float32
@@ -49,15 +46,9 @@ def project_steps(
 ) -> Float[Array, "*steps V"]:
     """Return the product of each step's inputs with a matrix.
 
-    Its gradient is made of products of the same type, and stays float32.
-
-    Args:
-      inputs: of each step.
-      weight: the matrix.
-      compute: the type of operands.
-      apart: transpose the inputs apart from the product that is the weight's gradient. XLA would fold the
-        one into the other, which is then slower on a CPU. It pays for narrow layers, not for those
-        of a transformer's feed-forward part (docs/measurements.md).
+    Its gradient is made of products of the same type, and stays float32. With `apart` the inputs are
+    transposed apart from the product that is the weight's gradient: XLA would fold the one into the other,
+    which is then slower on a CPU. It pays for narrow layers, not for a transformer's (docs/measurements.md).
     """
     del apart
     return multiply(inputs, weight, compute)
@@ -66,7 +57,6 @@ def project_steps(
 def _project_forward(
     inputs: Array, weight: Array, compute: Compute, apart: bool
 ) -> tuple[Array, tuple[Array, Array]]:
-    """Return what `project_steps` does, and the residuals."""
     del apart
     return multiply(inputs, weight, compute), (inputs, weight)
 
@@ -74,7 +64,6 @@ def _project_forward(
 def _project_backward(
     compute: Compute, apart: bool, residuals: tuple[Array, Array], cotangent: Array
 ) -> tuple[Array, Array]:
-    """Return the gradients with respect to inputs and weight."""
     inputs, weight = residuals
     flat, d_flat = (x.reshape(-1, x.shape[-1]) for x in (inputs, cotangent))
     transposed = jax.lax.optimization_barrier(flat.T) if apart else flat.T
@@ -88,7 +77,6 @@ def dense(features: int, compute: Compute, *, apart: bool = True, **options: Any
     """Return a linear layer whose product is that of `project_steps`; `options` are those of `nn.Dense`."""
 
     def product(inputs: Array, kernel: Array, *_: Any, **__: Any) -> Array:
-        """Return inputs · kernel; flax's further arguments say no more than that."""
         return project_steps(inputs, kernel, compute, apart)
 
     return nn.Dense(features, dot_general=product, **options)

@@ -106,7 +106,6 @@ class _Module(AttentionModule):
         return Cache(position + 1, tuple(keys), tuple(values)), self.norm(hidden)
 
     def _layer(self, index: int, hidden: Steps) -> tuple[Steps, Array, Array]:
-        """Return a layer's output over whole trials, and its keys and values [B, T, heads, d]."""
         block = self.blocks[index]
         queries, keys, values = block.project(hidden)
         attend = partial(causal_attention, compute=self.spec.compute)
@@ -114,7 +113,6 @@ class _Module(AttentionModule):
         return block.finish(hidden, mixed), keys, values
 
     def _parts(self, entries: Float[Array, "B T heads d"]) -> Parts:
-        """Return the parts of a cache with these keys or values in it."""
         size = self.config.part_size(self.spec)
         num_parts = -(-self.spec.horizon // size)
         room = size * num_parts - entries.shape[1]
@@ -145,7 +143,6 @@ def _attend(
     values: Float[Array, "heads S d"],
     compute: Compute,
 ) -> Float[Array, "heads Q d"]:
-    """Return what the last Q of S steps read."""
     num_queries, num_keys = queries.shape[1], keys.shape[1]
     steps = jnp.arange(num_keys)
     scores = contract("hqd,hsd->hqs", queries, keys, compute)

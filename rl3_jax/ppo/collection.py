@@ -16,14 +16,14 @@ from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
 
 @struct.dataclass
 class Trajectory:
-    """Steps of trials as the meta-policy lived them; while they are collected, one step of one trial.
+    """Steps [B, H] of trials as the meta-policy lived them; while they are collected, one of one trial.
 
     Attributes:
-      observations: [B, H, D] what it saw before each step.
-      actions: [B, H] or [B, H, n] what it did, as its distribution drew it.
-      rewards: [B, H] what it was paid.
-      distributions: [B, H, P] what it drew from, the parameters of each step's distribution.
-      values: [B, H] the critic's outputs before each step, if it shares the actor's trunk; else None.
+      observations: what it saw before each step.
+      actions: what it did, as its distribution drew it.
+      rewards: what it was paid.
+      distributions: what it drew from, the parameters of each step's distribution.
+      values: the critic's outputs before each step, if it shares the actor's trunk; else None.
     """
 
     observations: Float[Array, "*steps D"]
@@ -67,15 +67,8 @@ def live(
 ) -> tuple[Rollout, Trajectory, Any]:
     """Return one trial on each of B freshly drawn tasks, with sampled actions.
 
-    Args:
-      env: the trial.
-      policy: the meta-policy.
-      params: its parameters; the critic's are used only if it shares the actor's trunk.
-      keys: one a trial; consumed.
-      num_segments: n, divides H; at the start of each segment the actor's memory is kept.
-
-    Returns:
-      The rollout, and of each step [B, H, …] what the meta-policy lived, and the `Step` of the task.
+    Also returns, of each step [B, H, …], what the meta-policy lived, and the `Step` of the task. The keys are
+    consumed. `num_segments` divides H; at the start of each segment the actor's memory is kept.
     """
 
     def keep(now: Moment):
@@ -156,16 +149,15 @@ def collect(
       env: the trial.
       policy: the meta-policy.
       params: its parameters.
-      keys: [B] one key a trial, a multiple of the number of minibatches; consumed.
-      novelty_bonus: [] what is added to the reward of a step that enters a new state, if the
-        configuration has such a bonus.
+      keys: a multiple of the number of minibatches; consumed.
+      novelty_bonus: reward added to a step that enters a new state, if the configuration has such a bonus.
       axis: of the devices that collect, in a mesh under `jax.shard_map`, each with its keys; None for one.
 
     Returns:
-      The batch, and the metrics `mean_return` (undiscounted, of a whole trial), `explained_variance`
-      (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's mean number of
-      transitions that object-level RL could not keep in its model), and those by which the family sums up a
-      trial: each the mean over the trials in which it is defined, NaN if there are none; of all devices.
+      The batch, and the metrics over all devices: `mean_return` (undiscounted, of a whole trial),
+      `explained_variance` (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's
+      mean number of transitions that object-level RL could not keep in its model), and the family's summary
+      of a trial: each number's mean over the trials in which it is defined, NaN if there are none.
     """
     num_segments = config.num_stored(env.horizon)
     lived, trajectory, steps = live(env, policy, params, keys, num_segments)

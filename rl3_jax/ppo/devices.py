@@ -15,7 +15,7 @@ Tree = TypeVar("Tree", bound=PyTree)
 
 
 def num_devices(axis: str | None) -> int:
-    """Return how many devices there are."""
+    """Return how many devices share the batch."""
     return 1 if axis is None else jax.lax.axis_size(axis)
 
 

@@ -19,12 +19,7 @@ def unroll_sequences(
 ) -> PyTree:
     """Return a network's outputs [N, L, …] at each step of each sequence, in segments if so configured.
 
-    Args:
-      config: says whether whole trials are cut.
-      policy: of the network.
-      unroll: goes through a part of N sequences.
-      carries: [N, …] memories at their starts; None for whole trials.
-      observations: what the network sees.
+    `carries` are the memories [N, …] at their starts, None for whole trials.
     """
     num_sequences, length = observations.shape[:2]
     if carries is None:
@@ -42,12 +37,6 @@ def through_segments(
     The same function as `unroll` on whole trials, and the same gradient. Between forward and backward pass
     only observations and those memories are kept, the rest is computed again: activations take 1/n of the
     memory, and the forward pass runs twice.
-
-    Args:
-      unroll: goes through a part of B trials.
-      carries: [B, …] memories before it.
-      observations: what the network sees.
-      num_segments: n, divides H.
     """
 
     def segment(carries, observations):

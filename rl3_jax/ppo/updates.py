@@ -36,13 +36,7 @@ class PPOState:
 
 @struct.dataclass
 class Rates:
-    """The scheduled numbers of one iteration.
-
-    Attributes:
-      learning_rate: [] the optimiser's step size.
-      entropy_bonus: [] factor of the entropy.
-      novelty_bonus: [] reward for entering a state for the first time in a trial.
-    """
+    """The scheduled numbers of one iteration, see `PPOConfig`."""
 
     learning_rate: Float[Array, ""]
     entropy_bonus: Float[Array, ""]
@@ -61,14 +55,11 @@ def loss(
 ) -> tuple[Float[Array, ""], Metrics]:
     """Return −E[min(ρ A, clip(ρ, 1−ε, 1+ε) A)] − entropy_bonus · E[entropy], ρ = π(a)/π_rollout(a).
 
-    Of several devices each returns its part of the means, here and in the metrics.
-
     Advantages are taken as they are. If the critic shares the actor's trunk, critic_coefficient ·
-    E[(V_t − return_t)²] is added.
+    E[(V_t − return_t)²] is added. Of several devices each returns its part of the means.
 
     Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, with a shared trunk
-    `critic_loss` (that mean square), and `kl`, the mean KL from the rollout policy, if `config.kl_estimate`
-    is `minibatches`.
+    `critic_loss` (that mean square), and with `kl_estimate: minibatches` `kl`, the mean KL.
     """
     outputs, values = _unroll(config, policy, params, batch)
     trajectory, distribution = batch.trajectory, policy.distribution
@@ -106,7 +97,6 @@ def mean_kl(config: PPOConfig, policy: Policy, params: Params, batch: Batch) -> 
 
 
 def _unroll(config: PPOConfig, policy: Policy, params: Params, batch: Batch):
-    """Return the actor's outputs [N, L, O], and the values [N, L] if the critic shares its trunk."""
     unroll, observations = partial(policy.unroll, params), batch.trajectory.observations
     return unroll_sequences(config, policy, unroll, batch.carries.get("actor"), observations)
 

@@ -87,11 +87,12 @@ class TrainConfig:
 
     def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
-        found = self.policy.horizon_problems(self.horizon) + self.ppo.segment_problems(self.horizon)
-        if self.ppo.segmented(self.horizon) and not self.policy.core.constant_carry:
+        core = self.policy.core
+        found = core.spec_problems(self.policy.spec(self.horizon)) + self.ppo.segment_problems(self.horizon)
+        if self.ppo.segmented(self.horizon) and not core.constant_carry:
             found.append(
                 f"ppo.segment_length is {self.ppo.segment_length}, but the memory of"
-                f" {self.policy.core.core} grows with the trial; set it to 0, or choose another policy"
+                f" {core.core} grows with the trial; set it to 0, or choose another policy"
             )
         if self.ppo.novelty_bonus and not self.task.integer_states:
             found.append(

@@ -9,17 +9,16 @@ from typing import Any
 import jax
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
 from rl3_jax.tasks import Action, Task, TaskFamily
 from rl3_jax.training.config import TrainConfig
-from rl3_jax.training.train import Purpose, TrainState, stream, task_keys
+from rl3_jax.training.train import Integer, Purpose, TrainState, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
 from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
 
-Integer = Int[Array, ""] | int
 Track = Callable[[Iterable[int]], Iterable[int]]
 
 BATCH = 500
@@ -91,7 +90,6 @@ def held_out_trials(
 def _held_out_trials(
     env: TrialEnv, kind: type, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
-    """Return what `held_out_trials` does, compiled once for each kind of behaviour."""
     del kind
     tasks = held_out_tasks(env, seed, start, num_tasks)
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), start, num_tasks)
@@ -103,14 +101,8 @@ def evaluate_trials(
 ) -> Trials:
     """Return one trial of each of `num_tasks` held-out tasks, as NumPy arrays.
 
-    Warns if object-level RL could not keep all transitions in its model.
-
-    Args:
-      env: the trial.
-      behaviour: who acts.
-      num_tasks: B.
-      seed: names the set of tasks.
-      track: wraps the iteration over batches, to show progress.
+    Warns if object-level RL could not keep all transitions in its model. `seed` names the set of tasks;
+    `track` wraps the iteration over batches, to show progress.
     """
     of_batch = partial(held_out_trials, env, behaviour, seed)
     trials: Trials = _in_batches(of_batch, num_tasks, track)
@@ -145,16 +137,13 @@ def task_statistics(
     family: TaskFamily, *, num_tasks: int, seed: int = 0, track: Track = iter
 ) -> dict[str, Float[np.ndarray, " N"]]:
     """Return the family's statistics of each of `num_tasks` candidates, which `sample_task` may reject."""
-    return _in_batches(partial(_statistics, family, seed), num_tasks, track)
 
+    @partial(jax.jit, static_argnums=1)
+    def statistics(start, size):
+        keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, size)
+        return family.statistics(jax.vmap(family.sample_candidate)(keys))
 
-@partial(jax.jit, static_argnames=("family", "num_tasks"))
-def _statistics(
-    family: TaskFamily, seed: Integer, start: Integer, num_tasks: int
-) -> dict[str, Float[Array, " N"]]:
-    """Return the statistics of candidates with indices from `start` on."""
-    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
-    return family.statistics(jax.vmap(family.sample_candidate)(keys))
+    return _in_batches(statistics, num_tasks, track)
 
 
 def _in_batches(function: Callable[[int, int], PyTree], num_tasks: int, track: Track = iter) -> PyTree:

@@ -54,11 +54,8 @@ def hyper_of(config: TrainConfig) -> Hyper:
 def program_of(config: TrainConfig, platform: str | None = None) -> TrainConfig:
     """Return what a configuration's compiled training depends on: equal for runs that share one program.
 
-    Numbers that are arguments of the program, and fields that do not enter it, are the same in all.
-
-    Args:
-      config: the run.
-      platform: to compile for, `cpu`, `gpu` or `tpu`; the default backend's, if not given.
+    Numbers that are arguments of the program, and fields that do not enter it, are the same in all. The
+    platform is `cpu`, `gpu` or `tpu`; the default backend's, if not given.
     """
     core = suited(config.policy.core, platform or jax.default_backend())
     numbers = dict.fromkeys(OF_PPO, 1.0) | {"novelty_bonus": float(config.ppo.novelty_bonus > 0.0)}

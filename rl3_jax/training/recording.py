@@ -10,7 +10,6 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from rl3_jax.object_rl import Tiling
-from rl3_jax.policies import Policy
 from rl3_jax.ppo import policy_acting
 from rl3_jax.tasks import ConcreteState, Task
 from rl3_jax.training.evaluation import Agent, held_out_tasks
@@ -53,14 +52,11 @@ class Recording:
 
 def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:
     """Return the first of the held-out tasks that a seed names, and the trial on it that evaluation runs."""
-    return jax.tree.map(np.asarray, _record(env, agent.policy, agent.greedy, agent.params, seed))
+    return jax.tree.map(np.asarray, _record(env, agent, seed))
 
 
-@partial(jax.jit, static_argnames=("env", "policy", "greedy"))
-def _record(
-    env: TrialEnv, policy: Policy, greedy: bool, params: PyTree, seed: Int[Array, ""]
-) -> tuple[Task, Recording]:
-    """Return the task and what happened, as arrays of the device."""
+@partial(jax.jit, static_argnames="env")
+def _record(env: TrialEnv, agent: Agent, seed: Int[Array, ""]) -> tuple[Task, Recording]:
     tasks = held_out_tasks(env, seed, 0, 1)
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), 0, 1)
     task = jax.tree.map(lambda x: x[0], tasks)
@@ -73,7 +69,7 @@ def _record(
             # What object-level RL saw are tiles, where states have no integer.
             place=now.transition.s if planned and place is None else place,
             observation=env.family.get_obs(now.state.inner, task),
-            parameters=policy.distribution.parameters(now.chosen[1]),
+            parameters=agent.policy.distribution.parameters(now.chosen[1]),
             action=now.action,
             table_action=now.transition.a,
             reward=now.reward,
@@ -83,7 +79,7 @@ def _record(
             counts=known.counts if planned else None,
         )
 
-    acting = policy_acting(policy, {"actor": params}, greedy)
+    acting = policy_acting(agent.policy, {"actor": agent.params}, agent.greedy)
     rows = rollout(env, acting, tasks, *trial_keys(keys, env.horizon), keep).kept
     return task, jax.tree.map(lambda x: x[:, 0], rows)
 

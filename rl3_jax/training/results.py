@@ -61,10 +61,6 @@ def adaptation(rewards: Float[np.ndarray, "B H"], ends: Bool[np.ndarray, "B H"])
     Episodes that H cuts short are left out. Where tasks end theirs at different times, so are those that
     fewer than half of the tasks completed: later ones are of ever fewer tasks, and of the shortest episodes.
 
-    Args:
-      rewards: [B, H] reward of each step.
-      ends: [B, H] whether a step ended its episode.
-
     Returns:
       Lists with a place for each of up to `ADAPTATION_POINTS` groups of consecutive episodes: `episodes`,
       the number of the group's last episode, counted from 1; `num_tasks`, how many completed the group; of

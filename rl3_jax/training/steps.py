@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.hyper import Hyper, hyper_of, program_of
-from rl3_jax.training.train import TrainState, metric_names, train_iteration
+from rl3_jax.training.train import METRICS, Integer, TrainState, train_iteration
 
 CHUNK_CAPACITY = 64
 """Iterations that one call can run, the length of the metrics it returns."""
@@ -49,13 +49,12 @@ def mesh_of(config: TrainConfig, state: TrainState) -> Mesh | None:
 
 
 def train_steps(
-    config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Int[Array, ""] | int
+    config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Integer
 ) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
     """Run several iterations in one call.
 
-    The number of iterations is an argument, not a constant of the program, as are the run's numbers: one
-    compilation serves calls of any length and all configurations that differ in what `hyper` has. The result
-    does not depend on how a run is cut into calls.
+    One compilation serves calls of any length and all configurations that differ in what `hyper` has. The
+    result does not depend on how a run is cut into calls.
 
     Args:
       config: the run; the numbers that `hyper` has are not read from it.
@@ -84,8 +83,7 @@ def lower_steps(
       config: the run.
       state: its state, or its shapes; where it lies decides the devices, see `mesh_of`.
       platform: `cpu`, `gpu` or `tpu`, which need not be there; the default backend's, if not given.
-      side_by_side: for R runs, which differ in their seeds and in what `hyper` has alone: the leaves of state
-        and hyper lead with R.
+      side_by_side: for R runs that share a program: the leaves of state and hyper lead with R.
     """
     named = "cuda" if platform == "gpu" else platform
     where = getattr(state.iteration, "sharding", None)
@@ -101,50 +99,30 @@ def lower_steps(
 
 @partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="states")
 def _train_side_by_side(
-    config: TrainConfig,
-    hyper: Hyper,
-    states: TrainState,
-    num_iterations: Int[Array, ""] | int,
-    mesh: Mesh | None,
+    config: TrainConfig, hyper: Hyper, states: TrainState, num_iterations: Integer, mesh: Mesh | None
 ) -> tuple[TrainState, dict[str, Float[Array, "R C"]]]:
-    """Return what `train_steps` does for each of R runs."""
     train = partial(_train_steps, config, mesh=mesh)
     return jax.vmap(train, in_axes=(0, 0, None))(hyper, states, num_iterations)
 
 
 @partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="state")
 def _train_steps(
-    config: TrainConfig,
-    hyper: Hyper,
-    state: TrainState,
-    num_iterations: Int[Array, ""] | int,
-    mesh: Mesh | None = None,
+    config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Integer, mesh: Mesh | None = None
 ) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
-    """Return what `train_steps` does, on the devices of a mesh."""
-    if mesh is None:
-        return _steps(config, None, hyper, state, num_iterations)
-    steps = partial(_steps, config, TASKS)
-    # psum is written explicitly: with JAX's check of replication, gradients would be summed a second time.
-    return jax.shard_map(steps, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)(
-        hyper, state, num_iterations
-    )
+    names = METRICS + config.task.summary_names
+    axis = None if mesh is None else TASKS
 
+    def steps(hyper, state, num_iterations):
+        def body(index, carry):
+            state, history = carry
+            state, metrics = train_iteration(config, hyper, state, axis)
+            history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in names}
+            return state, history
 
-def _steps(
-    config: TrainConfig,
-    axis: str | None,
-    hyper: Hyper,
-    state: TrainState,
-    num_iterations: Int[Array, ""] | int,
-) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:
-    """Return what `train_steps` does, on one device or on each along an axis."""
-    names = metric_names(config)
+        history = {name: jnp.zeros(CHUNK_CAPACITY) for name in names}
+        return jax.lax.fori_loop(0, num_iterations, body, (state, history))
 
-    def body(index, carry):
-        state, history = carry
-        state, metrics = train_iteration(config, hyper, state, axis)
-        history = {name: history[name].at[index].set(metrics[name].astype(jnp.float32)) for name in names}
-        return state, history
-
-    history = {name: jnp.zeros(CHUNK_CAPACITY) for name in names}
-    return jax.lax.fori_loop(0, num_iterations, body, (state, history))
+    if mesh is not None:
+        # psum is explicit: with JAX's check of replication, gradients would be summed a second time.
+        steps = jax.shard_map(steps, mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False)
+    return steps(hyper, state, num_iterations)

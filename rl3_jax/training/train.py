@@ -21,7 +21,10 @@ METRICS = (
     "mean_return", "actor_loss", "critic_loss", "entropy", "kl", "actor_epochs", "explained_variance",
     "learning_rate", "entropy_bonus", "novelty_bonus", "max_abs_log_ratio", "dropped_transitions",
 )  # fmt: skip
-"""Names of the metrics of any run's iteration; `max_abs_log_ratio` is that of its first minibatch."""
+"""Names of the metrics of any run's iteration, before those of its family's summary of trials."""
+
+
+Integer = Int[Array, ""] | int
 
 
 class Purpose(enum.IntEnum):
@@ -34,19 +37,14 @@ class Purpose(enum.IntEnum):
     EVALUATION_TRIAL = 4
 
 
-def stream(root: PRNGKeyArray, purpose: Purpose, iteration: Int[Array, ""] | int = 0) -> PRNGKeyArray:
+def stream(root: PRNGKeyArray, purpose: Purpose, iteration: Integer = 0) -> PRNGKeyArray:
     """Return the key for a purpose in an iteration."""
     return jax.random.fold_in(jax.random.fold_in(root, purpose), iteration)
 
 
-def task_keys(key: PRNGKeyArray, start: int | Int[Array, ""], num_tasks: int) -> Key[Array, " B"]:
+def task_keys(key: PRNGKeyArray, start: Integer, num_tasks: int) -> Key[Array, " B"]:
     """Return [num_tasks] keys for the task indices from `start` on."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, start + jnp.arange(num_tasks))
-
-
-def metric_names(config: TrainConfig) -> tuple[str, ...]:
-    """Return the names of a run's metrics: those of any run, then those of its family's summary of trials."""
-    return METRICS + config.task.summary_names
 
 
 @struct.dataclass
@@ -67,16 +65,13 @@ class TrainState:
 def init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     """Return the state of a run before its first iteration.
 
-    Args:
-      config: the run.
-      key: root of all its random streams, e.g. `jax.random.key(config.seed)`; kept in the state.
+    The key, e.g. `jax.random.key(config.seed)`, is the root of all its random streams, kept in the state.
     """
     return _init(program_of(config), key)
 
 
 @partial(jax.jit, static_argnames="config")
 def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
-    """Return what `init` does, compiled once for all runs that share a program."""
     learnt = ppo.init(config.ppo, config.network, stream(key, Purpose.INIT))
     return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)
 
@@ -84,7 +79,7 @@ def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
 def train_iteration(
     config: TrainConfig, hyper: Hyper, state: TrainState, axis: str | None = None
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
-    """Run one iteration; returns the new state and its metrics, named by `metric_names`.
+    """Run one iteration; returns the new state and its metrics, `METRICS` and the summary of trials.
 
     Args:
       config: the run; the numbers that `hyper` has are not read from it.

@@ -73,7 +73,7 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
     found, expected = (losses(c, policy, state.params, b) for c, b in ((config, cut), (whole, batch)))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     metrics = update(config, policy, state, cut, rates(0.01), KEY)[1]
-    assert metrics["max_abs_log_ratio"] <= policy.config.log_prob_tolerance
+    assert metrics["max_abs_log_ratio"] <= policy.config.core.log_prob_tolerance
     if core != "markov":  # without the memories they would not be
         forgetful = cut.replace(carries={})
         assert abs(losses(config, policy, state.params, forgetful) - found) > 1e-3

@@ -24,6 +24,6 @@ def test_a_paper_preset_trains(preset):
     state, metrics = train_steps(config, hyper_of(config), state, ITERATIONS)
     rows = {name: np.asarray(values[:ITERATIONS]) for name, values in metrics.items()}
     assert all(np.isfinite(column).all() for column in rows.values())
-    assert (rows["max_abs_log_ratio"] <= config.network.config.log_prob_tolerance).all()
+    assert (rows["max_abs_log_ratio"] <= config.policy.core.log_prob_tolerance).all()
     assert (rows["kl"] > 0.0).all()
     assert all(differs(state.learnt.params[name], start[name]) for name in ("actor", "critic"))
