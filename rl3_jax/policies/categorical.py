@@ -13,11 +13,7 @@ Actions = Int[Array, "*steps"]
 
 @dataclasses.dataclass(frozen=True)
 class Categorical:
-    """A `Distribution` over A actions. The network's outputs are logits, the parameters log π(·), normalised.
-
-    Attributes:
-      num_actions: A.
-    """
+    """A `Distribution` over A actions. The outputs are logits, the parameters log π(·), normalised."""
 
     num_actions: int
 

@@ -39,10 +39,6 @@ class SquashedGaussian:
     Here c is the centre of the bounds and w half their width. Sampled, stored and compared is u: the Jacobian
     da/du cancels in each ratio of densities. The parameters are (μ, log σ), both functions of what the policy
     saw: exploration has to fade within a trial, which a free σ, the same at each step, cannot do.
-
-    Attributes:
-      low: the lower bound of each dimension.
-      high: the upper bounds.
     """
 
     low: tuple[float, ...]

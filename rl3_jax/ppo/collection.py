@@ -154,7 +154,7 @@ def collect(
       axis: of the devices that collect, in a mesh under `jax.shard_map`, each with its keys; None for one.
 
     Returns:
-      The batch, and the metrics over all devices: `mean_return` (undiscounted, of a whole trial),
+      The batch, and metrics over all devices: `mean_return` (undiscounted, of a whole trial),
       `explained_variance` (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's
       mean number of transitions that object-level RL could not keep in its model), and the family's summary
       of a trial: each number's mean over the trials in which it is defined, NaN if there are none.

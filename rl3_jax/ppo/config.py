@@ -144,11 +144,7 @@ def linear(
 ) -> Float[Array, ""]:
     """Return initial + (final − initial)·max(0, p − hold)/(1 − hold), p = min(progress, 1): hold, then decay.
 
-    Args:
-      initial: value up to progress `hold`.
-      final: value from progress 1 on.
-      progress: [] iteration / total iterations, as first configured.
-      hold: share of the run before the decay starts; with 1 the value is the initial one to the end.
+    Progress is iteration / total iterations, as first configured. With hold 1 it is `initial` to the end.
     """
     decay = jnp.maximum(progress - hold, 0.0) / jnp.maximum(1.0 - hold, SMALLEST)
     fraction = jnp.where(progress >= 1.0, 1.0, decay)

@@ -23,12 +23,7 @@ Metrics = dict[str, Float[Array, ""]]
 
 @struct.dataclass
 class PPOState:
-    """What PPO learns.
-
-    Attributes:
-      params: parameters of actor and critic.
-      opt_state: the optimisers' states, under the same two names.
-    """
+    """What PPO learns: the parameters of `actor` and `critic`, and their optimisers' states."""
 
     params: Params
     opt_state: dict[str, optax.OptState]

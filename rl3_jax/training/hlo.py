@@ -33,13 +33,8 @@ NAMES = ("kernels", "conditionals", "open_loops", "collectives", "flops", "bytes
 class Instruction(NamedTuple):
     """One instruction of a computation.
 
-    Attributes:
-      name: its own.
-      opcode: what it is.
-      kind: the type of its result, as text.
-      operands: the names of what it reads.
-      rest: of its text, from the operands on.
-      is_root: whether it is the computation's result.
+    `kind` is the type of its result, as text, `operands` the names of what it reads, and `rest` its text from
+    there on. The root is the computation's result.
     """
 
     name: str
