@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, cast
 
@@ -21,7 +21,7 @@ ALL = 2**31 - 1
 """More tasks than there are."""
 
 Memories = Float[Array, "B W"]
-Weights = dict[str, dict[str, Array]]
+Weights = Mapping[str, Mapping[str, Array]]
 """Those of flax's `GRUCell`, an array each: slices of a fused array are slower in a loop on a CPU. For the
 inputs `ir`, `iz` and `in` (reset, update, new value) hold a `kernel` [W, W] and a `bias` [W] each, for the
 memory `hr`, `hz` and `hn`, with a bias in `hn` alone."""
