@@ -1,5 +1,6 @@
 """Matrix products of the layers, in one type or another, with gradients that are quick on a CPU."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -16,28 +17,21 @@ def multiply(
     left: Float[Array, "*B W"], right: Float[Array, "W V"], compute: Compute
 ) -> Float[Array, "*B V"]:
     """Return a matrix product with operands of the given type, summed in float32."""
-    left, right = rounded(left, compute), rounded(right, compute)
-    return jnp.matmul(left, right, precision=precision(compute), preferred_element_type=jnp.float32)
+    return _product(jnp.matmul, left, right, compute)
 
 
 def contract(
     subscripts: str, left: Float[Array, "..."], right: Float[Array, "..."], compute: Compute
 ) -> Float[Array, "..."]:
     """Return an `einsum` of operands of the given type, summed in float32; its gradient is rounded, too."""
-    left, right = rounded(left, compute), rounded(right, compute)
-    return jnp.einsum(
-        subscripts, left, right, precision=precision(compute), preferred_element_type=jnp.float32
-    )
+    return _product(partial(jnp.einsum, subscripts), left, right, compute)
 
 
-def rounded(operand: Float[Array, "*shape"], compute: Compute) -> Array:
-    """Return an operand in the type of products."""
-    return operand.astype(jnp.dtype(compute))
-
-
-def precision(compute: Compute) -> jax.lax.Precision:
-    """Return the precision that keeps float32 what it says: GPUs and TPUs would take fewer bits of it."""
-    return jax.lax.Precision.HIGHEST if compute == "float32" else jax.lax.Precision.DEFAULT
+def _product(function: Callable, left: Array, right: Array, compute: Compute) -> Array:
+    # The highest precision keeps float32 what it says: GPUs and TPUs would take fewer bits of it.
+    precision = jax.lax.Precision.HIGHEST if compute == "float32" else jax.lax.Precision.DEFAULT
+    left, right = left.astype(compute), right.astype(compute)
+    return function(left, right, precision=precision, preferred_element_type=jnp.float32)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -46,7 +46,8 @@ def through_segments(
     parts = cut(observations, num_segments).swapaxes(0, 1)
     # Inside a scan the compiler cannot merge the two forward passes; to guard against it would cost time.
     _, (starts, outputs) = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carries, parts)
-    return starts, jax.tree.map(lambda x: join(x.swapaxes(0, 1)), outputs)
+    whole = observations.shape[:2]
+    return starts, jax.tree.map(lambda x: x.swapaxes(0, 1).reshape(*whole, *x.shape[3:]), outputs)
 
 
 def critic_values(
@@ -82,8 +83,3 @@ def by_minibatch(config: PPOConfig, function: Callable[[Any], PyTree], batch: Py
 def cut(x: Shaped[Array, "B H *rest"], num_segments: int) -> Shaped[Array, "B n L *rest"]:
     """Return what belongs to the steps of trials, cut into n segments of L = H/n steps."""
     return x.reshape(x.shape[0], num_segments, -1, *x.shape[2:])
-
-
-def join(x: Shaped[Array, "B n L *rest"]) -> Shaped[Array, "B H *rest"]:
-    """Return the inverse of `cut`."""
-    return x.reshape(x.shape[0], -1, *x.shape[3:])
