@@ -109,7 +109,8 @@ class Program:
                 found["open_loops"] += instruction.trips is None
                 # Where the number of rounds is known, the condition is not computed.
                 body, condition = (self._called(instruction, what) for what in ("body", "condition"))
-                found += times(instruction.trips or 1, self.cost(body))
+                rounds = instruction.trips or 1
+                found += Counter({name: rounds * amount for name, amount in self.cost(body).items()})
                 found += self.cost(condition) if instruction.trips is None else Counter()
             elif instruction.opcode == "call":
                 found += sum(map(self.cost, instruction.called), Counter())
@@ -205,11 +206,6 @@ def shapes(kind: str) -> list[tuple[str, list[int]]]:
 def num_bytes(kind: str) -> int:
     """Return the bytes of all arrays of a type."""
     return sum(BYTES.get(number, 4) * math.prod(sizes) for number, sizes in shapes(kind))
-
-
-def times(number: int, cost: Cost) -> Cost:
-    """Return the cost of doing something so often."""
-    return Counter({name: number * amount for name, amount in cost.items()})
 
 
 def training_costs(text: str) -> dict[str, dict[str, int]]:
