@@ -8,16 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import (
-    Beb,
-    ModelGreedy,
-    Psrl,
-    Ucb1,
-    Ucrl2,
-    baseline_names,
-    make_baselines,
-)
-from rl3_jax.baselines.mdps import EpisodePlanner
+from rl3_jax.baselines import baseline_names, make_baselines
+from rl3_jax.baselines.bandits import Ucb1
+from rl3_jax.baselines.mdps import Beb, EpisodePlanner, ModelGreedy, Psrl, Ucrl2
 from rl3_jax.baselines.registry import (
     BASELINES,
     BELIEVING,
