@@ -1,7 +1,7 @@
 """Ready-made configurations by name, and the function that varies them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl3_jax.errors import ConfigError, unknown_choice
@@ -35,11 +35,7 @@ DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
 
 
 def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
-    """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default.
-
-    Their width is the transformer's; the paper's variants with a gru or markov core have 256. Actor and
-    critic are two networks, as in the paper.
-    """
+    """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default."""
     return TrainConfig(
         task=task,
         horizon=horizon,
@@ -64,20 +60,10 @@ def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
 def _quick(task: TaskFamily, core: Core, iterations: int, max_sweeps: int, **changes: Any) -> TrainConfig:
     """Return a preset tuned for a two-core machine, by return within a minute or so of training.
 
-    What it takes from measurement rather than from the paper: whole returns (discount 1) with a critic
+    Measured rather than taken from the paper (docs/measurements.md): whole returns (discount 1) with a critic
     scaled by the steps that remain, few epochs at a high learning rate, values and counts that enter near
-    their own size, and a fixed number of planning sweeps, which plans nearly the same in less time.
-
-    Actor and critic are two networks: with a shared trunk, training of about the same time earns no more on
-    random MDPs, and less on bandits. What quick presets reach, in how many seconds, and what other values
-    of their settings do, is in `docs/measurements.md`.
-
-    Args:
-      task: the family.
-      core: of the policy.
-      iterations: length of the run.
-      max_sweeps: planning sweeps a step; 0 is the episode length.
-      **changes: to all that, as `_varied` takes them.
+    their own size, and a fixed number of planning sweeps a step (`max_sweeps`; 0 is the episode length).
+    `changes` to all that are as `_varied` takes them.
     """
     quick = TrainConfig(
         task=task,
@@ -115,15 +101,7 @@ def _varied(config: Any, **changes: Any) -> Any:
 
 
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
-    """Return a preset for gridworlds, tuned like `_quick`.
-
-    What it has beside that, and how it was found, is in `docs/recipes.md`: an object-level model in
-    which a pair never tried stays where it is; squashed inputs and one-hot positions; two layers of mingru
-    behind two input layers, with a product read-out, shared by actor and critic; muon; and a novelty bonus,
-    with which the search for the goal is learnt in fewer steps.
-
-    What it reaches is in `docs/measurements.md`.
-    """
+    """Return a preset for gridworlds, tuned like `_quick`; how it was found is in `docs/recipes.md`."""
     return _quick(
         Gridworld(variation=variation),
         MinGru(layers=2),
@@ -150,8 +128,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
     """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
 
-    It has the two networks of `_quick`; a shared trunk was not tried. In four rooms its return is no more
-    than that of random actions (docs/measurements.md).
+    In four rooms its return is no more than that of random actions (docs/measurements.md).
     """
     return _quick(
         task,
@@ -229,17 +206,9 @@ def make_config(
         overrides["policy"], policy = policy, None
     if isinstance(learner, dict):
         overrides["learner"], learner = learner, None
-    found = name_problems(preset=preset, method=method, policy=policy, learner=learner)
-    base = PRESETS.get(preset, TrainConfig())
-    if not found:
-        base = choose(base, method=method, policy=policy, learner=learner)
-    try:
-        config = serialise.from_dict(_merge(serialise.to_dict(base), overrides))
-    except ConfigError as error:
-        raise ConfigError([*found, *error.problems]) from None
-    if found:
-        raise ConfigError(found)
-    return config
+    names = {"method": method, "policy": policy, "learner": learner}
+    found = name_problems(preset=preset, **names)
+    return _changed(PRESETS.get(preset, TrainConfig()), names, [overrides], found)
 
 
 def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
@@ -253,15 +222,29 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
       ConfigError: listing every name and value that is not valid.
     """
     names = {name: str(fields[name]) if name in fields else None for name in CHOSEN_BY_NAME}
-    if problems := name_problems(**names):
-        raise ConfigError(problems)
-    found = serialise.to_dict(choose(config, **names))
+    changes = []
     for field, value in fields.items():
         if field not in names:
             for part in reversed(field.split(".")):
                 value = {part: value}
-            found = _merge(found, value)
-    return serialise.from_dict(found)
+            changes.append(value)
+    return _changed(config, names, changes, name_problems(**names))
+
+
+def _changed(
+    config: TrainConfig, names: dict[str, Any], changes: Sequence[dict[str, Any]], problems: Sequence[str]
+) -> TrainConfig:
+    """Return a configuration with other parts by name, and other fields; raises what is wrong with them."""
+    merged = serialise.to_dict(config if problems else choose(config, **names))
+    for change in changes:
+        merged = _merge(merged, change)
+    try:
+        changed = serialise.from_dict(merged)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return changed
 
 
 def name_problems(**names: str | None) -> list[str]:
