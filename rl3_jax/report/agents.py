@@ -23,9 +23,7 @@ class Source:
     Attributes:
       place: its path, to tell the user.
       results: contents of its result files.
-      name: of the run's agent; none if this is not a run.
-      config: content of the run's `config.json`.
-      metrics: lines of its `metrics.jsonl`.
+      name, config, metrics: of a run: its name, and the contents of `config.json` and `metrics.jsonl`.
     """
 
     place: str
@@ -50,12 +48,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class SeededAgent:
-    """Runs of one algorithm, of which each has a seed of its own; or who is in a result file of another kind.
-
-    Attributes:
-      name: what the names of the runs have in common; no other agent has it.
-      runs: of N seeds.
-    """
+    """Runs of one algorithm, each of another seed, or a result file of an agent; no two share a name."""
 
     name: str
     runs: Sequence[Source]

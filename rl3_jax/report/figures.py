@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rl3_jax.baselines import plain_name
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import SeededAgent, label
 from rl3_jax.report.gather import Entry, Setting
@@ -28,8 +29,6 @@ BASELINE_COLOUR = "0.45"
 MARKERS = ("o", "s", "^", "v", "D", "x", "+")
 MOST_OTHERS = 3
 """Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
-PRIOR = " (m = "
-"""What the name of a baseline with another prior mean contains; those are left to the tables."""
 SMOOTHING = 0.02
 """Part of a run over which its learning curve is averaged."""
 
@@ -42,13 +41,9 @@ Styles = Mapping[tuple[str, bool], Mapping[str, Any]]
 def learning_figure(
     agents: Sequence[SeededAgent], settings: Sequence[Setting], names: Sequence[str], path: Path
 ) -> None:
-    """Draw the return of training trials over environment steps, a panel for each setting.
+    """Draw the return of training trials over environment steps, a panel for each setting of training.
 
-    Args:
-      agents: with their runs.
-      settings: those in which they were trained.
-      names: of all agents of the family, which decide their looks.
-      path: the file.
+    The names of all agents of the family decide their looks.
     """
     styles = _styles(settings, names)
 
@@ -62,8 +57,7 @@ def learning_figure(
 def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
     """Draw the reward per episode over the episodes of a trial, a panel for each setting.
 
-    Bands are intervals of 95 % over tasks, and over seeds where there are several. The names of the agents
-    decide their looks.
+    Bands are intervals of 95 % over tasks, and over seeds where there are several.
     """
     styles = _styles(settings, names)
 
@@ -98,12 +92,9 @@ def notable(baselines: Sequence[Entry]) -> list[Entry]:
 def combined_adaptation(curves: Sequence[Mapping[str, Any]]) -> Curve:
     """Return the adaptation curve of several seeds on the same tasks: episode, mean, half of its interval.
 
-    The variance of the mean is that over tasks, which all seeds share, and 1/N of that between seeds; the
-    interval of 95 % is Student's, as in `statistics`. Seeds that completed more episodes than another are
-    taken up to where that one ends.
-
-    Args:
-      curves: the `adaptation` of each of N results.
+    `curves` has the `adaptation` of each of N results. The variance of the mean is that over tasks, which all
+    seeds share, and 1/N of that between seeds; the interval of 95 % is Student's, as in `statistics`. The
+    curve ends with the seed that completed the fewest episodes.
     """
     middles = [_middles(np.array(curve["episodes"], float)) for curve in curves]
     at = middles[min(range(len(curves)), key=lambda i: max(curves[i]["episodes"], default=0))]
@@ -150,8 +141,8 @@ def _draw_each(settings: Sequence[Setting], draw: Callable[[Axes, Setting], None
 
 
 def _shown(setting: Setting) -> list[Entry]:
-    """Return the entries that are drawn: beside agents only the notable baselines."""
-    baselines = [entry for entry in setting.baselines if PRIOR not in entry.name]
+    """Return the entries that are drawn: beside agents only notable baselines, with the usual prior mean."""
+    baselines = [entry for entry in setting.baselines if entry.name == plain_name(entry.name)]
     return [*setting.agents, *notable(baselines)] if setting.agents else baselines
 
 

@@ -24,13 +24,9 @@ Member = tuple[Source, Result]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What an agent or a baseline earned in one setting.
+    """What an agent or a baseline earned in one setting: entries of result files, one a seed.
 
-    Attributes:
-      name: its name.
-      results: entries of result files, one a seed.
-      is_agent: whether it was trained.
-      is_trained_here: whether it was trained in this very setting; None if that is not known.
+    `is_trained_here` tells whether it was trained in this very setting; None if that is not known.
     """
 
     name: str
@@ -56,14 +52,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """All entries that met the same tasks in trials of the same length.
-
-    Attributes:
-      header: the fields of a result file that they share.
-      agents: what was trained.
-      baselines: what was not.
-      notes: what a reader should know of them.
-    """
+    """All entries on the same tasks, in trials of the same length; `header` is what their files share."""
 
     header: Result
     agents: Sequence[Entry]
@@ -77,11 +66,7 @@ class Setting:
 
 
 def mismatches(results: Sequence[tuple[str, Result]]) -> list[str]:
-    """Return a message for each way in which results are not on the same tasks as the first.
-
-    Args:
-      results: name to tell the user, and content, of each result file.
-    """
+    """Return a message for each way in which named results are not on the same tasks as the first."""
     (first, expected), *others = results
     return [
         f"{name} has {field} {result[field]}, {first} has {expected[field]};"

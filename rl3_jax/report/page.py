@@ -26,10 +26,6 @@ ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tas
 def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     """Write `README.md` and figures for each family into a folder; returns the paths of all.
 
-    Args:
-      sources: runs and result files.
-      out: folder, made if it is missing.
-
     Raises:
       ConfigError: if results that belong together cannot be compared.
     """
@@ -61,10 +57,8 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
 def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: Path) -> tuple[Path, Path]:
     """Write `comparison.png` and `comparison.md` into a folder; returns their paths.
 
-    Args:
-      runs: each with one result, all on the same tasks, whose first entry is the agent's.
-      baselines: entries of a result file on these tasks.
-      out: folder, made if it is missing.
+    Each run has one result, all on the same tasks, whose first entry is the agent's; `baselines` are entries
+    of a result file on these tasks.
     """
     out.mkdir(parents=True, exist_ok=True)
     figure, table = out / "comparison.png", out / "comparison.md"

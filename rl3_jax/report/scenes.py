@@ -27,15 +27,7 @@ FIGURE_SPACE = "\u2007"
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A recorded trial and what is needed to read it.
-
-    Attributes:
-      env: the trial.
-      task: its task.
-      distribution: of the actions.
-      recording: what happened.
-      name: of family, variation, agent and task, for the caption.
-    """
+    """A recorded trial and what is needed to read it: the distribution of actions, a name for the caption."""
 
     env: TrialEnv
     task: Any

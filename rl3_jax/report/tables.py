@@ -11,14 +11,7 @@ from rl3_jax.report.literature import FAR, REASONS, deviation, published_returns
 BEST = "clairvoyant"
 NO_SIZE = ("family", "variation", "attempts")
 """Fields of a family that the heading has already, or that do not tell what its tasks are like."""
-HEADINGS = (
-    "name",
-    "mean return ±",
-    "middle half [95 %]",
-    "regret ±",
-    "published",
-    "apart, standard errors",
-)
+HEADINGS = ("name", "mean return ±", "middle half [95 %]", "regret ±", "published", "apart, standard errors")
 DIFFERENCES = "What the agent of each column earns more than the one of the row, on the same tasks [95 %]:"
 COSTS = ("agent", "return", "of clairvoyant", "training steps", "training seconds")
 
@@ -41,11 +34,7 @@ def sizes(header: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_table(setting: Setting, runs: Sequence[Source]) -> str:
-    """Return a table of agents and baselines, best first, with what their training cost.
-
-    Each row gives the mean return over the held-out tasks ± its standard error, and what it is as a share
-    of the clairvoyant's where that is among the baselines. The agents are those of the runs.
-    """
+    """Return a table of the runs' agents and of baselines, best first, with what their training cost."""
     header, best = setting.header, _best(setting)
     last = {run.name: run.metrics[-1] for run in runs if run.metrics}
     rows: list[Sequence[str]] = [COSTS]
@@ -104,11 +93,7 @@ def differences_table(setting: Setting) -> str:
 
 
 def transfer_table(settings: Sequence[Setting]) -> str:
-    """Return the table of what agents earn in settings that they were not trained in, or nothing if none did.
-
-    Args:
-      settings: of one family.
-    """
+    """Return what agents of one family earn where they were not trained; nothing if none was tried there."""
     met = [setting for setting in settings if setting.agents]
     if not any(agent.is_trained_here is False for setting in met for agent in setting.agents):
         return ""
