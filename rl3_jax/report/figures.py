@@ -19,7 +19,6 @@ from rl3_jax.baselines import plain_name
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import SeededAgent, label
 from rl3_jax.report.gather import Entry, Setting
-from rl3_jax.report.tables import sizes, title
 
 AGENT_COLOURS = (
     "#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d", "#000000", "#8c4a1f", "#6fa8dc",
@@ -78,7 +77,7 @@ def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Pat
     _trial_panel(right, setting, styles, "reward_curve", lambda curves: _reward_curve(curves[0], horizon))
     right.set_title(f"Held-out trials ({setting.header['num_tasks']} tasks)")
     right.set(xlabel="step within the trial", ylabel="mean reward per step", xlim=(0, horizon))
-    figure.suptitle(title(setting.header))
+    figure.suptitle(setting.title)
     _finish(figure, [left, right], path)
 
 
@@ -136,7 +135,7 @@ def _draw_each(settings: Sequence[Setting], draw: Callable[[Axes, Setting], None
     figure, panels = _panels(len(settings))
     for setting, axes in zip(settings, panels, strict=True):
         draw(axes, setting)
-        axes.set_title(f"{title(setting.header)}\n{', '.join(sizes(setting.header))}".strip(), fontsize=9)
+        axes.set_title(f"{setting.title}\n{', '.join(setting.sizes)}".strip(), fontsize=9)
     _finish(figure, panels, path)
 
 

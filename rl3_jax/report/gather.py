@@ -15,6 +15,8 @@ TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_se
 """Fields of a result file that two results must have in common to be comparable."""
 OF_AN_AGENT = ("results", "differences", "iteration", "greedy")
 """Fields of a result file that are not of the setting."""
+NO_SIZE = ("family", "variation", "attempts")
+"""Fields of a family that the heading has already, or that do not tell what its tasks are like."""
 ROUNDING = 1e-3
 """By how much the returns of two results may differ that count as the same; files have four decimals."""
 
@@ -58,6 +60,17 @@ class Setting:
     agents: Sequence[Entry]
     baselines: Sequence[Entry]
     notes: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """What was measured, e.g. `mdp, H = 100`; variations other than the base one are named."""
+        variation = "" if self.header["variation"] == "default" else f" ({self.header['variation']})"
+        return f"{self.header['family']}{variation}, H = {self.header['horizon']}"
+
+    @property
+    def sizes(self) -> list[str]:
+        """The sizes of the family, e.g. `num_arms = 5`."""
+        return [f"{name} = {value}" for name, value in self.header["task"].items() if name not in NO_SIZE]
 
     @property
     def ranked(self) -> list[Entry]:
