@@ -4,21 +4,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rl3_jax import tasks
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, RMax
 from rl3_jax.policies import CORES, Core, Gru, Markov, MinGru, PolicyConfig, Transformer, make_core
 from rl3_jax.ppo import PPOConfig
-from rl3_jax.tasks import (
-    Bandit,
-    FourRoomsTasks,
-    FrozenLakes,
-    Gridworld,
-    MetaMazes,
-    PointRobots,
-    RandomMdp,
-    Reachers,
-    TaskFamily,
-)
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import (
     METHODS,
@@ -34,7 +24,7 @@ from rl3_jax.trial import (
 DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
 
 
-def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
+def _paper(task: tasks.TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default."""
     return TrainConfig(
         task=task,
@@ -54,10 +44,12 @@ def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper for gridworlds (design, sections 5.1 and 7)."""
     rates = {"learning_rate": 2e-4, "entropy_bonus": 0.04}
     constant = rates | {f"{name}_final": value for name, value in rates.items()}
-    return _paper(Gridworld(variation=variation), horizon, iterations=20000, **constant, **ppo)
+    return _paper(tasks.Gridworld(variation=variation), horizon, iterations=20000, **constant, **ppo)
 
 
-def _quick(task: TaskFamily, core: Core, iterations: int, max_sweeps: int, **changes: Any) -> TrainConfig:
+def _quick(
+    task: tasks.TaskFamily, core: Core, iterations: int, max_sweeps: int, **changes: Any
+) -> TrainConfig:
     """Return a preset tuned for a two-core machine, by return within a minute or so of training.
 
     Measured rather than taken from the paper (docs/measurements.md): whole returns (discount 1) with a critic
@@ -103,7 +95,7 @@ def _varied(config: Any, **changes: Any) -> Any:
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
     """Return a preset for gridworlds, tuned like `_quick`; how it was found is in `docs/recipes.md`."""
     return _quick(
-        Gridworld(variation=variation),
+        tasks.Gridworld(variation=variation),
         MinGru(layers=2),
         iterations,
         max_sweeps=4,
@@ -125,7 +117,7 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     )
 
 
-def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
+def _quick_gymnax(task: tasks.TaskFamily, horizon: int) -> TrainConfig:
     """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
 
     In four rooms its return is no more than that of random actions (docs/measurements.md).
@@ -145,12 +137,12 @@ CHOSEN_BY_NAME = ("method", "policy", "learner")
 """Parts of a configuration that a name stands for."""
 
 PRESETS: dict[str, TrainConfig] = {
-    "bandit-h100": _paper(Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
-    "bandit-h512": _paper(Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
-    "mdp-h100": _paper(RandomMdp(), 100, iterations=10000, trials=328, minibatch_trials=41),
-    "mdp-h512": _paper(RandomMdp(), 512, iterations=10000, trials=64, minibatch_trials=8),
+    "bandit-h100": _paper(tasks.Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
+    "bandit-h512": _paper(tasks.Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
+    "mdp-h100": _paper(tasks.RandomMdp(), 100, iterations=10000, trials=328, minibatch_trials=41),
+    "mdp-h512": _paper(tasks.RandomMdp(), 512, iterations=10000, trials=64, minibatch_trials=8),
     "bandit-h100-quick": _quick(
-        Bandit(),
+        tasks.Bandit(),
         MinGru(),
         iterations=700,
         max_sweeps=0,
@@ -159,7 +151,7 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     # Three planning sweeps a step serve as well as ten, in less time (docs/measurements.md).
     "mdp-h100-quick": _quick(
-        RandomMdp(),
+        tasks.RandomMdp(),
         Markov(),
         iterations=400,
         max_sweeps=3,
@@ -173,11 +165,11 @@ PRESETS: dict[str, TrainConfig] = {
     # R-max knows the rules of all gridworlds: RL³ then earns a little more than it (docs/measurements.md).
     "gridworld-11x11-long": _varied(_quick_gridworld("11x11", 250, iterations=4800), learner=RMax()),
     "gridworld-13x13-long": _varied(_quick_gridworld("13x13", 350, iterations=3430), learner=RMax()),
-    "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
-    "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
-    "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),
-    "point-robot-h100-quick": _quick_gymnax(PointRobots(), 100),
-    "reacher-h200-quick": _quick_gymnax(Reachers(), 200),
+    "frozen-lake-h100-quick": _quick_gymnax(tasks.FrozenLakes(), 100),
+    "four-rooms-h250-quick": _quick_gymnax(tasks.FourRoomsTasks(), 250),
+    "meta-maze-h200-quick": _quick_gymnax(tasks.MetaMazes(), 200),
+    "point-robot-h100-quick": _quick_gymnax(tasks.PointRobots(), 100),
+    "reacher-h200-quick": _quick_gymnax(tasks.Reachers(), 200),
 }
 """All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
 
