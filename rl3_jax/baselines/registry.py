@@ -11,7 +11,7 @@ from rl3_jax.baselines.gittins import Gittins, gittins_indices
 from rl3_jax.baselines.mdps import TRUE_PRIOR_REWARD, Beb, Clairvoyant, ModelGreedy, Opsrl, Psrl, Ucrl2
 from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight
 from rl3_jax.object_rl import ModelBased, QLearning, RMax
-from rl3_jax.tasks import FAMILIES, TaskFamily
+from rl3_jax.tasks import TaskFamily
 from rl3_jax.trial import Behaviour
 
 # Tuned values are what `benchmarks/tuning.py` found best on tasks that no evaluation sees; a test holds them
@@ -142,26 +142,21 @@ LONGEST = {"gittins": 600}
 """The longest trial of those that do not serve all: the table of indices has H³/6 entries, here 145 MB."""
 
 
-def baseline_names(family: TaskFamily | str, horizon: int, prior_reward: float | None = None) -> list[str]:
+def baseline_names(family: TaskFamily, horizon: int, prior_reward: float | None = None) -> list[str]:
     """Return the names of a family's baselines for trials of H steps, the optimum last: see `LONGEST`.
 
-    Args:
-      family: the family, or its name if it is registered.
-      horizon: H.
-      prior_reward: m. If given, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
+    With a `prior_reward` m, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
     """
     known = [name for name in _entries(family) if horizon <= LONGEST.get(name, horizon)]
     if prior_reward is None:
         return known
-    believing = BELIEVING.get(family if isinstance(family, str) else family.family, ())
+    believing = BELIEVING.get(family.family, ())
     return [f"{name}{PRIOR}{prior_reward:g})" for name in known if name in believing]
 
 
-def _entries(family: TaskFamily | str) -> dict[str, Any]:
+def _entries(family: TaskFamily) -> dict[str, Any]:
     """Return all baselines of a family by name, with those that it brings itself."""
-    kind = FAMILIES.get(family, TaskFamily) if isinstance(family, str) else family
-    name = family if isinstance(family, str) else family.family
-    return {"random": Random(), **BASELINES.get(name, {}), **kind.baselines}
+    return {"random": Random(), **BASELINES.get(family.family, {}), **family.baselines}
 
 
 def plain_name(name: str) -> str:
