@@ -92,7 +92,7 @@ class BaselineSetting:
         return TUNED_MDPS[min(TUNED_MDPS, key=lambda at: (abs(at[1] - m), _ratio(h, at[0])))]
 
 
-def _ratio(x: float, y: float) -> float:
+def _ratio(x: int, y: int) -> float:
     """Return |log x/y|."""
     return abs(math.log(x / y))
 
@@ -192,6 +192,7 @@ def make_baselines(
         if names is None or name in names:
             entry = entries[plain_name(name)]
             # A class has the methods of a behaviour too.
-            is_made = isinstance(entry, Behaviour) and not isinstance(entry, type)
-            made[name] = entry if is_made else entry(setting)
+            if isinstance(entry, type) or not isinstance(entry, Behaviour):
+                entry = entry(setting)
+            made[name] = entry
     return made

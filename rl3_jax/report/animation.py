@@ -38,6 +38,7 @@ class Panel(Protocol):
 
     def draw(self, axes: Axes) -> Moving:
         """Draw what stays and make what moves."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
