@@ -44,13 +44,12 @@ def learning_figure(
 
     The names of all agents of the family decide their looks.
     """
-    styles = _styles(settings, names)
-
-    def draw(axes: Axes, setting: Setting) -> None:
+    styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
+    for axes, setting in zip(panels, settings, strict=True):
         trained = [agent for agent in agents if agent.runs[0].is_trained_in(setting.header)]
         _learning_panel(axes, trained, setting, styles)
-
-    _draw_each(settings, draw, path)
+        _entitle(axes, setting)
+    _finish(figure, panels, path)
 
 
 def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
@@ -58,14 +57,13 @@ def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: P
 
     Bands are intervals of 95 % over tasks, and over seeds where there are several.
     """
-    styles = _styles(settings, names)
-
-    def draw(axes: Axes, setting: Setting) -> None:
+    styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
+    for axes, setting in zip(panels, settings, strict=True):
         _trial_panel(axes, setting, styles, "adaptation", combined_adaptation)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="episode within the trial", ylabel="reward per episode")
-
-    _draw_each(settings, draw, path)
+        _entitle(axes, setting)
+    _finish(figure, panels, path)
 
 
 def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Path) -> None:
@@ -130,13 +128,9 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
-def _draw_each(settings: Sequence[Setting], draw: Callable[[Axes, Setting], None], path: Path) -> None:
-    """Write a figure with a panel for each setting."""
-    figure, panels = _panels(len(settings))
-    for setting, axes in zip(settings, panels, strict=True):
-        draw(axes, setting)
-        axes.set_title(f"{setting.title}\n{', '.join(setting.sizes)}".strip(), fontsize=9)
-    _finish(figure, panels, path)
+def _entitle(axes: Axes, setting: Setting) -> None:
+    """Write above a panel which setting it is of."""
+    axes.set_title(f"{setting.title}\n{', '.join(setting.sizes)}".strip(), fontsize=9)
 
 
 def _shown(setting: Setting) -> list[Entry]:
