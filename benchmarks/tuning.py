@@ -212,12 +212,12 @@ def tune_baselines(
       ConfigError: listing every argument that is not valid.
     """
     problems = constraints.problems(family) + task_set_problems(horizon, num_tasks, 0)
-    problems += tuning_problems(family.family, horizon, names, prior_reward)
+    problems += tuning_problems(family, horizon, names, prior_reward)
     if problems:
         raise ConfigError(problems)
     env = TrialEnv(family, horizon=horizon, features=METHODS["rl2"])
     tuned = []
-    for name in asked_names(tunable(family.family, horizon, prior_reward), names):
+    for name in asked_names(tunable(family, horizon, prior_reward), names):
         grid = GRIDS[family.family][plain_name(name)]
         baseline = make_baselines(family, horizon, (name,), prior_reward)[name]
         tasks = max(2, num_tasks // STATIC_SHARE) if grid.static else num_tasks
@@ -241,21 +241,21 @@ def tune_baselines(
     }
 
 
-def tunable(family: str, horizon: int, prior_reward: float | None) -> list[str]:
+def tunable(family: TaskFamily, horizon: int, prior_reward: float | None) -> list[str]:
     """Return the names of the baselines that have something to tune."""
     known = baseline_names(family, horizon, prior_reward)
-    return [name for name in known if plain_name(name) in GRIDS.get(family, {})]
+    return [name for name in known if plain_name(name) in GRIDS.get(family.family, {})]
 
 
 def tuning_problems(
-    family: str, horizon: int, names: Collection[str], prior_reward: float | None
+    family: TaskFamily, horizon: int, names: Collection[str], prior_reward: float | None
 ) -> list[str]:
     """Return a message for each name that cannot be tuned, and for a family without any that can."""
     if problems := baseline_problems(family, horizon, (), prior_reward):
         return problems
     known = tunable(family, horizon, prior_reward)
     if not known:
-        return [f"family {family} has no baseline that has something to tune"]
+        return [f"family {family.family} has no baseline that has something to tune"]
     return [
         unknown_choice("tunable baseline", name, known) for name in names if not asked_names(known, [name])
     ]

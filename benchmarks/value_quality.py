@@ -25,7 +25,8 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax import ConfigError, make_config
-from rl3_jax.baselines import Baseline, ClairvoyantTrial
+from rl3_jax.baselines import Baseline
+from rl3_jax.baselines.navigation import ClairvoyantTrial
 from rl3_jax.errors import unknown_choice
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Gridworld, GridworldTask

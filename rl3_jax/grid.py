@@ -17,8 +17,7 @@ class Grid:
     """What a family knows beforehand of all its tasks, whose states are the cells of a grid.
 
     Attributes:
-      rows: of the grid; state s lies in row s // columns.
-      columns: of the grid.
+      rows, columns: of the grid; state s lies in row s // columns.
       moves: [A][D] probability of each displacement after each action, where no cell is blocked.
       slippery: what entering a cell pays on which actions move otherwise.
       slippery_moves: [A][D] the same there.

@@ -9,15 +9,9 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class TileKind:
-    """How one kind of tile looks: kinds differ in lightness and in mark.
+    """How one kind of tile looks: kinds differ in lightness and in mark, a letter or sign in colour `ink`.
 
-    Attributes:
-      name: in the legend.
-      colour: of the tile.
-      mark: a letter or sign on it, or none.
-      ink: colour of the mark.
-      hatch: of the tile, or none.
-      enters: whether the agent acts on such a tile, which then has a value.
+    `enters` tells whether the agent acts on such a tile, which then has a value.
     """
 
     name: str
@@ -39,8 +33,7 @@ class Tiles:
     """A map of tiles on which the agent moves.
 
     Attributes:
-      codes: [R, C] number of each tile's kind.
-      kinds: the kinds.
+      codes: [R, C] place of each tile's kind in `kinds`.
       cells: [S, 2] row and column of each integer state; row by row over the whole map, if not given.
     """
 

@@ -1,24 +1,14 @@
 """Ready-made configurations by name, and the function that varies them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rl3_jax import tasks
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, RMax
 from rl3_jax.policies import CORES, Core, Gru, Markov, MinGru, PolicyConfig, Transformer, make_core
 from rl3_jax.ppo import PPOConfig
-from rl3_jax.tasks import (
-    Bandit,
-    FourRoomsTasks,
-    FrozenLakes,
-    Gridworld,
-    MetaMazes,
-    PointRobots,
-    RandomMdp,
-    Reachers,
-    TaskFamily,
-)
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import (
     METHODS,
@@ -34,12 +24,8 @@ from rl3_jax.trial import (
 DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
 
 
-def _paper(task: TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
-    """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default.
-
-    Their width is the transformer's; the paper's variants with a gru or markov core have 256. Actor and
-    critic are two networks, as in the paper.
-    """
+def _paper(task: tasks.TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
+    """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default."""
     return TrainConfig(
         task=task,
         horizon=horizon,
@@ -58,26 +44,18 @@ def _paper_gridworld(variation: str, horizon: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper for gridworlds (design, sections 5.1 and 7)."""
     rates = {"learning_rate": 2e-4, "entropy_bonus": 0.04}
     constant = rates | {f"{name}_final": value for name, value in rates.items()}
-    return _paper(Gridworld(variation=variation), horizon, iterations=20000, **constant, **ppo)
+    return _paper(tasks.Gridworld(variation=variation), horizon, iterations=20000, **constant, **ppo)
 
 
-def _quick(task: TaskFamily, core: Core, iterations: int, max_sweeps: int, **changes: Any) -> TrainConfig:
+def _quick(
+    task: tasks.TaskFamily, core: Core, iterations: int, max_sweeps: int, **changes: Any
+) -> TrainConfig:
     """Return a preset tuned for a two-core machine, by return within a minute or so of training.
 
-    What it takes from measurement rather than from the paper: whole returns (discount 1) with a critic
+    Measured rather than taken from the paper (docs/measurements.md): whole returns (discount 1) with a critic
     scaled by the steps that remain, few epochs at a high learning rate, values and counts that enter near
-    their own size, and a fixed number of planning sweeps, which plans nearly the same in less time.
-
-    Actor and critic are two networks: with a shared trunk, training of about the same time earns no more on
-    random MDPs, and less on bandits. What quick presets reach, in how many seconds, and what other values
-    of their settings do, is in `docs/measurements.md`.
-
-    Args:
-      task: the family.
-      core: of the policy.
-      iterations: length of the run.
-      max_sweeps: planning sweeps a step; 0 is the episode length.
-      **changes: to all that, as `_varied` takes them.
+    their own size, and a fixed number of planning sweeps a step (`max_sweeps`; 0 is the episode length).
+    `changes` to all that are as `_varied` takes them.
     """
     quick = TrainConfig(
         task=task,
@@ -115,17 +93,9 @@ def _varied(config: Any, **changes: Any) -> Any:
 
 
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
-    """Return a preset for gridworlds, tuned like `_quick`.
-
-    What it has beside that, and how it was found, is in `docs/recipes.md`: an object-level model in
-    which a pair never tried stays where it is; squashed inputs and one-hot positions; two layers of mingru
-    behind two input layers, with a product read-out, shared by actor and critic; muon; and a novelty bonus,
-    with which the search for the goal is learnt in fewer steps.
-
-    What it reaches is in `docs/measurements.md`.
-    """
+    """Return a preset for gridworlds, tuned like `_quick`; how it was found is in `docs/recipes.md`."""
     return _quick(
-        Gridworld(variation=variation),
+        tasks.Gridworld(variation=variation),
         MinGru(layers=2),
         iterations,
         max_sweeps=4,
@@ -147,11 +117,10 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     )
 
 
-def _quick_gymnax(task: TaskFamily, horizon: int) -> TrainConfig:
+def _quick_gymnax(task: tasks.TaskFamily, horizon: int) -> TrainConfig:
     """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
 
-    It has the two networks of `_quick`; a shared trunk was not tried. In four rooms its return is no more
-    than that of random actions (docs/measurements.md).
+    In four rooms its return is no more than that of random actions (docs/measurements.md).
     """
     return _quick(
         task,
@@ -168,12 +137,12 @@ CHOSEN_BY_NAME = ("method", "policy", "learner")
 """Parts of a configuration that a name stands for."""
 
 PRESETS: dict[str, TrainConfig] = {
-    "bandit-h100": _paper(Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
-    "bandit-h512": _paper(Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
-    "mdp-h100": _paper(RandomMdp(), 100, iterations=10000, trials=328, minibatch_trials=41),
-    "mdp-h512": _paper(RandomMdp(), 512, iterations=10000, trials=64, minibatch_trials=8),
+    "bandit-h100": _paper(tasks.Bandit(), 100, iterations=5000, trials=328, minibatch_trials=41),
+    "bandit-h512": _paper(tasks.Bandit(), 512, iterations=5000, trials=64, minibatch_trials=8),
+    "mdp-h100": _paper(tasks.RandomMdp(), 100, iterations=10000, trials=328, minibatch_trials=41),
+    "mdp-h512": _paper(tasks.RandomMdp(), 512, iterations=10000, trials=64, minibatch_trials=8),
     "bandit-h100-quick": _quick(
-        Bandit(),
+        tasks.Bandit(),
         MinGru(),
         iterations=700,
         max_sweeps=0,
@@ -182,7 +151,7 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     # Three planning sweeps a step serve as well as ten, in less time (docs/measurements.md).
     "mdp-h100-quick": _quick(
-        RandomMdp(),
+        tasks.RandomMdp(),
         Markov(),
         iterations=400,
         max_sweeps=3,
@@ -196,11 +165,11 @@ PRESETS: dict[str, TrainConfig] = {
     # R-max knows the rules of all gridworlds: RL³ then earns a little more than it (docs/measurements.md).
     "gridworld-11x11-long": _varied(_quick_gridworld("11x11", 250, iterations=4800), learner=RMax()),
     "gridworld-13x13-long": _varied(_quick_gridworld("13x13", 350, iterations=3430), learner=RMax()),
-    "frozen-lake-h100-quick": _quick_gymnax(FrozenLakes(), 100),
-    "four-rooms-h250-quick": _quick_gymnax(FourRoomsTasks(), 250),
-    "meta-maze-h200-quick": _quick_gymnax(MetaMazes(), 200),
-    "point-robot-h100-quick": _quick_gymnax(PointRobots(), 100),
-    "reacher-h200-quick": _quick_gymnax(Reachers(), 200),
+    "frozen-lake-h100-quick": _quick_gymnax(tasks.FrozenLakes(), 100),
+    "four-rooms-h250-quick": _quick_gymnax(tasks.FourRoomsTasks(), 250),
+    "meta-maze-h200-quick": _quick_gymnax(tasks.MetaMazes(), 200),
+    "point-robot-h100-quick": _quick_gymnax(tasks.PointRobots(), 100),
+    "reacher-h200-quick": _quick_gymnax(tasks.Reachers(), 200),
 }
 """All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
 
@@ -229,17 +198,9 @@ def make_config(
         overrides["policy"], policy = policy, None
     if isinstance(learner, dict):
         overrides["learner"], learner = learner, None
-    found = name_problems(preset=preset, method=method, policy=policy, learner=learner)
-    base = PRESETS.get(preset, TrainConfig())
-    if not found:
-        base = choose(base, method=method, policy=policy, learner=learner)
-    try:
-        config = serialise.from_dict(_merge(serialise.to_dict(base), overrides))
-    except ConfigError as error:
-        raise ConfigError([*found, *error.problems]) from None
-    if found:
-        raise ConfigError(found)
-    return config
+    names = {"method": method, "policy": policy, "learner": learner}
+    found = name_problems(preset=preset, **names)
+    return _changed(PRESETS.get(preset, TrainConfig()), names, [overrides], found)
 
 
 def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
@@ -253,15 +214,29 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
       ConfigError: listing every name and value that is not valid.
     """
     names = {name: str(fields[name]) if name in fields else None for name in CHOSEN_BY_NAME}
-    if problems := name_problems(**names):
-        raise ConfigError(problems)
-    found = serialise.to_dict(choose(config, **names))
+    changes = []
     for field, value in fields.items():
         if field not in names:
             for part in reversed(field.split(".")):
                 value = {part: value}
-            found = _merge(found, value)
-    return serialise.from_dict(found)
+            changes.append(value)
+    return _changed(config, names, changes, name_problems(**names))
+
+
+def _changed(
+    config: TrainConfig, names: dict[str, Any], changes: Sequence[dict[str, Any]], problems: Sequence[str]
+) -> TrainConfig:
+    """Return a configuration with other parts by name, and other fields; raises what is wrong with them."""
+    merged = serialise.to_dict(config if problems else choose(config, **names))
+    for change in changes:
+        merged = _merge(merged, change)
+    try:
+        changed = serialise.from_dict(merged)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return changed
 
 
 def name_problems(**names: str | None) -> list[str]:

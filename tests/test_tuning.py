@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rl3_jax import ConfigError, make_family
-from rl3_jax.baselines import OptimisticThompson, Ucb1, make_baselines
+from rl3_jax.baselines import make_baselines
+from rl3_jax.baselines.bandits import OptimisticThompson, Ucb1
 from rl3_jax.tasks import Bandit
 from rl3_jax.training import evaluate
 from rl3_jax.training.evaluation import held_out_tasks

@@ -17,9 +17,8 @@ class BanditBaseline(Baseline):
     """A baseline that remembers the pulls of each arm and the rewards they paid.
 
     Attributes:
-      prior_wins: α of each arm's prior Beta(α, β); 1 with β = 1 is U(0, 1), the true prior of the base
-        variation.
-      prior_losses: β of the prior.
+      prior_wins: α of each arm's prior Beta(α, β); α = β = 1 is that of the base variation.
+      prior_losses: β.
     """
 
     prior_wins: Number = 1.0
@@ -43,12 +42,11 @@ class BanditBaseline(Baseline):
 class EpsilonGreedy(BanditBaseline):
     """ε-greedy: the first arm of the largest posterior mean, or with probability ε a uniformly drawn one.
 
-    Sources: Sutton and Barto 2018, section 2.2; the estimate, which starts at the prior's mean so that an
-    arm is left only once it pays less than half the time, and the order of equal arms are those that give
+    Sources: Sutton and Barto 2018, section 2.2; posterior means and the order of equal arms are what gives
     the returns of Duan et al. 2016 (arXiv 1611.02779, table 1); mean rewards do not (docs/measurements.md).
 
     Attributes:
-      epsilon: ε; tuned per setting, see `baselines/registry.py`. With 0 this is the greedy baseline.
+      epsilon: ε, tuned per setting in `baselines/registry.py`. With 0 this is the greedy baseline.
     """
 
     epsilon: Number = 0.0
@@ -67,15 +65,14 @@ class Ucb1(BanditBaseline):
     """UCB1: argmax_a μ(a) + c √(ln t / n'(a)), the first among equals.
 
     With t pulls so far, μ(a) = (α + wins)/n'(a) is the mean of the arm's posterior and n'(a) = α + β + n(a)
-    its pulls with those that the prior stands for. Priors of α = β = 0 make it the textbook's rule: mean
-    rewards and pulls, and each arm once first.
+    its pulls with those that the prior stands for. α = β = 0 makes it the textbook's rule.
 
-    Source: Auer, Cesa-Bianchi and Fischer 2002, figure 1, without a prior; their c = √2 has a regret bound
-    for every bandit and explores far too much in trials this short. The prior is how we reach the tuned
-    UCB1 of Duan et al. 2016 (arXiv 1611.02779, table 1); without it no c does (docs/measurements.md).
+    Source: Auer, Cesa-Bianchi and Fischer 2002, figure 1, without a prior and with c = √2, which explores far
+    too much in trials this short. The prior is how we reach the tuned UCB1 of Duan et al. 2016 (arXiv
+    1611.02779, table 1); without it no c does (docs/measurements.md).
 
     Attributes:
-      exploration: c; tuned per setting, see `baselines/registry.py`; the default is for k=5, H=100.
+      exploration: c, tuned per setting in `baselines/registry.py`; the default is for k=5, H=100.
     """
 
     exploration: Number = 0.28
@@ -115,7 +112,7 @@ class OptimisticThompson(BanditBaseline):
     Source: Duan et al. 2016 (arXiv 1611.02779, section 3.1), who tune N.
 
     Attributes:
-      num_samples: N; tuned per setting, see `baselines/registry.py`; the default is for k=5, H=100.
+      num_samples: N, tuned per setting in `baselines/registry.py`; the default is for k=5, H=100.
     """
 
     num_samples: int = struct.field(pytree_node=False, default=32)
@@ -130,10 +127,7 @@ class OptimisticThompson(BanditBaseline):
 
 @struct.dataclass
 class BestArm(Baseline):
-    """The clairvoyant optimum: always the arm of the largest success probability.
-
-    Expected return: H · A/(A + 1) in the base variation, the mean of the largest of A draws from U(0, 1).
-    """
+    """The clairvoyant optimum: the best arm, whose expected return is H · A/(A + 1) in the base variation."""
 
     def init(self, env: TrialEnv, task: BanditTask) -> Int[Array, ""]:
         """Return the best arm."""
@@ -147,10 +141,7 @@ class BestArm(Baseline):
 def log_density(
     log_odds: Float[Array, "N A"], wins: Float[Array, " A"], losses: Float[Array, " A"]
 ) -> Float[Array, " N"]:
-    """Return Σ_a (α − 1) log p(a) + (β − 1) log(1 − p(a)): log densities of Beta draws, up to a constant.
-
-    `log_odds` is log p/(1 − p) of each draw, `wins` is α of each arm's posterior and `losses` β.
-    """
+    """Return Σ_a (α − 1) log p(a) + (β − 1) log(1 − p(a)): log densities of Beta draws, up to a constant."""
     log_p, log_q = jax.nn.log_sigmoid(log_odds), jax.nn.log_sigmoid(-log_odds)
     return ((wins - 1.0) * log_p + (losses - 1.0) * log_q).sum(axis=1)
 
@@ -160,10 +151,8 @@ def log_odds_draws(
 ) -> Float[Array, "*n"]:
     """Return log p/(1 − p), one draw p ~ Beta(α, β) for each α in `wins` and β in `losses`.
 
-    The key is consumed. p/(1 − p) is the ratio of a draw from Gamma(α) and one from Gamma(β). As a logarithm
-    it does not round near p = 1, as p itself does. All are drawn at once, where `jax.random.beta` draws one
-    after the other: faster on a CPU, and a draw among many costs less than one among few
-    (docs/measurements.md).
+    The key is consumed. p/(1 − p) is the ratio of a draw from Gamma(α) and one from Gamma(β); its logarithm
+    does not round near p = 1. `jax.random.beta` is slower on a CPU (docs/measurements.md).
     """
     # One flat row: on a CPU, loops over short last axes are slower (docs/measurements.md).
     log_g = log_gamma_draws(key, jnp.concatenate([wins.ravel(), losses.ravel()]))

@@ -37,10 +37,7 @@ class Baseline(BehaviourBase):
 
 @struct.dataclass
 class Random(Baseline):
-    """Uniformly drawn actions, whatever happened.
-
-    Expected return: H/2 on bandits and H on random MDPs, the means of their priors.
-    """
+    """Uniformly drawn actions: H/2 is the expected return on bandits, H on random MDPs."""
 
     def action(self, env: TrialEnv, memory: tuple, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return an action drawn uniformly. The key is consumed."""
@@ -56,10 +53,7 @@ class LearnerAlone(Baseline):
 
     The greedy action is drawn uniformly among those of the largest value, since pairs never tried have
     equal values. It learns between the table states of the trial: its abstraction's if object-level RL runs
-    there, else the concrete states, which must then be integers.
-
-    Some ε helps on bandits, and hardly on MDPs and gridworlds (docs/measurements.md). In gridworlds every ε
-    does badly: the trial passes in trying pairs, dangers included, that look better than any tried before.
+    there, else the concrete states, which must then be integers. What ε does is in docs/measurements.md.
 
     Attributes:
       epsilon: ε, the probability of a uniformly drawn action.

@@ -42,11 +42,9 @@ class Gittins(BanditBaseline):
         ν(wins, n, m) = max_τ E[Σ rewards until τ]/E[τ] over stopping times 1 ≤ τ ≤ m,
 
     under the prior U(0, 1) of the base variation; other priors are not supported. Over a finite horizon it
-    is not quite optimal: at k=2, H=10 its expected return is 6.0215, that of the best policy 6.0218; at k=5,
-    H=10 both are 6.6600.
+    is not quite optimal: at k=2, H=10 its expected return is 6.0215, that of the best policy 6.0218.
 
-    Source: Gittins 1979; for finite horizons Nino-Mora 2011 and Kaufmann 2018. Duan et al. 2016
-    publish an approximation for infinite discounted trials, which scores a little less.
+    Source: Gittins 1979; for finite horizons Nino-Mora 2011 and Kaufmann 2018.
 
     Attributes:
       indices: [N] the table of `gittins_indices`, for this trial's horizon or a longer one.
@@ -55,11 +53,7 @@ class Gittins(BanditBaseline):
     indices: Float[Array, " N"]
 
     def init(self, env: TrialEnv, task: Task) -> BanditModel:
-        """Return the memory of no pulls. The task is not looked at.
-
-        Raises:
-          ConfigError: if the table is for shorter trials.
-        """
+        """Return the memory of no pulls; raises ConfigError if the table is for shorter trials."""
         if len(self.indices) < math.comb(env.horizon + 2, 3):
             raise ConfigError([f"horizon is {env.horizon}; this table of Gittins indices is for less"])
         return super().init(env, task)

@@ -16,10 +16,8 @@ from rl3_jax.trial import TrialEnv, TrialState
 
 TRUE_PRIOR_REWARD = 1.0
 """m of the base variation (design, section 4)."""
-
 TIE = 1e-4
 """Values this near count as equal: sums that are equal by symmetry differ in their rounding."""
-
 CONFIDENCE = 0.05
 """δ of UCRL2's confidence sets; changes of it are changes of their scale."""
 
@@ -85,12 +83,10 @@ class ModelGreedy(EpisodePlanner):
     """ε-greedy on the maximum-likelihood model, planned anew at each episode's start.
 
     Pairs never tried lead to each state alike and pay m. The greedy action is drawn evenly among equals,
-    which gives the figures of Duan et al. 2016, section 3.2, with m = 0 and ε = 0 or 0.1; the first among
-    equals scores less, as it goes on with one untried action wherever a state comes up again in an episode.
+    which gives the figures of Duan et al. 2016, section 3.2, with m = 0 and ε = 0 or 0.1.
 
     Attributes:
-      epsilon: ε, the probability of a uniformly drawn action; tuned per setting, see
-        `baselines/registry.py`. With 0 this is the greedy baseline.
+      epsilon: ε, tuned per setting in `baselines/registry.py`. With 0 this is the greedy baseline.
     """
 
     epsilon: Number = 0.0
@@ -111,9 +107,10 @@ class ModelGreedy(EpisodePlanner):
 class Psrl(EpisodePlanner):
     """Posterior sampling: at each episode's start, draw a task from the posterior and plan on it.
 
-    Actions are optimal for the drawn task over the steps of this episode (Osband, Russo and Van Roy 2013,
-    algorithm 1; Strens 2000). Priors are those of `mean_model`; in the base variation m = 1 is the truth. It
-    does not score best: a smaller m explores less, which pays in short trials (docs/measurements.md).
+    Priors are those of `mean_model`. A smaller m than the true one explores less, which pays in short trials
+    (docs/measurements.md).
+
+    Source: Osband, Russo and Van Roy 2013, algorithm 1; Strens 2000.
     """
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
@@ -125,9 +122,8 @@ class Psrl(EpisodePlanner):
 
         T(s,a,·) ~ Dirichlet(1 + n(s,a,·)) and R(s,a) ~ Normal((m + Σ r)/(1 + n(s,a)), 1/(1 + n(s,a))).
 
-        A Dirichlet draw is Gamma(1 + n) draws, normalised, and each of those is a sum of 1 + n
-        exponentials: one for each triple and one for each step taken. That is exact, and on a CPU much
-        faster than `jax.random.gamma` (docs/measurements.md).
+        A Dirichlet draw is Gamma(1 + n) draws, normalised, and each of those is a sum of 1 + n exponentials:
+        on a CPU much faster than `jax.random.gamma` (docs/measurements.md).
         """
         key_transition, key_reward = jax.random.split(key)
         triples = (*memory.counts.shape, len(memory.counts))
@@ -150,7 +146,7 @@ class Opsrl(Psrl):
     Source: Osband and Van Roy 2017; named and measured in Duan et al. 2016, section 3.2.
 
     Attributes:
-      num_samples: N; tuned per setting, see `baselines/registry.py`; the default is for H=100 and m = 1.
+      num_samples: N, tuned per setting in `baselines/registry.py`; the default is for H=100 and m = 1.
     """
 
     num_samples: int = struct.field(pytree_node=False, default=20)
@@ -172,13 +168,12 @@ class Ucrl2(EpisodePlanner):
     The set holds each task with |R(s,a) − r̄(s,a)| ≤ c √(7 ln(2SAt/δ) / (2 max(1, n(s,a)))) and
     ‖T(s,a,·) − T̂(s,a,·)‖₁ ≤ c √(14 S ln(2At/δ) / max(1, n(s,a))), t steps into the trial and δ = 0.05.
 
-    Source: Jaksch, Ortner and Auer 2010, figure 1, with c = 1 and rewards in [0, 1]. Theirs is a problem
-    without episodes; here each starts anew, so the plan is for the steps of an episode, made at its start
-    and not when a count has doubled. With m = 0 and c tuned this gives the figures of Duan et al. 2016,
-    section 3.2, at 10, 25 and 50 episodes; with m = 1 it scores higher.
+    Source: Jaksch, Ortner and Auer 2010, figure 1, with c = 1 and rewards in [0, 1]; they plan without
+    episodes, when a count has doubled. With m = 0 and c tuned this gives the figures of Duan et al. 2016,
+    section 3.2, at 10, 25 and 50 episodes.
 
     Attributes:
-      scale: c; tuned per setting, see `baselines/registry.py`; the default is for H=100 and m = 1.
+      scale: c, tuned per setting in `baselines/registry.py`; the default is for H=100 and m = 1.
     """
 
     scale: Number = 0.15
@@ -202,15 +197,12 @@ class Ucrl2(EpisodePlanner):
 class Beb(EpisodePlanner):
     """Bayesian exploration bonus: plan on the posterior's mean, where each pair pays β/(1 + S + n(s,a)) more.
 
-    Source: Kolter and Ng 2009, section 3.1: S + n(s,a) is the sum of the Dirichlet posterior's parameters,
-    that of the prior included.
-
-    A bonus of β/(1 + n(s,a)) would be no other algorithm than a prior with the mean m + β, as the mean
-    reward is (m + Σ r)/(1 + n(s,a)): it would score higher still, and miss the figures of Duan et al. 2016,
-    which m = 0 and this bonus give.
+    Source: Kolter and Ng 2009, section 3.1: S + n(s,a) is the sum of the Dirichlet posterior's parameters.
+    A bonus of β/(1 + n(s,a)) would only be a prior with the mean m + β. With m = 0 this bonus gives the
+    figures of Duan et al. 2016.
 
     Attributes:
-      bonus: β; tuned per setting, see `baselines/registry.py`; the default is for H=100 and m = 1.
+      bonus: β, tuned per setting in `baselines/registry.py`; the default is for H=100 and m = 1.
     """
 
     bonus: Number = 12.0
@@ -224,10 +216,7 @@ class Beb(EpisodePlanner):
 
 @struct.dataclass
 class Clairvoyant(Baseline):
-    """The clairvoyant optimum: backward induction on the true task.
-
-    It acts by Q_k for the k steps that are left of the episode, also where H cuts the last one short.
-    """
+    """The clairvoyant optimum: backward induction on the true task."""
 
     def init(self, env: TrialEnv, task: MdpTask) -> Float[Array, "L S A"]:
         """Return Q_k of the true task: one plan serves all episodes."""

@@ -35,10 +35,7 @@ class TrialPlanner(Baseline):
 
 @struct.dataclass
 class ClairvoyantEpisode(TrialPlanner):
-    """The stationary policy that is optimal for one undiscounted episode without end.
-
-    It acts as if the trial were never over and no other episode followed.
-    """
+    """The stationary policy that is optimal for one undiscounted episode without end."""
 
     def init(self, env: TrialEnv, task: GridworldTask) -> Int[Array, "H S"]:
         """Return the best action in each cell, the same for each number of steps to go."""
@@ -71,10 +68,7 @@ class ClairvoyantTrial(TrialPlanner):
 
 @struct.dataclass
 class Straight(Baseline):
-    """The clairvoyant optimum of `point-robot`: each coordinate goes to the goal's as fast as it may.
-
-    No other behaviour is nearer to the goal at any step.
-    """
+    """The clairvoyant optimum of `point-robot`: each coordinate goes to the goal's as fast as it may."""
 
     def init(self, env: TrialEnv, task: Any) -> Float[Array, " 2"]:
         """Return the goal."""
@@ -115,8 +109,8 @@ class MapReader(TrialPlanner):
     V_k(s) = max_a Σ_m P(m|a) (r(s'_m) + Σ_c L(c|s'_m) W_{k−1}(c)), where s'_m is where move m leads, L the
     landing, and W(c) is V(c), or V of the start where c ends the episode.
 
-    It is the optimum of a trial whose episodes are not truncated: the plan does not look at how long an
-    episode has lasted. Where truncation cuts many episodes short, another behaviour may do better.
+    It is the optimum of a trial whose episodes are not truncated: where many are, another behaviour may do
+    better.
     """
 
     def init(self, env: TrialEnv, task: Any) -> Int[Array, "H S"]:
@@ -134,11 +128,7 @@ class MapReader(TrialPlanner):
 
 def read_cells(family: Any, task: GymnaxTask) -> Cells:
     """Return a task of a maze or lake in the form in which it is planned on."""
-    if isinstance(family, FrozenLakes):
-        return _lake_cells(family, task)
-    if isinstance(family, (FourRoomsTasks, MetaMazes)):
-        return _maze_cells(family, task)
-    raise TypeError(f"{family.family} has no cells")
+    return _lake_cells(family, task) if isinstance(family, FrozenLakes) else _maze_cells(family, task)
 
 
 def _lake_cells(family: FrozenLakes, task: GymnaxTask) -> Cells:

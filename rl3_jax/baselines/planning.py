@@ -71,11 +71,7 @@ def backward_induction(
     Q_1 = R and Q_{k+1}(s,a) = R(s,a) + Σ_s' T(s'|s,a) V_k(s'), V_k = max_a Q_k (Puterman 1994, section 4.5).
     An absorbing state is one that pays 0 and leads to itself.
 
-    Args:
-      transition: T(s'|s,a).
-      reward: mean reward R of each pair.
-      num_steps: L.
-      radius: d. If given, one may also choose T: `optimistic_mean` takes the place of the sum.
+    With a `radius` d one may also choose T: `optimistic_mean` takes the place of the sum.
     """
 
     def earlier(q, _):
@@ -95,9 +91,8 @@ def optimistic_mean(
 ) -> Float[Array, "S A"]:
     """Return max_p Σ_s' p(s') V(s') over the probabilities p with ‖p − T(s,a,·)‖₁ ≤ d(s,a).
 
-    The best p moves d/2 of mass, or what there is, from the states of least value to that of the most
-    (Jaksch, Ortner and Auer 2010, section 3.1). With the values sorted, v_1 ≥ … ≥ v_S, the i best states then
-    have min(1, d/2 + F_i) of it, where F_i is what T gives them, so that the mean is
+    The best p moves d/2 of mass from the states of least value to that of the most (Jaksch, Ortner and Auer
+    2010, section 3.1). With sorted values v_1 ≥ … ≥ v_S, and F_i what T gives the i best states, the mean is
     v_S + Σ_{i<S} (v_i − v_{i+1}) min(1, d/2 + F_i).
     """
     ranked = -jnp.sort(-value)

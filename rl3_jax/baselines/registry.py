@@ -11,13 +11,12 @@ from rl3_jax.baselines.gittins import Gittins, gittins_indices
 from rl3_jax.baselines.mdps import TRUE_PRIOR_REWARD, Beb, Clairvoyant, ModelGreedy, Opsrl, Psrl, Ucrl2
 from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight
 from rl3_jax.object_rl import ModelBased, QLearning, RMax
-from rl3_jax.tasks import FAMILIES, TaskFamily
+from rl3_jax.tasks import TaskFamily
 from rl3_jax.trial import Behaviour
 
-# Tuned are what `benchmarks/tuning.py` found best. `results/tuning` holds, for each setting, what every
-# candidate earned on tasks that no evaluation sees; a test holds these values equal to the best ones there.
-# Two grids end where more would pay: N of optimistic Thompson sampling is bounded by what draws cost (k=10 at
-# H ≤ 100, k=50), and ε of MDPs by 0.05 from below (m = 1, and m = 0 at H=100), as greedy stands beside it.
+# Tuned values are what `benchmarks/tuning.py` found best on tasks that no evaluation sees; a test holds them
+# equal to the best ones in `results/tuning`. Two grids end where more would pay: N of optimistic Thompson
+# sampling is bounded by what draws cost, and ε of MDPs by 0.05 from below, as greedy stands beside it.
 
 
 class TunedBandit(NamedTuple):
@@ -83,20 +82,19 @@ class BaselineSetting:
     @property
     def bandit(self) -> TunedBandit:
         """What is tuned for the nearest bandit, by the distance |log k/k'| + |log H/H'|."""
-
-        def distance(tuned: tuple[int, int]) -> float:
-            return abs(math.log(self.family.num_arms / tuned[0])) + abs(math.log(self.horizon / tuned[1]))
-
-        return TUNED_BANDITS[min(TUNED_BANDITS, key=distance)]
+        k, h = self.family.num_arms, self.horizon
+        return TUNED_BANDITS[min(TUNED_BANDITS, key=lambda at: _ratio(k, at[0]) + _ratio(h, at[1]))]
 
     @property
     def mdp(self) -> TunedMdp:
         """What is tuned for the prior whose mean m is nearest, and of those for the nearest log H."""
+        m, h = self.prior_reward, self.horizon
+        return TUNED_MDPS[min(TUNED_MDPS, key=lambda at: (abs(at[1] - m), _ratio(h, at[0])))]
 
-        def distance(tuned: tuple[int, float]) -> tuple[float, float]:
-            return abs(tuned[1] - self.prior_reward), abs(math.log(self.horizon / tuned[0]))
 
-        return TUNED_MDPS[min(TUNED_MDPS, key=distance)]
+def _ratio(x: int, y: int) -> float:
+    """Return |log x/y|."""
+    return abs(math.log(x / y))
 
 
 BASELINES: dict[str, dict[str, Baseline | Callable[[BaselineSetting], Baseline]]] = {
@@ -138,34 +136,27 @@ BASELINES: dict[str, dict[str, Baseline | Callable[[BaselineSetting], Baseline]]
 
 BELIEVING = {"mdp": ("greedy", "epsilon-greedy", "psrl", "opsrl", "ucrl2", "beb")}
 """Baselines of each family that believe beforehand in a mean reward."""
-
 PRIOR = " (m = "
 """What sets a baseline's name and the mean of its prior apart."""
-
 LONGEST = {"gittins": 600}
 """The longest trial of those that do not serve all: the table of indices has H³/6 entries, here 145 MB."""
 
 
-def baseline_names(family: TaskFamily | str, horizon: int, prior_reward: float | None = None) -> list[str]:
+def baseline_names(family: TaskFamily, horizon: int, prior_reward: float | None = None) -> list[str]:
     """Return the names of a family's baselines for trials of H steps, the optimum last: see `LONGEST`.
 
-    Args:
-      family: the family, or its name if it is registered.
-      horizon: H.
-      prior_reward: m. If given, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
+    With a `prior_reward` m, only of those that believe beforehand in a mean reward, e.g. `psrl (m = 0)`.
     """
     known = [name for name in _entries(family) if horizon <= LONGEST.get(name, horizon)]
     if prior_reward is None:
         return known
-    believing = BELIEVING.get(family if isinstance(family, str) else family.family, ())
+    believing = BELIEVING.get(family.family, ())
     return [f"{name}{PRIOR}{prior_reward:g})" for name in known if name in believing]
 
 
-def _entries(family: TaskFamily | str) -> dict[str, Any]:
+def _entries(family: TaskFamily) -> dict[str, Any]:
     """Return all baselines of a family by name, with those that it brings itself."""
-    kind = FAMILIES.get(family, TaskFamily) if isinstance(family, str) else family
-    name = family if isinstance(family, str) else family.family
-    return {"random": Random(), **BASELINES.get(name, {}), **kind.baselines}
+    return {"random": Random(), **BASELINES.get(family.family, {}), **family.baselines}
 
 
 def plain_name(name: str) -> str:
@@ -186,20 +177,22 @@ def make_baselines(
 ) -> dict[str, Behaviour]:
     """Return name → behaviour for a family's baselines, the optimum last.
 
+    Hyperparameters are those tuned for the nearest setting. Gittins indices take longer the larger H is
+    (docs/measurements.md).
+
     Args:
-      family: the task family; hyperparameters tuned for its sizes are taken where there are some.
-      horizon: trial length H. Gittins indices are computed for it, which takes longer the larger it is
-        (docs/measurements.md).
+      family: the task family.
+      horizon: trial length H.
       names: make these only, of `baseline_names`; all of them, if not given.
       prior_reward: as in `baseline_names`.
     """
     prior = {} if prior_reward is None else {"prior_reward": prior_reward}
-    setting, entries = BaselineSetting(family, horizon, **prior), _entries(family)
-    known, made = baseline_names(family, horizon, prior_reward), {}
-    for name in (name for name in known if names is None or name in names):
-        entry = entries[plain_name(name)]
-        # A class has the methods of a behaviour too.
-        if isinstance(entry, type) or not isinstance(entry, Behaviour):
-            entry = entry(setting)
-        made[name] = entry
+    setting, entries, made = BaselineSetting(family, horizon, **prior), _entries(family), {}
+    for name in baseline_names(family, horizon, prior_reward):
+        if names is None or name in names:
+            entry = entries[plain_name(name)]
+            # A class has the methods of a behaviour too.
+            if isinstance(entry, type) or not isinstance(entry, Behaviour):
+                entry = entry(setting)
+            made[name] = entry
     return made

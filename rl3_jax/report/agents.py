@@ -23,9 +23,7 @@ class Source:
     Attributes:
       place: its path, to tell the user.
       results: contents of its result files.
-      name: of the run's agent; none if this is not a run.
-      config: content of the run's `config.json`.
-      metrics: lines of its `metrics.jsonl`.
+      name, config, metrics: of a run: its name, and the contents of `config.json` and `metrics.jsonl`.
     """
 
     place: str
@@ -50,12 +48,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class SeededAgent:
-    """Runs of one algorithm, of which each has a seed of its own; or who is in a result file of another kind.
-
-    Attributes:
-      name: what the names of the runs have in common; no other agent has it.
-      runs: of N seeds.
-    """
+    """Runs of one algorithm, each of another seed, or a result file of an agent; no two share a name."""
 
     name: str
     runs: Sequence[Source]
@@ -78,27 +71,26 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
       ConfigError: if a seed of an algorithm is there twice.
     """
     groups: dict[str, list[tuple[str, Source]]] = {}
-    places: dict[tuple[str, Any], str] = {}
     problems = []
     for source in sources:
-        if source.config:
-            groups.setdefault(source.algorithm, []).append((source.name, source))
-            run = source.algorithm, source.config.get("seed")
-            if run in places:
-                problems.append(
-                    f"{source.place} has the configuration and the seed {run[1]} of {places[run]};"
-                    " name one of them, or train another with --seed"
-                )
-            places[run] = source.place
+        if not source.config:
+            for result in filter(is_of_agent, source.results):
+                groups[source.agent_key(result)] = [(result["results"][0]["name"], source)]
             continue
-        for result in filter(is_of_agent, source.results):
-            groups[source.agent_key(result)] = [(result["results"][0]["name"], source)]
+        seed, members = source.config.get("seed"), groups.setdefault(source.algorithm, [])
+        problems += [
+            f"{source.place} has the configuration and the seed {seed} of {run.place};"
+            " name one of them, or train another with --seed"
+            for _, run in members
+            if run.config.get("seed") == seed
+        ]
+        members.append((source.name, source))
     if problems:
         raise ConfigError(problems)
     found: dict[str, SeededAgent] = {}
     for key, members in groups.items():
-        runs = [source for _, source in members]
-        names, where = [name for name, _ in members], [source.place for source in runs]
+        names, runs = zip(*members, strict=True)
+        where = [source.place for source in runs]
         # The best first; the last is like no other's.
         apart = f"{' + '.join(dict.fromkeys(names))} of {' + '.join(where)}"
         choices = [common_name(names), " + ".join(names), common_name(where), apart]

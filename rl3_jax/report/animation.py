@@ -103,14 +103,7 @@ class Stage:
 
 
 def animate(scene: Scene, steps: Iterable[int], num_steps: int, fps: float) -> bytes:
-    """Return a GIF that repeats.
-
-    Args:
-      scene: what is drawn.
-      steps: the steps to show, 0 to num_steps − 1; wrapped, to show progress.
-      num_steps: how many there are.
-      fps: frames a second.
-    """
+    """Return a GIF of `steps`, 0 to num_steps − 1 and wrapped to show progress, that repeats."""
     each = round(100 / fps) * 10  # milliseconds; GIF counts hundredths of a second
     duration = [each] * (num_steps - 1) + [round(LAST_FRAME * 1000)]
     buffer = io.BytesIO()

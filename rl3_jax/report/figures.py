@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rl3_jax.baselines import plain_name
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import SeededAgent, label
 from rl3_jax.report.gather import Entry, Setting
-from rl3_jax.report.tables import sizes, title
 
 AGENT_COLOURS = (
     "#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d", "#000000", "#8c4a1f", "#6fa8dc",
@@ -28,8 +28,6 @@ BASELINE_COLOUR = "0.45"
 MARKERS = ("o", "s", "^", "v", "D", "x", "+")
 MOST_OTHERS = 3
 """Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
-PRIOR = " (m = "
-"""What the name of a baseline with another prior mean contains; those are left to the tables."""
 SMOOTHING = 0.02
 """Part of a run over which its learning curve is averaged."""
 
@@ -42,37 +40,30 @@ Styles = Mapping[tuple[str, bool], Mapping[str, Any]]
 def learning_figure(
     agents: Sequence[SeededAgent], settings: Sequence[Setting], names: Sequence[str], path: Path
 ) -> None:
-    """Draw the return of training trials over environment steps, a panel for each setting.
+    """Draw the return of training trials over environment steps, a panel for each setting of training.
 
-    Args:
-      agents: with their runs.
-      settings: those in which they were trained.
-      names: of all agents of the family, which decide their looks.
-      path: the file.
+    The names of all agents of the family decide their looks.
     """
-    styles = _styles(settings, names)
-
-    def draw(axes: Axes, setting: Setting) -> None:
+    styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
+    for axes, setting in zip(panels, settings, strict=True):
         trained = [agent for agent in agents if agent.runs[0].is_trained_in(setting.header)]
         _learning_panel(axes, trained, setting, styles)
-
-    _draw_each(settings, draw, path)
+        _entitle(axes, setting)
+    _finish(figure, panels, path)
 
 
 def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
     """Draw the reward per episode over the episodes of a trial, a panel for each setting.
 
-    Bands are intervals of 95 % over tasks, and over seeds where there are several. The names of the agents
-    decide their looks.
+    Bands are intervals of 95 % over tasks, and over seeds where there are several.
     """
-    styles = _styles(settings, names)
-
-    def draw(axes: Axes, setting: Setting) -> None:
+    styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
+    for axes, setting in zip(panels, settings, strict=True):
         _trial_panel(axes, setting, styles, "adaptation", combined_adaptation)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="episode within the trial", ylabel="reward per episode")
-
-    _draw_each(settings, draw, path)
+        _entitle(axes, setting)
+    _finish(figure, panels, path)
 
 
 def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Path) -> None:
@@ -84,7 +75,7 @@ def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Pat
     _trial_panel(right, setting, styles, "reward_curve", lambda curves: _reward_curve(curves[0], horizon))
     right.set_title(f"Held-out trials ({setting.header['num_tasks']} tasks)")
     right.set(xlabel="step within the trial", ylabel="mean reward per step", xlim=(0, horizon))
-    figure.suptitle(title(setting.header))
+    figure.suptitle(setting.title)
     _finish(figure, [left, right], path)
 
 
@@ -98,12 +89,9 @@ def notable(baselines: Sequence[Entry]) -> list[Entry]:
 def combined_adaptation(curves: Sequence[Mapping[str, Any]]) -> Curve:
     """Return the adaptation curve of several seeds on the same tasks: episode, mean, half of its interval.
 
-    The variance of the mean is that over tasks, which all seeds share, and 1/N of that between seeds; the
-    interval of 95 % is Student's, as in `statistics`. Seeds that completed more episodes than another are
-    taken up to where that one ends.
-
-    Args:
-      curves: the `adaptation` of each of N results.
+    `curves` has the `adaptation` of each of N results. The variance of the mean is that over tasks, which all
+    seeds share, and 1/N of that between seeds; the interval of 95 % is Student's, as in `statistics`. The
+    curve ends with the seed that completed the fewest episodes.
     """
     middles = [_middles(np.array(curve["episodes"], float)) for curve in curves]
     at = middles[min(range(len(curves)), key=lambda i: max(curves[i]["episodes"], default=0))]
@@ -140,18 +128,14 @@ def _panels(count: int) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
-def _draw_each(settings: Sequence[Setting], draw: Callable[[Axes, Setting], None], path: Path) -> None:
-    """Write a figure with a panel for each setting."""
-    figure, panels = _panels(len(settings))
-    for setting, axes in zip(settings, panels, strict=True):
-        draw(axes, setting)
-        axes.set_title(f"{title(setting.header)}\n{', '.join(sizes(setting.header))}".strip(), fontsize=9)
-    _finish(figure, panels, path)
+def _entitle(axes: Axes, setting: Setting) -> None:
+    """Write above a panel which setting it is of."""
+    axes.set_title(f"{setting.title}\n{', '.join(setting.sizes)}".strip(), fontsize=9)
 
 
 def _shown(setting: Setting) -> list[Entry]:
-    """Return the entries that are drawn: beside agents only the notable baselines."""
-    baselines = [entry for entry in setting.baselines if PRIOR not in entry.name]
+    """Return the entries that are drawn: beside agents only notable baselines, with the usual prior mean."""
+    baselines = [entry for entry in setting.baselines if entry.name == plain_name(entry.name)]
     return [*setting.agents, *notable(baselines)] if setting.agents else baselines
 
 

@@ -15,6 +15,8 @@ TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_se
 """Fields of a result file that two results must have in common to be comparable."""
 OF_AN_AGENT = ("results", "differences", "iteration", "greedy")
 """Fields of a result file that are not of the setting."""
+NO_SIZE = ("family", "variation", "attempts")
+"""Fields of a family that the heading has already, or that do not tell what its tasks are like."""
 ROUNDING = 1e-3
 """By how much the returns of two results may differ that count as the same; files have four decimals."""
 
@@ -24,13 +26,9 @@ Member = tuple[Source, Result]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What an agent or a baseline earned in one setting.
+    """What an agent or a baseline earned in one setting: entries of result files, one a seed.
 
-    Attributes:
-      name: its name.
-      results: entries of result files, one a seed.
-      is_agent: whether it was trained.
-      is_trained_here: whether it was trained in this very setting; None if that is not known.
+    `is_trained_here` tells whether it was trained in this very setting; None if that is not known.
     """
 
     name: str
@@ -56,19 +54,23 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """All entries that met the same tasks in trials of the same length.
-
-    Attributes:
-      header: the fields of a result file that they share.
-      agents: what was trained.
-      baselines: what was not.
-      notes: what a reader should know of them.
-    """
+    """All entries on the same tasks, in trials of the same length; `header` is what their files share."""
 
     header: Result
     agents: Sequence[Entry]
     baselines: Sequence[Entry]
     notes: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """What was measured, e.g. `mdp, H = 100`; variations other than the base one are named."""
+        variation = "" if self.header["variation"] == "default" else f" ({self.header['variation']})"
+        return f"{self.header['family']}{variation}, H = {self.header['horizon']}"
+
+    @property
+    def sizes(self) -> list[str]:
+        """The sizes of the family, e.g. `num_arms = 5`."""
+        return [f"{name} = {value}" for name, value in self.header["task"].items() if name not in NO_SIZE]
 
     @property
     def ranked(self) -> list[Entry]:
@@ -77,11 +79,7 @@ class Setting:
 
 
 def mismatches(results: Sequence[tuple[str, Result]]) -> list[str]:
-    """Return a message for each way in which results are not on the same tasks as the first.
-
-    Args:
-      results: name to tell the user, and content, of each result file.
-    """
+    """Return a message for each way in which named results are not on the same tasks as the first."""
     (first, expected), *others = results
     return [
         f"{name} has {field} {result[field]}, {first} has {expected[field]};"

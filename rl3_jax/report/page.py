@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl3_jax.report.agents import SeededAgent, Source, agents_of
+from rl3_jax.report import statistics
+from rl3_jax.report.agents import SeededAgent, Source, agents_of, in_seeds
 from rl3_jax.report.figures import adaptation_figure, comparison_figure, learning_figure
 from rl3_jax.report.gather import Entry, Result, Setting, settings_of
-from rl3_jax.report.literature import SOURCE, TASKS
-from rl3_jax.report.tables import BEST, comparison_table, section, transfer_table
+from rl3_jax.report.literature import FAR, REASONS, SOURCE, TASKS, deviation, published_returns
 
+BEST = "clairvoyant"
+HEADINGS = ("name", "mean return ±", "middle half [95 %]", "regret ±", "published", "apart, standard errors")
+DIFFERENCES = "What the agent of each column earns more than the one of the row, on the same tasks [95 %]:"
+COSTS = ("agent", "return", "of clairvoyant", "training steps", "training seconds")
 HEADER = f"""# Returns on held-out tasks
 
 Made from result files by `rl3 report`. *Mean return* is of a whole trial ± its standard error. Errors are
@@ -25,10 +29,6 @@ ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tas
 
 def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     """Write `README.md` and figures for each family into a folder; returns the paths of all.
-
-    Args:
-      sources: runs and result files.
-      out: folder, made if it is missing.
 
     Raises:
       ConfigError: if results that belong together cannot be compared.
@@ -61,10 +61,8 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
 def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: Path) -> tuple[Path, Path]:
     """Write `comparison.png` and `comparison.md` into a folder; returns their paths.
 
-    Args:
-      runs: each with one result, all on the same tasks, whose first entry is the agent's.
-      baselines: entries of a result file on these tasks.
-      out: folder, made if it is missing.
+    Each run has one result, all on the same tasks, whose first entry is the agent's; `baselines` are entries
+    of a result file on these tasks.
     """
     out.mkdir(parents=True, exist_ok=True)
     figure, table = out / "comparison.png", out / "comparison.md"
@@ -73,3 +71,122 @@ def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: P
     comparison_figure([SeededAgent(run.name, [run]) for run in runs], setting, figure)
     table.write_text(comparison_table(setting, runs), encoding="utf-8")
     return figure, table
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of Markdown, the first row its heading; all columns but the first are of numbers."""
+    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def comparison_table(setting: Setting, runs: Sequence[Source]) -> str:
+    """Return a table of the runs' agents and of baselines, best first, with what their training cost."""
+    header, best = setting.header, _best(setting)
+    last = {run.name: run.metrics[-1] for run in runs if run.metrics}
+    rows: list[Sequence[str]] = [COSTS]
+    for entry in setting.ranked:
+        value = f"{entry.mean_return:.2f} ± {entry.results[0]['standard_error']:.2f}"
+        share = "–" if best is None else f"{100 * entry.mean_return / best.mean_return:.1f} %"
+        cost = ("–", "–")
+        if entry.is_agent and entry.name in last:
+            spent = last[entry.name]
+            cost = (f"{spent['steps'] / 1e6:.2f} M", f"{spent['wall_seconds']:.0f}")
+        rows.append((entry.name, value, share, *cost))
+    tasks = f"{header['num_tasks']} held-out tasks (seed {header['eval_seed']})"
+    text = f"{setting.title}; {tasks}, mean return of a trial ± standard error."
+    return f"{text}\n\n{markdown(rows)}\n"
+
+
+def section(setting: Setting) -> str:
+    """Return a setting's tables with their heading."""
+    header = setting.header
+    tasks = f"{header['num_tasks']} tasks (seed {header['eval_seed']}, `{header['task_set_sha256'][:12]}`)"
+    parts = [f"### {', '.join([setting.title, *setting.sizes])}", tasks, returns_table(setting)]
+    if setting.agents and len(setting.ranked) > 1:
+        parts += [DIFFERENCES, differences_table(setting)]
+    parts += [f"\\* {note}" for note in setting.notes]
+    return "\n\n".join(parts)
+
+
+def returns_table(setting: Setting) -> str:
+    """Return the table of what each entry earned, best first, with footnotes."""
+    published, best = published_returns(setting.header), _best(setting)
+    known = [entry for entry in setting.baselines if entry.name in published]
+    apart = {entry.name: deviation(entry.results[0], published[entry.name]) for entry in known}
+    far = [name for name, errors in apart.items() if abs(errors) > FAR]
+    rows: list[list[str]] = [list(HEADINGS)]
+    for entry in setting.ranked:
+        rows.append([entry.label, *_measured(entry, best), "", ""])
+        if entry in known:
+            mark = r" \*" if entry.name in far else ""
+            rows[-1][-2:] = [f"{published[entry.name]:g}", f"{apart[entry.name]:+.1f}{mark}"]
+    rows += [[name, "", "", "", f"{value:g}", ""] for name, value in published.items() if name not in apart]
+    # A column that says nothing is left out.
+    shown = [column for column in range(len(HEADINGS)) if any(row[column] for row in rows[1:])]
+    reasons = {name: REASONS.get(name.partition(" ")[0], "the reason is not known.") for name in far}
+    notes = "".join(f"\n\n\\* {name}: {reason}" for name, reason in reasons.items())
+    return markdown([[row[column] for column in shown] for row in rows]) + notes
+
+
+def differences_table(setting: Setting) -> str:
+    """Return the table of by how much each agent exceeds every other entry, on the same tasks."""
+    rows = [["more than", *(agent.label for agent in setting.agents)]]
+    for entry in setting.ranked:
+        cells = [_difference(agent, entry) for agent in setting.agents]
+        if any(cells):
+            rows.append([entry.label, *cells])
+    return markdown(rows)
+
+
+def transfer_table(settings: Sequence[Setting]) -> str:
+    """Return what agents of one family earn where they were not trained; nothing if none was tried there."""
+    met = [setting for setting in settings if setting.agents]
+    if not any(agent.is_trained_here is False for setting in met for agent in setting.agents):
+        return ""
+    names = [agent.name for setting in met for agent in setting.agents]
+    names += [entry.name for setting in met for entry in setting.baselines]
+    rows = [["mean return ±", *(_short_title(setting, met) for setting in met)]]
+    found = [{entry.name: entry for entry in (*setting.baselines, *setting.agents)} for setting in met]
+    for name in dict.fromkeys(names):
+        earned = [entries[name] for entries in found if name in entries]
+        # Where it is of other numbers of seeds in other settings, each cell says of how many.
+        marked = len({len(entry.results) for entry in earned}) > 1
+        cells = (_earned(entries[name], marked) if name in entries else "" for entries in found)
+        rows.append([name if marked else earned[0].label, *cells])
+    text = "Out of distribution: in italics what an agent was trained on."
+    return f"{text}\n\n{markdown(rows)}"
+
+
+def _best(setting: Setting) -> Entry | None:
+    """Return the clairvoyant's entry, if there is one."""
+    return next((entry for entry in setting.baselines if entry.name == BEST), None)
+
+
+def _measured(entry: Entry, best: Entry | None) -> list[str]:
+    """Return an entry's mean return, the mean of the middle half, and what it misses of the best."""
+    mean, middle = statistics.mean(entry.returns), statistics.trimmed_mean(entry.returns)
+    regret = ""
+    if best is not None and best is not entry:
+        regret = str(statistics.difference(best.returns, entry.returns))
+    return [str(mean), f"{middle.value:.2f} [{middle.low:.2f}, {middle.high:.2f}]", regret]
+
+
+def _difference(agent: Entry, entry: Entry) -> str:
+    """Return by how much an agent exceeds an entry with the interval; nothing for itself."""
+    if agent is entry:
+        return ""
+    found = statistics.difference(agent.returns, entry.returns)
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def _short_title(setting: Setting, settings: Sequence[Setting]) -> str:
+    """Return variation and horizon, and the sizes where they differ among some settings."""
+    sizes = setting.sizes if len({str(setting.sizes) for setting in settings}) > 1 else []
+    return ", ".join([setting.header["variation"], f"H = {setting.header['horizon']}", *sizes])
+
+
+def _earned(entry: Entry, marked: bool) -> str:
+    """Return the mean return of an entry and its error, in italics where it was trained; seeds if marked."""
+    mean = statistics.mean(entry.returns)
+    text = f"*{mean}*" if entry.is_trained_here else str(mean)
+    return f"{text} ({in_seeds(entry.results)})" if marked else text

@@ -16,9 +16,8 @@ from rl3_jax.report.panels import Bars, Intervals, Return
 from rl3_jax.training.recording import Recording
 from rl3_jax.trial import TrialEnv
 
-BEST_TRIED = "values (best action tried), visits"
 NO_VALUES = "visits (no object-level values)"
-"""Titles."""
+"""Title."""
 LAYOUTS = {2: ((1.4, 1.0), (8.4, 5.2)), 3: ((1.0, 1.0, 0.85), (9.6, 4.3))}
 """Widths of the columns to each other and size of the picture, inches of 100 pixels, by number of columns."""
 FIGURE_SPACE = "\u2007"
@@ -27,15 +26,7 @@ FIGURE_SPACE = "\u2007"
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A recorded trial and what is needed to read it.
-
-    Attributes:
-      env: the trial.
-      task: its task.
-      distribution: of the actions.
-      recording: what happened.
-      name: of family, variation, agent and task, for the caption.
-    """
+    """A recorded trial and what is needed to read it: the distribution of actions, a name for the caption."""
 
     env: TrialEnv
     task: Any
@@ -89,13 +80,9 @@ def _captions(trial: Trial) -> list[str]:
     horizon = len(record.reward)
     episode = (np.cumsum(record.ended) - record.ended + 1).tolist()
     total = np.cumsum(record.reward, dtype=np.float64)
-    digits, most = len(str(horizon)), len(str(episode[-1]))
-
-    def number(value: int, width: int) -> str:
-        return str(value).rjust(width, FIGURE_SPACE)
-
+    digits, most = f"{FIGURE_SPACE}>{len(str(horizon))}", f"{FIGURE_SPACE}>{len(str(episode[-1]))}"
     return [
-        f"{trial.name}   step {number(step + 1, digits)}/{horizon}   episode {number(episode[step], most)}"
+        f"{trial.name}   step {step + 1:{digits}}/{horizon}   episode {episode[step]:{most}}"
         f"   reward {record.reward[step]:+.2f}   return {total[step]:+.2f}"
         for step in range(horizon)
     ]
@@ -165,7 +152,7 @@ def _map(trial: Trial, cells: np.ndarray, shape: tuple[int, ...], tiles: Tiles |
     values[:, cells[:, 0], cells[:, 1]] = best_tried(record.table, visits)
     counts[:, cells[:, 0], cells[:, 1]] = visits.sum(-1)
     outline = np.pad(cells[record.place][:, ::-1], ((0, 0), (0, 2)), constant_values=1)
-    title = NO_VALUES if record.table is None else BEST_TRIED
+    title = NO_VALUES if record.table is None else "values (best action tried), visits"
     return Heat(title, values, counts, outline, tiles)
 
 
@@ -193,8 +180,7 @@ def best_tried(table: np.ndarray | None, visits: np.ndarray) -> np.ndarray:
 
     Where rewards are negative the largest of all would be that of an action never tried, for long.
     """
-    best = np.max(tried(table, visits), axis=-1, initial=-np.inf, where=visits > 0)
-    return np.where(np.isfinite(best), best, np.nan)
+    return np.fmax.reduce(tried(table, visits), axis=-1)
 
 
 def tried(table: np.ndarray | None, visits: np.ndarray) -> np.ndarray:

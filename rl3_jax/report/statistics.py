@@ -5,9 +5,8 @@ tasks, since an agent trained again and met with other tasks would score otherwi
 arXiv 2108.13264). With one seed they cover the choice of tasks alone: they are about this agent, not about
 the algorithm.
 
-Means and their differences have Student's intervals, whose degrees of freedom know how few the seeds are. On
-simulated returns they hold the truth nearly as often as they should, less often with two seeds than with
-more; percentile bootstraps, here of the trimmed mean, hold it less often (docs/measurements.md).
+Means and their differences have Student's intervals; trimmed means have percentile bootstraps, which hold the
+truth less often (docs/measurements.md).
 """
 
 import dataclasses
@@ -30,13 +29,7 @@ Returns = Float[np.ndarray, "N B"]
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A number, and how surely it is known.
-
-    Attributes:
-      value: the number.
-      standard_error: of it.
-      low, high: the ends of its interval of 95 %.
-    """
+    """A number, its standard error, and the ends of its interval of 95 %."""
 
     value: float
     standard_error: float
@@ -59,13 +52,9 @@ def mean(returns: Returns) -> Estimate:
 
 
 def difference(returns: Returns, others: Float[np.ndarray, "M _"]) -> Estimate:
-    """Return by how much the mean of one agent exceeds another's, task by task on the same tasks.
+    """Return by how much the mean of one agent exceeds another's of M seeds, paired by task.
 
     What a task is worth to both cancels. With one seed each this is the paired t-test.
-
-    Args:
-      returns: [N, B] of one agent.
-      others: [M, B] of the other, on the same tasks; M may differ from N.
     """
     if returns.shape[1] != others.shape[1]:
         raise ValueError(f"paired returns need the same tasks, not {returns.shape[1]} and {others.shape[1]}")
@@ -93,10 +82,8 @@ def trimmed_mean(returns: Returns) -> Estimate:
 def quantile(parts: Sequence[tuple[Any, Any]]) -> Any:
     """Return Student's quantile at 95 % for a mean whose variance is a sum of independent ones.
 
-    Its degrees of freedom are those of Satterthwaite 1946.
-
-    Args:
-      parts: variances, numbers or arrays of one shape, and the degrees of freedom of each.
+    Each part is a variance, a number or array, and its degrees of freedom; theirs together are those of
+    Satterthwaite 1946.
     """
     total = sum(variance for variance, _ in parts)
     weights = sum(variance**2 / freedom for variance, freedom in parts)

@@ -72,15 +72,15 @@ def evaluate_baselines(
 
 
 def baseline_problems(
-    family: TaskFamily | str, horizon: int, names: Collection[str], prior_reward: float | None
+    family: TaskFamily, horizon: int, names: Collection[str], prior_reward: float | None
 ) -> list[str]:
     """Return a message for each name that is no baseline of a family, and for a prior that none has."""
     if prior_reward is not None and not math.isfinite(prior_reward):
         return [f"prior_reward is {prior_reward}; it must be a finite number"]
     known = baselines.baseline_names(family, horizon, prior_reward)
     if not known:
-        name = family if isinstance(family, str) else family.family
-        return [f"prior_reward is {prior_reward}, but no baseline of {name} has a prior mean; leave it out"]
+        what = f"no baseline of {family.family} has a prior mean"
+        return [f"prior_reward is {prior_reward}, but {what}; leave it out"]
     return [
         unknown_choice("baseline", name, known) for name in names if not baselines.asked_names(known, [name])
     ]

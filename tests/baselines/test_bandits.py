@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rl3_jax.baselines import BestArm, EpsilonGreedy, OptimisticThompson, Thompson, Ucb1
-from rl3_jax.baselines.bandits import log_density, log_gamma_draws, log_odds_draws
+from rl3_jax.baselines.bandits import (
+    BestArm,
+    EpsilonGreedy,
+    OptimisticThompson,
+    Thompson,
+    Ucb1,
+    log_density,
+    log_gamma_draws,
+    log_odds_draws,
+)
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Bandit
 from rl3_jax.trial import TrialEnv, method_features

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import LearnerAlone, make_baselines
+from rl3_jax.baselines import make_baselines
+from rl3_jax.baselines.common import LearnerAlone
 from rl3_jax.object_rl import Clusters, ModelBased, QLearning
 from rl3_jax.tasks import Gridworld, make_family
 from rl3_jax.trial import TrialEnv, method_features

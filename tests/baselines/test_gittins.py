@@ -3,8 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Gittins
-from rl3_jax.baselines.gittins import gittins_indices, position
+from rl3_jax.baselines.gittins import Gittins, gittins_indices, position
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.bandit_model import BanditModel
 from rl3_jax.tasks import Bandit

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Beb, ModelGreedy, Opsrl, Psrl, Ucrl2
+from rl3_jax.baselines.mdps import Beb, ModelGreedy, Opsrl, Psrl, Ucrl2
 from rl3_jax.baselines.planning import likeliest_model, mean_model
 from tests.mdp_history import ENV, FAMILY, history, remember
 from tests.reference import baselines as reference

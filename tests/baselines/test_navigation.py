@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight, make_baselines
-from rl3_jax.baselines.navigation import read_cells
+from rl3_jax.baselines import make_baselines
+from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight, read_cells
 from rl3_jax.tasks import FourRoomsTasks, FrozenLakes, Gridworld, MetaMazes, PointRobots
 from rl3_jax.training.evaluation import evaluate
 from rl3_jax.trial import METHODS, TrialEnv, method_features, run_trials

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from rl3_jax.baselines import Clairvoyant, Psrl
-from rl3_jax.baselines.mdps import steps_to_go
+from rl3_jax.baselines.mdps import Clairvoyant, Psrl, steps_to_go
 from rl3_jax.baselines.planning import backward_induction, optimistic_mean
 from rl3_jax.tasks import RandomMdp, TabularState
 from rl3_jax.trial import TrialEnv, method_features

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import Beb, ModelGreedy, Psrl, Ucb1, Ucrl2, make_baselines
+from rl3_jax.baselines import make_baselines
+from rl3_jax.baselines.bandits import Ucb1
+from rl3_jax.baselines.mdps import Beb, ModelGreedy, Psrl, Ucrl2
 from rl3_jax.baselines.registry import BaselineSetting
 from rl3_jax.report import literature
 from rl3_jax.tasks import make_family

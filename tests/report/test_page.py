@@ -12,8 +12,7 @@ from rl3_jax.report import literature, statistics
 from rl3_jax.report.agents import Source
 from rl3_jax.report.figures import combined_adaptation, notable
 from rl3_jax.report.gather import Entry, settings_of
-from rl3_jax.report.page import write_page
-from rl3_jax.report.tables import differences_table, returns_table, section, transfer_table
+from rl3_jax.report.page import differences_table, returns_table, section, transfer_table, write_page
 from rl3_jax.run.report import read_sources
 from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rl3_jax.baselines import Random
+from rl3_jax.baselines.common import Random
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import evaluate_trials, result_file, summarise
 from rl3_jax.training.results import adaptation, over_tasks

@@ -9,8 +9,7 @@ import numpy as np
 from flax import struct
 
 from rl3_jax import ppo
-from rl3_jax.baselines import Random
-from rl3_jax.baselines.common import Baseline
+from rl3_jax.baselines.common import Baseline, Random
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
 from rl3_jax.ppo.collection import live
 from rl3_jax.tasks import Gridworld, PointRobots, RandomMdp
