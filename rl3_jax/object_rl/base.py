@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from rl3_jax.bins import Bounds
 from rl3_jax.grid import Grid
 
 MAX_STATE_BYTES = 2**22
@@ -17,21 +18,23 @@ MAX_STATE_BYTES = 2**22
 
 @dataclasses.dataclass(frozen=True)
 class TableSpec:
-    """The sizes of a task as a tabular learner sees it.
+    """The sizes of a task as a tabular learner sees it, and what a state abstraction needs to know besides.
 
     Attributes:
-      num_states: number of states S, absorbing ones included.
-      num_actions: number of actions A.
+      num_states: S, absorbing ones included; 0 where states are vectors only.
+      num_actions: A.
       episode_length: steps after which an episode is truncated.
       one_shot: whether each step leads from state 0 to the absorbing state 1, as in a bandit.
-      num_successors: K, at most so many distinct next states follow one state, whatever the action; 0
-        where any number may.
+      num_successors: K, upper bound on the number of distinct states that follow one, whatever the action; 0
+        if unbounded.
       horizon: H, steps of a trial; 0 where it is unknown. A step enters one state, and may start an
         episode in another: a trial meets at most 2H + 1.
       discovered: whether only the states met so far count as successors (M of the design, section
-        5.1), or all S; the task family or the abstraction says so.
+        5.1), or all S.
       standard_errors: whether values show standard errors of Q.
       grid: what is known beforehand of all tasks whose states are cells, or None.
+      bounds: least and largest value of each coordinate; none where states have no distance.
+      neighbour_radius: distance below which two states are neighbours; 0 where states have no distance.
     """
 
     num_states: int
@@ -43,6 +46,8 @@ class TableSpec:
     discovered: bool = False
     standard_errors: bool = False
     grid: Grid | None = None
+    bounds: Bounds = ()
+    neighbour_radius: float = 0.0
 
 
 @struct.dataclass
@@ -111,6 +116,30 @@ class Learner(Protocol):
     def dropped(self, spec: TableSpec, state: Any) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room; here 0."""
         return jnp.int32(0)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoLearner(Learner):
+    """No RL inside the trial, as in RL²: keeps nothing, and values all actions 0."""
+
+    learner: ClassVar[str] = "none"
+
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return no message: nothing has to fit."""
+        return []
+
+    def init(self, spec: TableSpec) -> tuple[()]:
+        """Return the empty state."""
+        return ()
+
+    def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
+        """Return the empty state."""
+        return state
+
+    def values(self, spec: TableSpec, state: tuple[()], s: Int[Array, ""]) -> ActionValues:
+        """Return zeros."""
+        nothing = jnp.zeros(spec.num_actions)
+        return ActionValues(q=nothing, counts=nothing)
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:

@@ -9,19 +9,11 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl3_jax.object_rl import (
-    Abstraction,
-    ActionValues,
-    Identity,
-    Learner,
-    ModelBased,
-    StateSpace,
-    TableSpec,
-)
+from rl3_jax.object_rl import Abstraction, ActionValues, Identity, Learner, ModelBased, NoLearner, TableSpec
 from rl3_jax.tasks import Action, Step, TaskFamily
 from rl3_jax.trial import observation
 from rl3_jax.trial.features import Features
-from rl3_jax.trial.object_rl import NoObjectRL, ObjectRL
+from rl3_jax.trial.object_rl import ObjectRL
 
 
 @struct.dataclass
@@ -97,34 +89,25 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         return self.family.episode_length or self.horizon
 
     @property
-    def space(self) -> StateSpace:
-        """The concrete states."""
+    def object_rl(self) -> ObjectRL:
+        """The RL inside the trial, which runs only if a feature needs it."""
         family = self.family
-        return StateSpace(
+        space = TableSpec(
             num_states=family.num_states,
             num_actions=family.num_actions,
-            bounds=family.coordinate_bounds,
+            episode_length=self.episode_length,
+            one_shot=family.one_shot,
             num_successors=family.num_successors,
+            horizon=self.horizon,
+            discovered=family.discovered,
+            standard_errors=self.features.standard_errors,
+            grid=family.grid,
+            bounds=family.coordinate_bounds,
             neighbour_radius=family.neighbour_radius,
         )
-
-    @property
-    def object_rl(self) -> ObjectRL | NoObjectRL:
-        """The RL inside the trial, which runs only if a feature needs it."""
-        table = TableSpec(
-            num_states=self.family.num_states,
-            num_actions=self.family.num_actions,
-            episode_length=self.episode_length,
-            one_shot=self.family.one_shot,
-            num_successors=self.family.num_successors,
-            horizon=self.horizon,
-            discovered=self.family.discovered,
-            standard_errors=self.features.standard_errors,
-            grid=self.family.grid,
-        )
         if self.features.uses_object_rl:
-            return ObjectRL(self.learner, self.abstraction, self.space, table)
-        return NoObjectRL(table)
+            return ObjectRL(self.learner, self.abstraction, space)
+        return ObjectRL(NoLearner(), Identity(), space)
 
     def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
@@ -194,16 +177,25 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
         """Return the observation [D] of the meta-policy."""
-        sight = observation.Sight(
-            state=self.family.get_obs(state.inner, state.task),
-            cell=self.family.cell(state.inner),
-            previous_action=state.previous_action,
-            previous_reward=state.previous_reward,
-            episode_time=jnp.asarray(state.inner.time) / self.episode_length,
-            trial_time=jnp.asarray(state.time) / self.horizon,
-            values=self.action_values(state),
-        )
-        return observation.observe(self.features, self.family, sight)
+        features, known = self.features, self.action_values(state)
+        trial_time, best = jnp.asarray(state.time) / self.horizon, known.q.max()
+        trial_start = trial_time == 0.0
+        action = observation.encode_action(self.action_space(), state.previous_action)
+        parts = {
+            "state": observation.encode_state(features, self.family, state.inner, state.task),
+            "previous_action": jnp.where(trial_start, 0.0, action),
+            "previous_reward": features.squashed(state.previous_reward[None], features.reward_scale),
+            "trial_start": trial_start[None],
+            "episode_time": (jnp.asarray(state.inner.time) / self.episode_length)[None],
+            "trial_time": trial_time[None],
+            "advantages": features.squashed(known.q - best, features.value_scale),
+            "value": features.squashed(best[None], features.value_scale),
+            "counts": features.squashed(known.counts, features.count_scale),
+        }
+        if known.standard_errors is not None:
+            parts["standard_errors"] = features.squashed(known.standard_errors, features.value_scale)
+        shown = [parts[name].astype(jnp.float32) for name in self.layout]
+        return jnp.concatenate(shown) if shown else jnp.zeros(0)
 
     def action_values(self, state: TrialState) -> ActionValues:
         """Return what object-level RL knows about the current state."""
