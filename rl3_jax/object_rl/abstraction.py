@@ -213,7 +213,7 @@ class Clusters(Abstraction):
         return memory.cluster[index]
 
     def record(self, memory: ClusterMemory, index: Int[Array, ""], action: Int[Array, ""]) -> ClusterMemory:
-        """Return the memory after an action in a state."""
+        """Count an action in a state."""
         return dataclasses.replace(memory, counts=memory.counts.at[index, action].add(1.0))
 
     def counts(

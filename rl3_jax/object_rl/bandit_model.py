@@ -12,13 +12,7 @@ from rl3_jax.object_rl.tabular_model import new_spread
 
 @struct.dataclass
 class BanditModel:
-    """Experience of one trial with one bandit.
-
-    Attributes:
-      counts: [A] pulls n(a) of each arm, float32.
-      reward_sum: [A] sum of the rewards of each arm.
-      spread: [A] Σ (r − r̄)² of each arm, or None where no standard errors are asked for.
-    """
+    """Of each arm: pulls n(a), the sum of their rewards, and Σ (r − r̄)² if standard errors are asked for."""
 
     counts: Float[Array, " A"]
     reward_sum: Float[Array, " A"]

@@ -54,13 +54,8 @@ class TableSpec:
 class Transition:
     """One step of a task: (s, a, r, s', terminated, truncated).
 
-    Attributes:
-      s: [] state in which the action was taken.
-      a: [] action.
-      r: [] reward.
-      next_s: [] state that was entered, before any new episode starts.
-      terminated: [] whether `next_s` is absorbing.
-      truncated: [] whether the episode ended for another reason.
+    s' is the state that was entered, before any new episode starts; the step terminated the episode if s' is
+    absorbing, and truncated it if it ended for another reason.
     """
 
     s: Int[Array, ""]
@@ -143,7 +138,7 @@ class NoLearner(Learner):
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
-    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` adds a remedy."""
+    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` is a remedy."""
     leaves = jax.tree.leaves(jax.eval_shape(lambda: learner.init(spec)))
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if size <= MAX_STATE_BYTES:

@@ -18,12 +18,7 @@ from rl3_jax.object_rl.tabular_model import TabularModel
 
 @struct.dataclass
 class QLearningState:
-    """The table of a Q-learner.
-
-    Attributes:
-      q: [S, A] action values.
-      counts: [S, A] visits of each pair, float32.
-    """
+    """The table of a Q-learner: action values, and visits of each pair."""
 
     q: Float[Array, "S A"]
     counts: Float[Array, "S A"]

@@ -103,11 +103,8 @@ def probability(
 ) -> tuple[Float[Array, "*triples"], Float[Array, "*triples"]]:
     """Return T(s'|s,a) and its variance T(1 − T)/(n(s,a) + αM) for pairs that were tried.
 
-    Args:
-      rule: smoothing.
-      n: n(s,a,s').
-      pair: n(s,a); 0 counts as 1, so that results are finite also where they are not used.
-      num_states: M.
+    `n` is n(s,a,s') and `num_states` M. `pair` is n(s,a), where 0 counts as 1: results are finite also where
+    they are not used.
     """
     weight = jnp.maximum(pair, 1.0) + rule.smoothing * num_states
     p = (n + rule.smoothing) / weight
@@ -140,13 +137,7 @@ def of_others(
 ) -> Float[Array, "*pairs"]:
     """Return Σ of `term` over successors never seen, r̄ = 0 and E_R = 1: of rank one.
 
-    Args:
-      rule: discount.
-      p: T, the same for each of them.
-      p_variance: E_T².
-      number: how many they are.
-      value_squares: Σ V² over them.
-      value_variances: Σ E_V² over them.
+    All have the same T and E_T²; given are their number, and Σ V² and Σ E_V² over them.
     """
     x = number + rule.discount**2 * value_variances
     return (p**2 + p_variance) * x + rule.discount**2 * value_squares * p_variance
@@ -161,12 +152,7 @@ def of_untried(
 ) -> Float[Array, "*#pairs"]:
     """Return Var Q of pairs never tried, one number if all have the same.
 
-    Args:
-      rule: discount, and what such pairs do.
-      num_states: M.
-      value_squares: Σ V² over the states that count.
-      value_variances: Σ E_V² over them.
-      own_variance: E_V² of the pair's own state.
+    Given are M, Σ V² and Σ E_V² over the states that count, and E_V² of the pair's own state.
     """
     stays = rule.untried == "stay"
     p = 0.0 if stays else 1.0 / num_states

@@ -26,19 +26,13 @@ Action = Int[Array, ""] | Float[Array, " n"] | int | float
 class Task(environment.EnvParams):
     """One object-level MDP; families add the arrays that define it.
 
-    Attributes:
-      max_steps_in_episode: steps after which an episode is truncated.
+    `max_steps_in_episode`, of gymnax, is the number of steps after which an episode is truncated.
     """
 
 
 @struct.dataclass
 class TabularState(environment.EnvState):
-    """State inside an episode of a family with integer states.
-
-    Attributes:
-      time: [] steps taken in this episode.
-      s: [] current state, an integer in [0, S).
-    """
+    """Inside an episode of a family with integer states: the steps taken in it, and the state in [0, S)."""
 
     s: Int[Array, ""]
 
@@ -60,12 +54,7 @@ class ConcreteState:
 class Step:
     """One step of a task, before any abstraction; the next episode's first state is not in it.
 
-    Attributes:
-      state: in which the action was taken.
-      next_state: to which it led.
-      reward: [] what it was paid.
-      terminated: [] whether it ended the episode in an absorbing state.
-      truncated: [] whether it ended the episode otherwise.
+    It terminated the episode if it ended in an absorbing state, and truncated it if it ended otherwise.
     """
 
     state: ConcreteState
@@ -151,7 +140,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     @property
     def episode_length(self) -> int | None:
         """Steps after which an episode is truncated; None where it may last the whole trial."""
-        raise NotImplementedError
+        return None
 
     @property
     def trial_length(self) -> int:

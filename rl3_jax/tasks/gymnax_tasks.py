@@ -21,12 +21,7 @@ from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
 
 @struct.dataclass
 class GymnaxTask(Task):
-    """One task of a wrapped environment.
-
-    Attributes:
-      params: params of the environment.
-      fields: fields of the environment's state that belong to the task, by name.
-    """
+    """One task of a wrapped environment: its params, and those fields of its state that are the task."""
 
     params: Any = struct.field(default=None)  # gymnax's field has a default
     fields: dict[str, Array] = struct.field(default_factory=dict)
@@ -34,13 +29,7 @@ class GymnaxTask(Task):
 
 @struct.dataclass
 class GymnaxState(EnvState):
-    """State inside an episode of a wrapped environment.
-
-    Attributes:
-      time: [] steps taken in this episode.
-      wrapped: the environment's own state.
-      observation: the environment's own observation of it.
-    """
+    """Inside an episode of a wrapped environment: its own state, and its own observation of that."""
 
     wrapped: Any
     observation: Any
@@ -81,7 +70,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     variations: ClassVar[tuple[str, ...]] = ("default",)
     task_fields: ClassVar[tuple[str, ...]] = ()
-    """Names of the fields of the environment's state that are the task."""
 
     steps: Annotated[int, Ge(0), "0 for the environment's own"] = 0
     action_bins: tuple[Count, ...] = ()
@@ -247,11 +235,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     @functools.cached_property
     def _types(self) -> GymnaxState:
-        """Type of each number of a state.
-
-        An environment may reset with Python's numbers, and step to another type of them. A scan needs one:
-        the wider of both.
-        """
+        """Type of each number of a state; the wider where the environment's reset and step differ."""
 
         def two_states(key):
             task = self.sample_task(key)

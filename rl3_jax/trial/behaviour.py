@@ -53,10 +53,10 @@ class Trials(NamedTuple):
     """What one trial of each of B tasks came to.
 
     Attributes:
-      rewards: [B, H] reward of each step.
-      ends: [B, H] whether a step ended its episode, by termination or truncation.
-      dropped: [B] transitions that object-level RL could not keep in its model.
-      summary: [B] each of the numbers by which the family sums up a trial, by name.
+      rewards: of each step.
+      ends: whether a step ended its episode, by termination or truncation.
+      dropped: transitions that object-level RL could not keep in its model.
+      summary: each of the numbers by which the family sums up a trial, by name.
     """
 
     rewards: Float[Array, "B H"]
@@ -93,16 +93,10 @@ def trial_keys(keys: Key[Array, " B"], horizon: int) -> tuple[Key[Array, " B"], 
 
 
 def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]) -> Trials:
-    """Return one trial for each of B tasks.
+    """Return one trial for each of B stacked tasks. The keys are consumed.
 
     What a task does by chance depends on its key alone: every behaviour that takes the same actions
     meets the same outcomes.
-
-    Args:
-      env: the trial.
-      behaviour: who acts.
-      tasks: [B] stacked tasks.
-      keys: [B] one key a trial; consumed.
     """
 
     def keep(now: Moment):

@@ -18,11 +18,9 @@ from rl3_jax.trial.object_rl import ObjectRL
 
 @struct.dataclass
 class TrialParams(environment.EnvParams):
-    """Where a trial gets its task from.
+    """Where a trial gets its task from: N stacked tasks to choose from uniformly, or None for a fresh one.
 
-    Attributes:
-      max_steps_in_episode: the trial length H.
-      tasks: N stacked tasks to choose from uniformly, or None to draw a fresh task each time.
+    `max_steps_in_episode`, of gymnax, is the trial length H.
     """
 
     tasks: environment.EnvParams | None = None
@@ -206,12 +204,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         return self.object_rl.dropped(state.object_rl)
 
     def summary(self, state: TrialState, steps: Step | None) -> dict[str, Float[Array, ""]]:
-        """Return the numbers by which the family sums up a trial, by name.
-
-        Args:
-          state: of the trial's end.
-          steps: `info["step"]` of its H steps, each field [H, …]; None where they were not kept.
-        """
+        """Return the numbers by which the family sums up a trial, given its end and H steps, if kept."""
         return {} if steps is None else self.family.summarise_trial(state.task, steps)
 
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
