@@ -93,8 +93,11 @@ class Learner(Protocol):
     """Name of the algorithm."""
 
     def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return a message for each thing about such a table that this learner cannot do."""
-        ...
+        """Return a message for each thing about such a table that this learner cannot do.
+
+        Here: keep no more than `MAX_STATE_BYTES` of one task, and show standard errors.
+        """
+        return size_problems(self, spec, "") + error_problems(self, spec)
 
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
@@ -118,10 +121,6 @@ class NoLearner(Learner):
     """No RL inside the trial, as in RL²: keeps nothing, and values all actions 0."""
 
     learner: ClassVar[str] = "none"
-
-    def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return no message: nothing has to fit."""
-        return []
 
     def init(self, spec: TableSpec) -> tuple[()]:
         """Return the empty state."""

@@ -44,10 +44,6 @@ class QLearning(Learner):
     step_exponent: NonNegative = 0.8
     initial_value: float = 0.0
 
-    def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return a message for each thing about such a table that this learner cannot do."""
-        return size_problems(self, spec, "") + error_problems(self, spec)
-
     def init(self, spec: TableSpec) -> Any:
         """Return the table (`QLearningState`) before any experience."""
         pairs = (spec.num_states, spec.num_actions)

@@ -95,6 +95,17 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
     return values, RowValues(jnp.sqrt(variances.q), jnp.sqrt(variances.untried))
 
 
+def of_arms(
+    rule: Rule, n: Float[Array, " A"], mean_reward: Float[Array, " A"], spread: Float[Array, " A"]
+) -> Float[Array, " A"]:
+    """Return E_Q of a bandit's arms: one sweep over its two states, whose values are 0 before."""
+    zero, of_reward = jnp.float32(0.0), reward_variance(n, spread)
+    variance = term(rule, *probability(rule, n, n, 2.0), mean_reward, of_reward, zero, zero)
+    variance += of_others(rule, *probability(rule, jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
+    errors = jnp.sqrt(jnp.where(n > 0.0, variance, of_untried(rule, 2.0, zero, zero, zero)))
+    return jnp.where(n.sum() > 0.0, errors, 0.0)  # before the first pull nothing is planned
+
+
 def probability(
     rule: Rule,
     n: Float[Array, "*triples"],

@@ -22,12 +22,11 @@ Action = Int[Array, ""] | Float[Array, " n"] | int | float
 """An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
 
 
-@struct.dataclass
-class Task(environment.EnvParams):
-    """One object-level MDP; families add the arrays that define it.
+Task = environment.EnvParams
+"""One object-level MDP; families add the arrays that define it.
 
-    `max_steps_in_episode`, of gymnax, is the number of steps after which an episode is truncated.
-    """
+`max_steps_in_episode` is the number of steps after which an episode is truncated.
+"""
 
 
 @struct.dataclass

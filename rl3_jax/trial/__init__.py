@@ -1,6 +1,6 @@
 """The meta-MDP: a task plus object-level RL, seen as one gymnax environment."""
 
-from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials, trial_keys
+from rl3_jax.trial.behaviour import Behaviour, Trials, run_trials, trial_keys
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
 from rl3_jax.trial.features import Features
 from rl3_jax.trial.methods import (
@@ -21,7 +21,6 @@ __all__ = [
     "METHODS",
     "Acting",
     "Behaviour",
-    "BehaviourBase",
     "Features",
     "Moment",
     "Rollout",

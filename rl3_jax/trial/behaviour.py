@@ -1,6 +1,6 @@
 """Ways of behaving, learnt or classic, and the trials that come of them: evaluation is made of this."""
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,12 @@ from rl3_jax.trial.env import TrialEnv, TrialState
 from rl3_jax.trial.rollouts import Acting, Moment, StepKeys, rollout
 
 
-@runtime_checkable
-class Behaviour(Protocol):
+@struct.dataclass
+class Behaviour:
     """A way of behaving in a trial: a pytree whose methods are for one task.
 
-    Its memory is any pytree of arrays, made anew for each trial.
+    Its memory is any pytree of arrays, made anew for each trial. Without methods of its own it remembers,
+    plans and learns nothing.
     """
 
     def init(self, env: TrialEnv, task: Any) -> Any:
@@ -42,11 +43,6 @@ class Behaviour(Protocol):
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
         """Return the memory after a step of the task."""
         return memory
-
-
-@struct.dataclass
-class BehaviourBase(Behaviour):
-    """A `Behaviour` that remembers, plans and learns nothing; each overrides what it needs."""
 
 
 class Trials(NamedTuple):

@@ -10,7 +10,7 @@ from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.object_rl import Abstraction, ActionValues, Identity, Learner, ModelBased, NoLearner, TableSpec
-from rl3_jax.tasks import Action, Step, TaskFamily
+from rl3_jax.tasks import Action, Step, Task, TaskFamily
 from rl3_jax.trial import observation
 from rl3_jax.trial.features import Features
 from rl3_jax.trial.object_rl import ObjectRL
@@ -23,7 +23,7 @@ class TrialParams(environment.EnvParams):
     `max_steps_in_episode`, of gymnax, is the trial length H.
     """
 
-    tasks: environment.EnvParams | None = None
+    tasks: Task | None = None
 
 
 @struct.dataclass
@@ -39,7 +39,7 @@ class TrialState(environment.EnvState):
       previous_reward: [] last reward, 0 at first.
     """
 
-    task: environment.EnvParams
+    task: Task
     inner: Any
     object_rl: Any
     previous_action: Int[Array, ""] | Float[Array, " n"]
@@ -112,9 +112,14 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         found = self.object_rl.conflicts()
         if not self.layout:
             found.append("features leaves the meta-policy nothing to see; switch at least one part on")
-        return found + self.features.family_problems(self.family)
+        if self.features.position != "coordinates" and not self.family.axes:
+            found.append(
+                f"features.position is {self.features.position}, but the states of {self.family.family} do"
+                " not lie on a grid; use coordinates"
+            )
+        return found
 
-    def start(self, key: PRNGKeyArray, task: environment.EnvParams) -> tuple[Float[Array, " D"], TrialState]:
+    def start(self, key: PRNGKeyArray, task: Task) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""
         _, inner = self.family.reset_env(key, task)
         action = self.action_space()

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Positive
-from rl3_jax.tasks import TaskFamily
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +53,6 @@ class Features:
     def uses_object_rl(self) -> bool:
         """Whether any part comes from object-level RL."""
         return self.advantages or self.value or self.counts or self.standard_errors
-
-    def family_problems(self, family: TaskFamily) -> list[str]:
-        """Return a message if the states of a family do not lie on a grid and the position asks for one."""
-        if self.position == "coordinates" or family.axes:
-            return []
-        return [
-            f"features.position is {self.position}, but the states of {family.family} do not lie on a grid;"
-            " use coordinates"
-        ]
 
     def squashed(self, x: Float[Array, "*shape"], scale: float | Float[Array, ""]) -> Float[Array, "*shape"]:
         """Return numbers divided by their scale and then squashed."""

@@ -20,9 +20,7 @@ METHODS: dict[str, Features] = {
 """RL² sees the raw history; RL³ also values and visit counts; RL³-coarse plans on clusters of states."""
 
 COARSE = {"rl3-coarse": Clusters}
-"""Methods with an abstraction of their own."""
-OF_FAMILIES = (Identity, Tiling)
-"""What the other methods have."""
+"""Methods with an abstraction of their own; the others have that of the family."""
 
 
 def with_method(features: Features, method: str) -> Features:
@@ -58,7 +56,7 @@ def method_abstraction(
 
 def fits_method(method: str, abstraction: Abstraction) -> bool:
     """Tell whether a state abstraction is one that a method may have."""
-    return isinstance(abstraction, COARSE.get(method, OF_FAMILIES))
+    return isinstance(abstraction, COARSE.get(method, (Identity, Tiling)))
 
 
 def family_learner(name: str, family: TaskFamily) -> Learner:
