@@ -242,11 +242,6 @@ class TabularFamily(TaskFamily[TabularState, TTask]):
         """The S states."""
         return spaces.Discrete(self.num_states)
 
-    def state_space(self, params: TTask | None = None) -> spaces.Dict:
-        """The S states and the steps within an episode."""
-        longest = self.episode_length or UNLIMITED - 1
-        return spaces.Dict({"time": spaces.Discrete(longest + 1), "s": spaces.Discrete(self.num_states)})
-
     def arrive(
         self, state: TabularState, next_s: Int[Array, ""], reward: Float[Array, ""], params: TTask
     ) -> tuple[Array, TabularState, Float[Array, ""], Bool[Array, ""], dict[str, Array]]:

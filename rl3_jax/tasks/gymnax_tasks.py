@@ -49,19 +49,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     - `action_bins`: as what the vectors of a Box of actions count for object-level RL;
     - `num_successors`: how many table states follow one at most; it decides how fast planning is.
 
-    E.g. pendulums of unknown gravity:
-
-        @dataclasses.dataclass(frozen=True)
-        class Pendulums(GymnaxTasks):
-            family: ClassVar[str] = "pendulums"
-            tiles: ClassVar[tuple[int, ...]] = (8, 8, 8)
-            action_bins: tuple[int, ...] = (3,)
-
-            def make_environment(self):
-                return Pendulum()
-
-            def sample_params(self, key):
-                return EnvParams(g=jax.random.uniform(key, minval=5.0, maxval=15.0))
+    `rl3_jax.tasks.continuous` and `notebooks/02_your_own_tasks.ipynb` do so.
 
     Attributes:
       steps: episode length; 0 for the environment's own.
@@ -157,10 +145,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     def observation_space(self, params: GymnaxTask | None = None) -> spaces.Discrete | spaces.Box:
         """What the policy sees: the environment's own space, or vectors without bounds if `shown` is not."""
         return self._observation_space
-
-    def state_space(self, params: GymnaxTask | None = None) -> spaces.Dict:
-        """The steps within an episode; the environment's own state may have no space."""
-        return spaces.Dict({"time": spaces.Discrete(self.episode_length + 1)})
 
     def sample_task(self, key: PRNGKeyArray) -> GymnaxTask:
         """Draw params, and the fields of a state that are the task. The key is consumed."""

@@ -242,13 +242,3 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def observation_space(self, params: Any = None) -> spaces.Box:
         """Vectors of D numbers; rewards and values are not bounded."""
         return spaces.Box(-jnp.inf, jnp.inf, (self.observation_size,))
-
-    def state_space(self, params: Any = None) -> spaces.Dict:
-        """The parts of the state that have a space: the task's own state and the trial's clock."""
-        return spaces.Dict(
-            {
-                "time": spaces.Discrete(self.horizon + 1),
-                "inner": self.family.state_space(None),
-                "previous_action": self.action_space(),
-            }
-        )
