@@ -15,10 +15,7 @@ from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 _UNROLLED = 4  # fixed sweeps up to so many are written out
 _FEW_BACKUPS = 3
-"""Up to so many backups are products of tables as they are; more pay for moving the tasks to the last axis.
-
-On a CPU moving them costs what a few backups gain by it (docs/measurements.md).
-"""
+"""Up to so many backups do not pay for moving the tasks to the last axis (docs/measurements.md)."""
 
 
 @dataclasses.dataclass(frozen=True)

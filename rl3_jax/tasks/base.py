@@ -20,13 +20,8 @@ UNLIMITED = 2**31 - 1
 """`max_steps_in_episode` of a task whose episodes are never truncated."""
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
 """An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
-
-
 Task = environment.EnvParams
-"""One object-level MDP; families add the arrays that define it.
-
-`max_steps_in_episode` is the number of steps after which an episode is truncated.
-"""
+"""One object-level MDP: when episodes are truncated (`max_steps_in_episode`), and a family's own arrays."""
 
 
 @struct.dataclass

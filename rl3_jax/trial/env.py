@@ -12,8 +12,8 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rl3_jax.object_rl import Abstraction, ActionValues, Identity, Learner, ModelBased, NoLearner, TableSpec
 from rl3_jax.tasks import Action, Step, Task, TaskFamily
 from rl3_jax.trial import observation
-from rl3_jax.trial.features import Features
 from rl3_jax.trial.object_rl import ObjectRL
+from rl3_jax.trial.observation import Features
 
 
 @struct.dataclass
