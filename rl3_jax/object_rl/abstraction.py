@@ -24,7 +24,6 @@ class Abstraction(Protocol):
     """
 
     abstraction: ClassVar[str]
-    """Name of the abstraction."""
 
     def space_problems(self, space: TableSpec) -> list[str]:
         """Return a message for each reason why it does not fit such states."""

@@ -90,7 +90,6 @@ class Learner(Protocol):
     """
 
     learner: ClassVar[str]
-    """Name of the algorithm."""
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do.

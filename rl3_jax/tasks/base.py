@@ -74,16 +74,14 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """
 
     family: ClassVar[str]
-    """Name of the family."""
     variations: ClassVar[tuple[str, ...]]
-    """Names of its variations, the base variation first."""
+    """The base variation first."""
     shows_state: ClassVar[bool] = True
     """Whether the observation carries information that the meta-policy should see."""
     one_shot: ClassVar[bool] = False
     """Whether each step leads from state 0 to the absorbing state 1."""
     discovered: ClassVar[bool] = False
-    """Whether object-level RL counts only the states met so far, instead of all S (M of the design, section
-    5.1)."""
+    """Whether object-level RL counts only the states met so far, not all S (M of the design, section 5.1)."""
     value_scale: ClassVar[float] = 10.0
     """Divisor that brings action values of this family near 1 (design, section 6)."""
     smoothing: ClassVar[float] = 0.1
@@ -101,10 +99,8 @@ class TaskFamily(environment.Environment[TState, TTask]):
     tiles: ClassVar[tuple[int, ...]] = ()
     """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Behaviours to compare with, by name, the optimum last, of a family from outside this package.
-
-    Each is an instance, or a function of a `BaselineSetting` that makes it.
-    """
+    """Behaviours to compare a family from outside this package with, by name, the optimum last, or functions
+    of a `BaselineSetting` that make them."""
 
     variation: Annotated[str, Among("variations")] = "default"
 
