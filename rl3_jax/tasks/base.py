@@ -89,7 +89,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     tolerance: ClassVar[float] = 0.01
     """ε at which planning stops (design, section 5.1)."""
     summary_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the numbers that sum up a trial; without any, the steps of a trial are not kept."""
+    """Names of the numbers that sum up a trial."""
     progress_names: ClassVar[tuple[str, ...]] = ()
     """Those of them that stand in the progress line of a training."""
     action_names: ClassVar[tuple[str, ...]] = ()

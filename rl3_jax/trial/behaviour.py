@@ -96,10 +96,9 @@ def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array
     """
 
     def keep(now: Moment):
-        ended = now.transition.terminated | now.transition.truncated
-        return now.reward, ended, now.step if env.family.summary_names else None
+        return now.reward, now.step.terminated | now.step.truncated, now.step
 
     lived = rollout(env, behaviour_acting(behaviour, env), tasks, *trial_keys(keys, env.horizon), keep)
     rewards, ends, steps = lived.kept
-    summary = jax.vmap(env.summary, (0, 1))(lived.final, steps)
+    summary = jax.vmap(env.family.summarise_trial, (0, 1))(lived.final.task, steps)
     return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(lived.final), summary)

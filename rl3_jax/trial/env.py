@@ -208,10 +208,6 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Return how many transitions of this trial object-level RL could not keep in its model."""
         return self.object_rl.dropped(state.object_rl)
 
-    def summary(self, state: TrialState, steps: Step | None) -> dict[str, Float[Array, ""]]:
-        """Return the numbers by which the family sums up a trial, given its end and H steps, if kept."""
-        return {} if steps is None else self.family.summarise_trial(state.task, steps)
-
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
         return jnp.asarray(state.time >= self.horizon)
