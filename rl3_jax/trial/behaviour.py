@@ -1,10 +1,9 @@
 """Ways of behaving, learnt or classic, and the trials that come of them: evaluation is made of this."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax.object_rl import Transition
@@ -13,12 +12,12 @@ from rl3_jax.trial.env import TrialEnv, TrialState
 from rl3_jax.trial.rollouts import Acting, Moment, StepKeys, rollout
 
 
-@struct.dataclass
-class Behaviour:
+@runtime_checkable
+class Behaviour(Protocol):
     """A way of behaving in a trial: a pytree whose methods are for one task.
 
-    Its memory is any pytree of arrays, made anew for each trial. Without methods of its own it remembers,
-    plans and learns nothing.
+    Its memory is any pytree of arrays, made anew for each trial. A class that inherits from this remembers,
+    plans and learns nothing, but for its own methods.
     """
 
     def init(self, env: TrialEnv, task: Any) -> Any:
