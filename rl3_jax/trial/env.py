@@ -109,7 +109,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
-        found = self.object_rl.conflicts()
+        found = self.object_rl.conflicts() if self.features.uses_object_rl else []
         if not self.layout:
             found.append("features leaves the meta-policy nothing to see; switch at least one part on")
         if self.features.position != "coordinates" and not self.family.axes:
