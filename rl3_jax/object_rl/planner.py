@@ -40,10 +40,7 @@ class ModelPlanner:
 
 
 def iterate(
-    rule: Rule,
-    backup: Callable[[Any], Any],
-    change: Callable[[Any, Any], Float[Array, ""]],
-    start: Any,
+    rule: Rule, backup: Callable[[Any], Any], change: Callable[[Any, Any], Float[Array, ""]], start: Any
 ) -> Any:
     """Return what sweeps (`backup`) make of values, any pytree, until the rule says to stop.
 

@@ -1,5 +1,6 @@
 """Ways of behaving, learnt or classic, and the trials that come of them: evaluation is made of this."""
 
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -66,15 +67,12 @@ def behaviour_acting(behaviour: Behaviour, env: TrialEnv) -> Acting:
     def act(memory, state, observation, key):
         return *behaviour.act(env, memory, state, observation, key), None
 
-    def begin_episode(memory, state, key):
-        return behaviour.begin_episode(env, memory, state, key)
-
     plans = type(behaviour).begin_episode is not Behaviour.begin_episode
     return Acting(
-        init=lambda task: behaviour.init(env, task),
+        init=partial(behaviour.init, env),
         act=act,
-        begin_episode=begin_episode if plans else None,
-        learn=lambda memory, transition: behaviour.learn(env, memory, transition),
+        begin_episode=partial(behaviour.begin_episode, env) if plans else None,
+        learn=partial(behaviour.learn, env),
     )
 
 
