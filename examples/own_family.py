@@ -21,7 +21,7 @@ import rl3_jax
 from rl3_jax.constraints import Count
 from rl3_jax.picture import FREE, GOAL, Tiles
 from rl3_jax.tasks import Action, TabularFamily, TabularState, Task
-from rl3_jax.trial import BehaviourBase, TrialEnv, TrialState
+from rl3_jax.trial import Behaviour, TrialEnv, TrialState
 
 
 @struct.dataclass
@@ -37,7 +37,7 @@ class CorridorTask(Task):
 
 
 @struct.dataclass
-class ToTheTreasure(BehaviourBase):
+class ToTheTreasure(Behaviour):
     """The optimum: goes straight to the treasure, which it knows."""
 
     def act(self, env: TrialEnv, memory: Any, state: TrialState, observation: Array, key: PRNGKeyArray):

@@ -14,7 +14,7 @@ LISTED = re.findall(
     r"^\d+\. \[`([\w/]+\.py)`\]\(rl3_jax/\1\)", (ROOT / "README.md").read_text(), re.MULTILINE
 )
 BESIDE = {
-    "training/config.py", "training/hyper.py", "ppo/config.py", "policies/config.py", "trial/features.py",
+    "training/config.py", "training/hyper.py", "ppo/config.py", "policies/config.py",
     "policies/distribution.py", "ppo/segments.py", "ppo/devices.py", "policies/products.py",
 }  # fmt: skip
 """Configuration, the choice of a distribution, and the helpers that the README names."""

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline, Number
 from rl3_jax.object_rl import ModelBased, Transition
-from rl3_jax.object_rl.bandit_model import BanditModel
+from rl3_jax.object_rl.model_based import BanditModel
 from rl3_jax.tasks import Action, BanditTask, Task
 from rl3_jax.trial import TrialEnv, TrialState
 

@@ -9,14 +9,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.object_rl import Learner, ModelBased, Transition
 from rl3_jax.tasks import Action, Task
-from rl3_jax.trial import BehaviourBase, TrialEnv, TrialState
+from rl3_jax.trial import Behaviour, TrialEnv, TrialState
 
 Number = Float[Array, ""] | float
 """A hyperparameter that is a pytree leaf, so that one compiled program serves all its values."""
 
 
 @struct.dataclass
-class Baseline(BehaviourBase):
+class Baseline(Behaviour):
     """A classic algorithm as a `Behaviour`, for one task; each overrides `action`."""
 
     def action(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Action:

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.bandits import BanditBaseline
 from rl3_jax.errors import ConfigError
-from rl3_jax.object_rl.bandit_model import BanditModel
+from rl3_jax.object_rl.model_based import BanditModel
 from rl3_jax.tasks import Action, Task
 from rl3_jax.trial import TrialEnv, TrialState
 

@@ -1,7 +1,7 @@
 """The RL inside a trial: learners behind one interface, and what they take for a state."""
 
-from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Identity, StateSpace, Tiling
-from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Identity, Tiling
+from rl3_jax.object_rl.base import ActionValues, Learner, NoLearner, TableSpec, Transition
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import DynaQ, QLearning
 from rl3_jax.object_rl.r_max import RMax
@@ -17,9 +17,9 @@ __all__ = [
     "Identity",
     "Learner",
     "ModelBased",
+    "NoLearner",
     "QLearning",
     "RMax",
-    "StateSpace",
     "TableSpec",
     "Tiling",
     "Transition",

@@ -9,27 +9,9 @@ from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.bins import Bounds, bin_of
+from rl3_jax.bins import bin_of
 from rl3_jax.constraints import Count
-
-
-@dataclasses.dataclass(frozen=True)
-class StateSpace:
-    """The concrete states of a family.
-
-    Attributes:
-      num_states: S, how many have an index; 0 where states are vectors only.
-      num_actions: A.
-      bounds: least and largest value of each coordinate; none where states have no distance.
-      num_successors: K, distinct states that may follow one, whatever the action; 0 where all may.
-      neighbour_radius: distance below which two states are neighbours; 0 where states have no distance.
-    """
-
-    num_states: int
-    num_actions: int
-    bounds: Bounds = ()
-    num_successors: int = 0
-    neighbour_radius: float = 0.0
+from rl3_jax.object_rl.base import TableSpec
 
 
 @runtime_checkable
@@ -37,36 +19,29 @@ class Abstraction(Protocol):
     """A map from the concrete states of one task to those of a table; callers `vmap`.
 
     A frozen dataclass whose fields are its configuration. A concrete state has an index, coordinates or
-    both (`StateSpace`); what it lacks is None. The memory is any pytree of arrays, kept for a trial.
-    Without methods of its own an abstraction remembers nothing, and keeps the number of states.
+    both; what it lacks is None. `space` are the sizes of the table in which each has a row. The memory is any
+    pytree of arrays, kept for a trial; without methods of its own an abstraction remembers nothing.
     """
 
     abstraction: ClassVar[str]
-    """Name of the abstraction."""
-    discovered: ClassVar[bool]
-    """Whether only table states met so far count, instead of all S, whatever the task family says."""
 
-    def space_problems(self, space: StateSpace) -> list[str]:
+    def space_problems(self, space: TableSpec) -> list[str]:
         """Return a message for each reason why it does not fit such states."""
         ...
 
-    def num_states(self, space: StateSpace) -> int:
-        """Return the number of table states."""
-        return space.num_states
+    def table(self, space: TableSpec) -> TableSpec:
+        """Return the sizes of the learner's table; here as many states, of which only those met count."""
+        return dataclasses.replace(space, discovered=True, grid=None)
 
-    def num_successors(self, space: StateSpace) -> int:
-        """Return how many table states may follow one, whatever the action; 0 where all may."""
-        return space.num_successors
-
-    def init(self, space: StateSpace) -> Any:
+    def init(self, space: TableSpec) -> Any:
         """Return the memory before any state is met."""
         return ()
 
-    def enter(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Any:
+    def enter(self, space: TableSpec, memory: Any, index: Any, coordinates: Any) -> Any:
         """Return the memory after a concrete state is met: a trial's first, and each next one."""
         return memory
 
-    def locate(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
+    def locate(self, space: TableSpec, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
         """Return the table state of a concrete state that has been met."""
         ...
 
@@ -84,17 +59,20 @@ class Identity(Abstraction):
     """Each concrete state is a table state of its own."""
 
     abstraction: ClassVar[str] = "identity"
-    discovered: ClassVar[bool] = False
 
-    def space_problems(self, space: StateSpace) -> list[str]:
+    def space_problems(self, space: TableSpec) -> list[str]:
         """Return a message if states are vectors."""
         if space.num_states:
             return []
         return ["abstraction is identity, but the states are vectors; tiling cuts them into table states"]
 
-    def locate(self, space: StateSpace, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
-        """Return the index."""
-        return index
+    def table(self, space: TableSpec) -> TableSpec:
+        """Return the sizes, which stay."""
+        return space
+
+    def locate(self, space: TableSpec, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
+        """Return the index; 0 for a vector."""
+        return jnp.int32(0) if index is None else index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +84,10 @@ class Tiling(Abstraction):
     """
 
     abstraction: ClassVar[str] = "tiling"
-    discovered: ClassVar[bool] = True
 
     bins: tuple[Count, ...] = ()
 
-    def space_problems(self, space: StateSpace) -> list[str]:
+    def space_problems(self, space: TableSpec) -> list[str]:
         """Return a message if states have no coordinates, or another number of them."""
         if not space.bounds:
             return ["abstraction is tiling, but the states have no coordinates; use identity"]
@@ -123,12 +100,12 @@ class Tiling(Abstraction):
             return [f"abstraction is tiling, but coordinates lie in {space.bounds}; tiles need finite bounds"]
         return []
 
-    def num_states(self, space: StateSpace) -> int:
-        """Return the number of tiles."""
-        return math.prod(self.bins)
+    def table(self, space: TableSpec) -> TableSpec:
+        """Return the sizes with a state for each tile."""
+        return dataclasses.replace(super().table(space), num_states=math.prod(self.bins))
 
     def locate(
-        self, space: StateSpace, memory: Any, index: Any, coordinates: Float[Array, " n"]
+        self, space: TableSpec, memory: Any, index: Any, coordinates: Float[Array, " n"]
     ) -> Int[Array, ""]:
         """Return the number of the tile, counted along the last coordinate first."""
         return bin_of(coordinates, space.bounds, self.bins)
@@ -171,12 +148,11 @@ class Clusters(Abstraction):
     """
 
     abstraction: ClassVar[str] = "clusters"
-    discovered: ClassVar[bool] = True
 
     cluster_size: Count = 2
     radius: Annotated[float, Ge(0), "0 for neighbours of the family"] = 0.0
 
-    def space_problems(self, space: StateSpace) -> list[str]:
+    def space_problems(self, space: TableSpec) -> list[str]:
         """Return a message if states lack an index or coordinates."""
         if space.num_states and space.bounds:
             return []
@@ -185,11 +161,12 @@ class Clusters(Abstraction):
             " as in a gridworld; use method rl3"
         ]
 
-    def num_successors(self, space: StateSpace) -> int:
-        """Return K times the members of a cluster."""
-        return space.num_successors * self.cluster_size
+    def table(self, space: TableSpec) -> TableSpec:
+        """Return the sizes, with K times as many successors as a cluster has members."""
+        num_successors = space.num_successors * self.cluster_size
+        return dataclasses.replace(super().table(space), num_successors=num_successors)
 
-    def init(self, space: StateSpace) -> ClusterMemory:
+    def init(self, space: TableSpec) -> ClusterMemory:
         """Return the memory before any state is met."""
         num_states = space.num_states
         return ClusterMemory(
@@ -203,7 +180,7 @@ class Clusters(Abstraction):
         )
 
     def enter(
-        self, space: StateSpace, memory: ClusterMemory, index: Int[Array, ""], coordinates: Float[Array, " n"]
+        self, space: TableSpec, memory: ClusterMemory, index: Int[Array, ""], coordinates: Float[Array, " n"]
     ) -> ClusterMemory:
         """Return the memory after a state is met; nothing changes if it has been met before."""
         num_states = space.num_states
@@ -229,13 +206,13 @@ class Clusters(Abstraction):
         )
 
     def locate(
-        self, space: StateSpace, memory: ClusterMemory, index: Int[Array, ""], coordinates: Any
+        self, space: TableSpec, memory: ClusterMemory, index: Int[Array, ""], coordinates: Any
     ) -> Int[Array, ""]:
         """Return the cluster of a state that has been met."""
         return memory.cluster[index]
 
     def record(self, memory: ClusterMemory, index: Int[Array, ""], action: Int[Array, ""]) -> ClusterMemory:
-        """Return the memory after an action in a state."""
+        """Count an action in a state."""
         return dataclasses.replace(memory, counts=memory.counts.at[index, action].add(1.0))
 
     def counts(

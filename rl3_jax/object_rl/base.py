@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from rl3_jax.bins import Bounds
 from rl3_jax.grid import Grid
 
 MAX_STATE_BYTES = 2**22
@@ -17,21 +18,23 @@ MAX_STATE_BYTES = 2**22
 
 @dataclasses.dataclass(frozen=True)
 class TableSpec:
-    """The sizes of a task as a tabular learner sees it.
+    """The sizes of a task as a tabular learner sees it, and what a state abstraction needs to know besides.
 
     Attributes:
-      num_states: number of states S, absorbing ones included.
-      num_actions: number of actions A.
+      num_states: S, absorbing ones included; 0 where states are vectors only.
+      num_actions: A.
       episode_length: steps after which an episode is truncated.
       one_shot: whether each step leads from state 0 to the absorbing state 1, as in a bandit.
-      num_successors: K, at most so many distinct next states follow one state, whatever the action; 0
-        where any number may.
+      num_successors: K, upper bound on the number of distinct states that follow one, whatever the action; 0
+        if unbounded.
       horizon: H, steps of a trial; 0 where it is unknown. A step enters one state, and may start an
         episode in another: a trial meets at most 2H + 1.
       discovered: whether only the states met so far count as successors (M of the design, section
-        5.1), or all S; the task family or the abstraction says so.
+        5.1), or all S.
       standard_errors: whether values show standard errors of Q.
       grid: what is known beforehand of all tasks whose states are cells, or None.
+      bounds: least and largest value of each coordinate; none where states have no distance.
+      neighbour_radius: distance below which two states are neighbours; 0 where states have no distance.
     """
 
     num_states: int
@@ -43,19 +46,16 @@ class TableSpec:
     discovered: bool = False
     standard_errors: bool = False
     grid: Grid | None = None
+    bounds: Bounds = ()
+    neighbour_radius: float = 0.0
 
 
 @struct.dataclass
 class Transition:
     """One step of a task: (s, a, r, s', terminated, truncated).
 
-    Attributes:
-      s: [] state in which the action was taken.
-      a: [] action.
-      r: [] reward.
-      next_s: [] state that was entered, before any new episode starts.
-      terminated: [] whether `next_s` is absorbing.
-      truncated: [] whether the episode ended for another reason.
+    s' is the state that was entered, before any new episode starts; the step terminated the episode if s' is
+    absorbing, and truncated it if it ended for another reason.
     """
 
     s: Int[Array, ""]
@@ -90,11 +90,13 @@ class Learner(Protocol):
     """
 
     learner: ClassVar[str]
-    """Name of the algorithm."""
 
     def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return a message for each thing about such a table that this learner cannot do."""
-        ...
+        """Return a message for each thing about such a table that this learner cannot do.
+
+        Here: keep no more than `MAX_STATE_BYTES` of one task, and show standard errors.
+        """
+        return size_problems(self, spec, "") + error_problems(self, spec)
 
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
@@ -113,8 +115,28 @@ class Learner(Protocol):
         return jnp.int32(0)
 
 
+@dataclasses.dataclass(frozen=True)
+class NoLearner(Learner):
+    """No RL inside the trial, as in RL²: keeps nothing, and values all actions 0."""
+
+    learner: ClassVar[str] = "none"
+
+    def init(self, spec: TableSpec) -> tuple[()]:
+        """Return the empty state."""
+        return ()
+
+    def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
+        """Return the empty state."""
+        return state
+
+    def values(self, spec: TableSpec, state: tuple[()], s: Int[Array, ""]) -> ActionValues:
+        """Return zeros."""
+        nothing = jnp.zeros(spec.num_actions)
+        return ActionValues(q=nothing, counts=nothing)
+
+
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
-    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` adds a remedy."""
+    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` is a remedy."""
     leaves = jax.tree.leaves(jax.eval_shape(lambda: learner.init(spec)))
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if size <= MAX_STATE_BYTES:

@@ -8,7 +8,6 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.object_rl import standard_errors, successor_model, successor_planner, tabular_model
-from rl3_jax.object_rl.bandit_model import ClosedForm
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.planner import ModelPlanner, back_up, value_iteration, value_to_back_up
 from rl3_jax.object_rl.successor_model import SuccessorModel
@@ -172,3 +171,41 @@ class Lists(ModelPlanner):
     def dropped(self, state: Planned) -> Int[Array, ""]:
         """Return how many transitions found no room in the lists."""
         return state.model.dropped
+
+
+@struct.dataclass
+class BanditModel:
+    """Of each arm: pulls n(a), the sum of their rewards, and Σ (r − r̄)² if standard errors are asked for."""
+
+    counts: Float[Array, " A"]
+    reward_sum: Float[Array, " A"]
+    spread: Float[Array, " A"] | None = None
+
+
+class ClosedForm(ModelPlanner):
+    """A bandit's values in closed form."""
+
+    def init(self) -> BanditModel:
+        """Return the model of a learner that has seen nothing."""
+        zeros = jnp.zeros(self.spec.num_actions)
+        return BanditModel(zeros, zeros, zeros if self.spec.standard_errors else None)
+
+    def update(self, state: BanditModel, transition: Transition) -> BanditModel:
+        """Count one pull."""
+        a, r = transition.a, transition.r
+        counts, reward_sum = state.counts.at[a].add(1.0), state.reward_sum.at[a].add(r)
+        return BanditModel(counts, reward_sum, tabular_model.new_spread(state, a, r))
+
+    def values(self, state: BanditModel, s: Int[Array, ""]) -> ActionValues:
+        """Return Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest.
+
+        It is one sweep of value iteration over the two states, the second absorbing. As it starts from
+        zero, an arm never pulled is worth 0 whether it is taken to lead anywhere or to stay.
+        """
+        rule, n, pulled = self.rule, state.counts, jnp.maximum(state.counts, 1.0)
+        mean_reward = state.reward_sum / pulled
+        q = mean_reward * (n + rule.smoothing) / (pulled + 2.0 * rule.smoothing)
+        if state.spread is None:
+            return ActionValues(q, n)
+        errors = standard_errors.of_arms(rule, n, mean_reward, state.spread)
+        return ActionValues(q, n, errors)

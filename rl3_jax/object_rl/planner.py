@@ -15,20 +15,12 @@ from rl3_jax.object_rl.tabular_model import Rule, TabularModel
 
 _UNROLLED = 4  # fixed sweeps up to so many are written out
 _FEW_BACKUPS = 3
-"""Up to so many backups are products of tables as they are; more pay for moving the tasks to the last axis.
-
-On a CPU moving them costs what a few backups gain by it (docs/measurements.md).
-"""
+"""Up to so many backups do not pay for moving the tasks to the last axis (docs/measurements.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelPlanner:
-    """A model of one task and the planning on it: a `Learner` for one table.
-
-    Attributes:
-      spec: sizes.
-      rule: of the model and its values, with a number of sweeps.
-    """
+    """A model of one task and the planning on it: a `Learner` for one table, whose rule sets the sweeps."""
 
     spec: TableSpec
     rule: Rule
@@ -48,18 +40,11 @@ class ModelPlanner:
 
 
 def iterate(
-    rule: Rule,
-    backup: Callable[[Any], Any],
-    change: Callable[[Any, Any], Float[Array, ""]],
-    start: Any,
+    rule: Rule, backup: Callable[[Any], Any], change: Callable[[Any, Any], Float[Array, ""]], start: Any
 ) -> Any:
-    """Return what sweeps make of values, any pytree.
+    """Return what sweeps (`backup`) make of values, any pytree, until the rule says to stop.
 
-    Args:
-      rule: when to stop.
-      backup: one sweep.
-      change: the largest change of Q from one sweep's values to the next's.
-      start: values before the first sweep.
+    `change` returns the largest change of Q from one sweep's values to the next's.
     """
     if rule.tolerance == 0.0:
         few = rule.max_sweeps <= _UNROLLED

@@ -18,12 +18,7 @@ from rl3_jax.object_rl.tabular_model import TabularModel
 
 @struct.dataclass
 class QLearningState:
-    """The table of a Q-learner.
-
-    Attributes:
-      q: [S, A] action values.
-      counts: [S, A] visits of each pair, float32.
-    """
+    """The table of a Q-learner: action values, and visits of each pair."""
 
     q: Float[Array, "S A"]
     counts: Float[Array, "S A"]
@@ -48,10 +43,6 @@ class QLearning(Learner):
     step_size: Annotated[float, Ge(0), Le(1), "0 for n^−ω"] = 0.0
     step_exponent: NonNegative = 0.8
     initial_value: float = 0.0
-
-    def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return a message for each thing about such a table that this learner cannot do."""
-        return size_problems(self, spec, "") + error_problems(self, spec)
 
     def init(self, spec: TableSpec) -> Any:
         """Return the table (`QLearningState`) before any experience."""

@@ -188,11 +188,8 @@ def blocked_after_no_move(moves: Float[Array, " D"], blocked: Float[Array, " D"]
     """Return the beliefs that the cells around are blocked, after an action that led nowhere.
 
     By Bayes' rule for each cell, with the beliefs of the others: a cell's odds are multiplied by
-    P(no move | blocked) / P(no move | free).
-
-    Args:
-      moves: probability of each displacement where no cell is blocked.
-      blocked: the beliefs before; 1 beyond the walls.
+    P(no move | blocked) / P(no move | free). `moves` is the probability of each displacement where no cell is
+    blocked; the belief is 1 beyond the walls.
     """
     fails = moves * jnp.where(jnp.arange(len(moves)) == STAY, 1.0, blocked)
     elsewhere = fails.sum() - fails

@@ -17,11 +17,7 @@ ABSTRACTIONS: dict[str, type[Abstraction]] = {
 
 
 def make_learner(name: str) -> Learner:
-    """Return the learner of that name with its default configuration.
-
-    Raises:
-      ConfigError: if there is none of that name.
-    """
+    """Return the learner of that name with its default configuration; `ConfigError` if there is none."""
     if name not in LEARNERS:
         raise ConfigError(unknown_choice("learner", name, list(LEARNERS)))
     return LEARNERS[name]()

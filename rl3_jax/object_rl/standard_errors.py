@@ -95,6 +95,17 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
     return values, RowValues(jnp.sqrt(variances.q), jnp.sqrt(variances.untried))
 
 
+def of_arms(
+    rule: Rule, n: Float[Array, " A"], mean_reward: Float[Array, " A"], spread: Float[Array, " A"]
+) -> Float[Array, " A"]:
+    """Return E_Q of a bandit's arms: one sweep over its two states, whose values are 0 before."""
+    zero, of_reward = jnp.float32(0.0), reward_variance(n, spread)
+    variance = term(rule, *probability(rule, n, n, 2.0), mean_reward, of_reward, zero, zero)
+    variance += of_others(rule, *probability(rule, jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
+    errors = jnp.sqrt(jnp.where(n > 0.0, variance, of_untried(rule, 2.0, zero, zero, zero)))
+    return jnp.where(n.sum() > 0.0, errors, 0.0)  # before the first pull nothing is planned
+
+
 def probability(
     rule: Rule,
     n: Float[Array, "*triples"],
@@ -103,11 +114,8 @@ def probability(
 ) -> tuple[Float[Array, "*triples"], Float[Array, "*triples"]]:
     """Return T(s'|s,a) and its variance T(1 − T)/(n(s,a) + αM) for pairs that were tried.
 
-    Args:
-      rule: smoothing.
-      n: n(s,a,s').
-      pair: n(s,a); 0 counts as 1, so that results are finite also where they are not used.
-      num_states: M.
+    `n` is n(s,a,s') and `num_states` M. `pair` is n(s,a), where 0 counts as 1: results are finite also where
+    they are not used.
     """
     weight = jnp.maximum(pair, 1.0) + rule.smoothing * num_states
     p = (n + rule.smoothing) / weight
@@ -140,13 +148,7 @@ def of_others(
 ) -> Float[Array, "*pairs"]:
     """Return Σ of `term` over successors never seen, r̄ = 0 and E_R = 1: of rank one.
 
-    Args:
-      rule: discount.
-      p: T, the same for each of them.
-      p_variance: E_T².
-      number: how many they are.
-      value_squares: Σ V² over them.
-      value_variances: Σ E_V² over them.
+    All have the same T and E_T²; given are their number, and Σ V² and Σ E_V² over them.
     """
     x = number + rule.discount**2 * value_variances
     return (p**2 + p_variance) * x + rule.discount**2 * value_squares * p_variance
@@ -161,12 +163,7 @@ def of_untried(
 ) -> Float[Array, "*#pairs"]:
     """Return Var Q of pairs never tried, one number if all have the same.
 
-    Args:
-      rule: discount, and what such pairs do.
-      num_states: M.
-      value_squares: Σ V² over the states that count.
-      value_variances: Σ E_V² over them.
-      own_variance: E_V² of the pair's own state.
+    Given are M, Σ V² and Σ E_V² over the states that count, and E_V² of the pair's own state.
     """
     stays = rule.untried == "stay"
     p = 0.0 if stays else 1.0 / num_states

@@ -143,12 +143,7 @@ def _rows(
 def new_spread(model: Any, triple: Any, reward: Float[Array, ""]) -> Float[Array, "*triples"] | None:
     """Return Σ (r − r̄)² of all triples after one more reward of one, or None if it is not kept.
 
-    It never subtracts large sums (Welford 1962).
-
-    Args:
-      model: with `counts`, `reward_sum` and `spread` [*triples] before the reward.
-      triple: index of the one that is rewarded.
-      reward: the reward.
+    It never subtracts large sums (Welford 1962). The model's arrays [*triples] are those before the reward.
     """
     if model.spread is None:
         return None

@@ -179,7 +179,7 @@ def collect(
         "explained_variance": 1.0 - variance(advantages, axis) / variance(returns, axis),
         "dropped_transitions": mean(jax.vmap(env.dropped)(lived.final), axis),
     }
-    summary = jax.vmap(env.summary)(lived.final, steps)
+    summary = jax.vmap(env.family.summarise_trial)(lived.final.task, steps)
     metrics |= {name: nanmean(each, axis) for name, each in summary.items()}
     batch = Batch(trajectory, advantages, returns, scale, {}, axis)
     if num_segments > 1:

@@ -13,7 +13,7 @@ from rl3_jax.tasks.base import (
 from rl3_jax.tasks.continuous import PointRobots, Reachers
 from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
-from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
+from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
 from rl3_jax.tasks.registry import FAMILIES, make_family
 from rl3_jax.tasks.tabular import Bandit, BanditTask, MdpTask, RandomMdp
@@ -29,7 +29,6 @@ __all__ = [
     "FrozenLakes",
     "Gridworld",
     "GridworldTask",
-    "GymnaxState",
     "GymnaxTask",
     "GymnaxTasks",
     "MdpTask",

@@ -20,25 +20,13 @@ UNLIMITED = 2**31 - 1
 """`max_steps_in_episode` of a task whose episodes are never truncated."""
 Action = Int[Array, ""] | Float[Array, " n"] | int | float
 """An action as gymnax passes it: an integer in [0, A), or a vector within the bounds of a Box."""
-
-
-@struct.dataclass
-class Task(environment.EnvParams):
-    """One object-level MDP; families add the arrays that define it.
-
-    Attributes:
-      max_steps_in_episode: steps after which an episode is truncated.
-    """
+Task = environment.EnvParams
+"""One object-level MDP: when episodes are truncated (`max_steps_in_episode`), and a family's own arrays."""
 
 
 @struct.dataclass
 class TabularState(environment.EnvState):
-    """State inside an episode of a family with integer states.
-
-    Attributes:
-      time: [] steps taken in this episode.
-      s: [] current state, an integer in [0, S).
-    """
+    """Inside an episode of a family with integer states: the steps taken in it, and the state in [0, S)."""
 
     s: Int[Array, ""]
 
@@ -60,12 +48,7 @@ class ConcreteState:
 class Step:
     """One step of a task, before any abstraction; the next episode's first state is not in it.
 
-    Attributes:
-      state: in which the action was taken.
-      next_state: to which it led.
-      reward: [] what it was paid.
-      terminated: [] whether it ended the episode in an absorbing state.
-      truncated: [] whether it ended the episode otherwise.
+    It terminated the episode if it ended in an absorbing state, and truncated it if it ended otherwise.
     """
 
     state: ConcreteState
@@ -91,16 +74,14 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """
 
     family: ClassVar[str]
-    """Name of the family."""
     variations: ClassVar[tuple[str, ...]]
-    """Names of its variations, the base variation first."""
+    """The base variation first."""
     shows_state: ClassVar[bool] = True
     """Whether the observation carries information that the meta-policy should see."""
     one_shot: ClassVar[bool] = False
     """Whether each step leads from state 0 to the absorbing state 1."""
     discovered: ClassVar[bool] = False
-    """Whether object-level RL counts only the states met so far, instead of all S (M of the design, section
-    5.1)."""
+    """Whether object-level RL counts only the states met so far, not all S (M of the design, section 5.1)."""
     value_scale: ClassVar[float] = 10.0
     """Divisor that brings action values of this family near 1 (design, section 6)."""
     smoothing: ClassVar[float] = 0.1
@@ -108,7 +89,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     tolerance: ClassVar[float] = 0.01
     """ε at which planning stops (design, section 5.1)."""
     summary_names: ClassVar[tuple[str, ...]] = ()
-    """Names of the numbers that sum up a trial; without any, the steps of a trial are not kept."""
+    """Names of the numbers that sum up a trial."""
     progress_names: ClassVar[tuple[str, ...]] = ()
     """Those of them that stand in the progress line of a training."""
     action_names: ClassVar[tuple[str, ...]] = ()
@@ -118,10 +99,8 @@ class TaskFamily(environment.Environment[TState, TTask]):
     tiles: ClassVar[tuple[int, ...]] = ()
     """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    """Behaviours to compare with, by name, the optimum last, of a family from outside this package.
-
-    Each is an instance, or a function of a `BaselineSetting` that makes it.
-    """
+    """Behaviours to compare a family from outside this package with, by name, the optimum last, or functions
+    of a `BaselineSetting` that make them."""
 
     variation: Annotated[str, Among("variations")] = "default"
 
@@ -151,7 +130,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     @property
     def episode_length(self) -> int | None:
         """Steps after which an episode is truncated; None where it may last the whole trial."""
-        raise NotImplementedError
+        return None
 
     @property
     def trial_length(self) -> int:
@@ -253,11 +232,6 @@ class TabularFamily(TaskFamily[TabularState, TTask]):
     def observation_space(self, params: TTask | None = None) -> spaces.Discrete | spaces.Box:
         """The S states."""
         return spaces.Discrete(self.num_states)
-
-    def state_space(self, params: TTask | None = None) -> spaces.Dict:
-        """The S states and the steps within an episode."""
-        longest = self.episode_length or UNLIMITED - 1
-        return spaces.Dict({"time": spaces.Discrete(longest + 1), "s": spaces.Discrete(self.num_states)})
 
     def arrive(
         self, state: TabularState, next_s: Int[Array, ""], reward: Float[Array, ""], params: TTask

@@ -88,11 +88,7 @@ class PointRobots(GymnaxTasks):
 
 @struct.dataclass
 class ArmParams(reacher.EnvParams):
-    """Params of an arm: gymnax's, and the length of each link.
-
-    Attributes:
-      link_lengths: [2] length of each link.
-    """
+    """Params of an arm: gymnax's, and the length of each link."""
 
     link_lengths: Float[Array, " 2"] = struct.field(default=None)  # gymnax's fields have defaults
 

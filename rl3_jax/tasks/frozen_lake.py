@@ -32,11 +32,7 @@ TRIES = 100
 
 @struct.dataclass
 class LakeParams(frozen_lake.EnvParams):
-    """Params of a lake: its map.
-
-    Attributes:
-      desc: [n, n] code of each tile.
-    """
+    """Params of a lake: the code of each tile of its map."""
 
     desc: Int[Array, "n n"] = struct.field(default=None)  # gymnax's field has a default
 

@@ -14,26 +14,9 @@ from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
 from rl3_jax.picture import Tiles
+from rl3_jax.tasks import gridworld_map as grids
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
-from rl3_jax.tasks.gridworld_map import (
-    DANGER,
-    FREE,
-    GOAL,
-    LAYOUTS,
-    OBSTACLE,
-    TILE_KINDS,
-    TILE_REWARD,
-    WARNING,
-    WATER,
-    Layout,
-    draw_tiles,
-    dynamics,
-    episode_values,
-    goal_cells,
-    is_absorbing,
-    path_length,
-    tile_reward,
-)
+from rl3_jax.tasks.gridworld_map import DANGER, FREE, GOAL, LAYOUTS, OBSTACLE, TILE_REWARD, WARNING, WATER
 
 STEPS_ROW, STEPS_COLUMN = (0, -1, 0, 1, 0), (0, 0, 1, 0, -1)
 """How far each action goes."""
@@ -56,12 +39,9 @@ def moves_of(p_slip: float) -> tuple[tuple[float, ...], ...]:
 
 @struct.dataclass
 class GridworldTask(Task):
-    """One grid.
+    """One grid: each cell's tile, and the probability that a move slips, on all tiles but water.
 
-    Attributes:
-      tiles: [S] code of each cell's tile.
-      p_slip: [] probability that a move slips, on all tiles but water.
-      accepted: [] whether the grid is one of the distribution; if not, every reward is NaN.
+    If the grid is not accepted as one of the distribution, every reward is NaN.
     """
 
     tiles: Int[Array, " S"] = struct.field(default=None)  # gymnax's field has a default
@@ -95,14 +75,14 @@ class Gridworld(TabularFamily[GridworldTask]):
     attempts: Count = 100
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> grids.Layout:
         """Parameters of the variation."""
         return LAYOUTS[self.variation]
 
     def picture(self, task: GridworldTask, states: TabularState) -> Tiles:
         """Return the grid."""
         side = self.layout.side
-        return Tiles(np.asarray(task.tiles).reshape(side, side), TILE_KINDS)
+        return Tiles(np.asarray(task.tiles).reshape(side, side), grids.TILE_KINDS)
 
     @property
     def num_states(self) -> int:
@@ -113,11 +93,6 @@ class Gridworld(TabularFamily[GridworldTask]):
     def num_actions(self) -> int:
         """Five."""
         return len(self.action_names)
-
-    @property
-    def episode_length(self) -> None:
-        """None: an episode may last the whole trial."""
-        return None
 
     @property
     def trial_length(self) -> int:
@@ -145,7 +120,7 @@ class Gridworld(TabularFamily[GridworldTask]):
         """What is known of all tasks of the base variation of this size, whatever the variation."""
         side = self.layout.side
         layout = LAYOUTS[f"{side}x{side}"]
-        ends = np.isin(np.arange(layout.num_cells), goal_cells(layout))
+        ends = np.isin(np.arange(layout.num_cells), grids.goal_cells(layout))
         return Grid(
             rows=side,
             columns=side,
@@ -193,7 +168,7 @@ class Gridworld(TabularFamily[GridworldTask]):
         A grid is accepted if the optimal undiscounted 100-step return lies within [50, 100]; and if there
         was a place for each danger, which the reference would look for without end.
         """
-        tiles, placed = draw_tiles(self.layout, key)
+        tiles, placed = grids.draw_tiles(self.layout, key)
         best = self.optimal_return(self._task(tiles, placed))
         return self._task(tiles, placed & (best >= LEAST_RETURN) & (best <= LARGEST_RETURN))
 
@@ -204,11 +179,11 @@ class Gridworld(TabularFamily[GridworldTask]):
 
     def optimal_return(self, task: GridworldTask) -> Float[Array, ""]:
         """Return the optimal undiscounted 100-step return of one episode."""
-        grid = dynamics(task.tiles, task.p_slip)
-        return episode_values(grid, RETURN_STEPS)[self.start_state]
+        grid = grids.dynamics(task.tiles, task.p_slip)
+        return grids.episode_values(grid, RETURN_STEPS)[self.start_state]
 
     def statistics(self, tasks: GridworldTask) -> dict[str, Float[Array, " N"]]:
-        """Return numbers that characterise each of N grids; NaN for those that are not accepted."""
+        """Return numbers of each of N grids; NaN for those that are not accepted."""
         count = {kind: (tasks.tiles == kind).sum(axis=1) for kind in (OBSTACLE, WATER, DANGER, WARNING)}
         numbers = {
             "optimal_return": jax.vmap(self.optimal_return)(tasks),
@@ -216,7 +191,7 @@ class Gridworld(TabularFamily[GridworldTask]):
             "water_tiles": count[WATER],
             "danger_tiles": count[DANGER],
             "warning_tiles": count[WARNING],
-            "path_length": jax.vmap(lambda tiles: path_length(tiles, self.start_state))(tasks.tiles),
+            "path_length": jax.vmap(lambda tiles: grids.path_length(tiles, self.start_state))(tasks.tiles),
         }
         of_accepted = {name: jnp.where(tasks.accepted, x, jnp.nan) for name, x in numbers.items()}
         return {"acceptance_rate": tasks.accepted.astype(jnp.float32)} | of_accepted
@@ -250,7 +225,7 @@ class Gridworld(TabularFamily[GridworldTask]):
 
     def is_terminated(self, state: TabularState, params: GridworldTask) -> Bool[Array, ""]:
         """Whether the goal or a danger was entered."""
-        return is_absorbing(params.tiles[state.s])
+        return grids.is_absorbing(params.tiles[state.s])
 
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: GridworldTask):
         """Move, or slip to the left or the right of the move. The key is consumed."""
@@ -265,5 +240,5 @@ class Gridworld(TabularFamily[GridworldTask]):
         inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
         ahead = jnp.where(inside, row * side + column, state.s)
         next_s = jnp.where(params.tiles[ahead] == OBSTACLE, state.s, ahead)
-        reward = jnp.where(params.accepted, tile_reward(params.tiles[next_s]), jnp.nan)
+        reward = jnp.where(params.accepted, grids.tile_reward(params.tiles[next_s]), jnp.nan)
         return self.arrive(state, next_s, reward, params)

@@ -34,17 +34,10 @@ Padded = Float[Array, " padded"]
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The parameters of one variation.
+    """The parameters of one variation (design, section 4).
 
-    Attributes:
-      side: cells along each side of the grid; odd, so that it has a centre.
-      obstacle_sets: number of straight runs of obstacles.
-      obstacle_length: cells in each of them.
-      water_sets: number of straight runs of water.
-      water_length: cells in each of them.
-      dangers: number of danger tiles.
-      min_goal_distance: Manhattan distance of the goal from the centre, at least.
-      p_slip: probability that a move slips, on all tiles but water.
+    The side is odd, so that the grid has a centre. Obstacles and water come in sets, straight runs of so many
+    cells. The distance of the goal from the centre is Manhattan's. `p_slip` holds on all tiles but water.
     """
 
     side: int = 13
@@ -147,11 +140,8 @@ def _below(draw: Float[Array, "..."], number: Int[Array, ""] | int) -> Int[Array
 class Dynamics:
     """What a grid does, in the form in which planning needs it.
 
-    Attributes:
-      blocked: [S] for each move, whether a wall or an obstacle is in its way.
-      reward: [S] reward for entering a cell.
-      p_slip: [S] probability that a move from a cell slips.
-      absorbing: [S] whether a cell ends the episode.
+    Of each cell: whether a wall or an obstacle is in the way of each move, the reward for entering it, the
+    probability that a move from it slips, and whether it ends the episode.
     """
 
     blocked: Moves

@@ -21,12 +21,7 @@ from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
 
 @struct.dataclass
 class GymnaxTask(Task):
-    """One task of a wrapped environment.
-
-    Attributes:
-      params: params of the environment.
-      fields: fields of the environment's state that belong to the task, by name.
-    """
+    """One task of a wrapped environment: its params, and those fields of its state that are the task."""
 
     params: Any = struct.field(default=None)  # gymnax's field has a default
     fields: dict[str, Array] = struct.field(default_factory=dict)
@@ -34,13 +29,7 @@ class GymnaxTask(Task):
 
 @struct.dataclass
 class GymnaxState(EnvState):
-    """State inside an episode of a wrapped environment.
-
-    Attributes:
-      time: [] steps taken in this episode.
-      wrapped: the environment's own state.
-      observation: the environment's own observation of it.
-    """
+    """Inside an episode of a wrapped environment: its own state, and its own observation of that."""
 
     wrapped: Any
     observation: Any
@@ -60,19 +49,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     - `action_bins`: as what the vectors of a Box of actions count for object-level RL;
     - `num_successors`: how many table states follow one at most; it decides how fast planning is.
 
-    E.g. pendulums of unknown gravity:
-
-        @dataclasses.dataclass(frozen=True)
-        class Pendulums(GymnaxTasks):
-            family: ClassVar[str] = "pendulums"
-            tiles: ClassVar[tuple[int, ...]] = (8, 8, 8)
-            action_bins: tuple[int, ...] = (3,)
-
-            def make_environment(self):
-                return Pendulum()
-
-            def sample_params(self, key):
-                return EnvParams(g=jax.random.uniform(key, minval=5.0, maxval=15.0))
+    `rl3_jax.tasks.continuous` and `notebooks/02_your_own_tasks.ipynb` do so.
 
     Attributes:
       steps: episode length; 0 for the environment's own.
@@ -81,7 +58,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     variations: ClassVar[tuple[str, ...]] = ("default",)
     task_fields: ClassVar[tuple[str, ...]] = ()
-    """Names of the fields of the environment's state that are the task."""
 
     steps: Annotated[int, Ge(0), "0 for the environment's own"] = 0
     action_bins: tuple[Count, ...] = ()
@@ -170,10 +146,6 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         """What the policy sees: the environment's own space, or vectors without bounds if `shown` is not."""
         return self._observation_space
 
-    def state_space(self, params: GymnaxTask | None = None) -> spaces.Dict:
-        """The steps within an episode; the environment's own state may have no space."""
-        return spaces.Dict({"time": spaces.Discrete(self.episode_length + 1)})
-
     def sample_task(self, key: PRNGKeyArray) -> GymnaxTask:
         """Draw params, and the fields of a state that are the task. The key is consumed."""
         key_params, key_fields = jax.random.split(key)
@@ -247,11 +219,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     @functools.cached_property
     def _types(self) -> GymnaxState:
-        """Type of each number of a state.
-
-        An environment may reset with Python's numbers, and step to another type of them. A scan needs one:
-        the wider of both.
-        """
+        """Type of each number of a state; the wider where the environment's reset and step differ."""
 
         def two_states(key):
             task = self.sample_task(key)

@@ -57,9 +57,8 @@ class Mazes(GymnaxTasks):
     @functools.cached_property
     def cell_number(self) -> Int[np.ndarray, "rows columns"]:
         """Number of each open cell; 0 for walls."""
-        number = np.zeros(self.walls.shape, np.int32)
-        number[tuple(self.cells.T)] = np.arange(len(self.cells))
-        return number
+        counted = np.cumsum(~self.walls, dtype=np.int32).reshape(self.walls.shape)
+        return np.where(self.walls, 0, counted - 1)
 
     @functools.cached_property
     def neighbours(self) -> Int[np.ndarray, "S 4"]:
@@ -90,8 +89,7 @@ class Mazes(GymnaxTasks):
 
     def sample_fields(self, key: PRNGKeyArray, params: Any) -> dict[str, Array]:
         """Draw the goal. The key is consumed."""
-        goals = jnp.asarray(self.goals)
-        return {"goal": goals[jax.random.randint(key, (), 0, len(goals))]}
+        return {"goal": jax.random.choice(key, jnp.asarray(self.goals))}
 
     def place(self, position: Int[Array, " 2"]) -> Float[Array, " 2"]:
         """Return row and column as shares of the maze."""

@@ -26,11 +26,7 @@ REWARD_NOISE = 1.0
 
 @struct.dataclass
 class BanditTask(Task):
-    """One Bernoulli bandit.
-
-    Attributes:
-      success_probability: [A] probability that an arm pays 1.
-    """
+    """One Bernoulli bandit, by the probability that each arm pays 1."""
 
     success_probability: Float[Array, " A"] = struct.field(default=None)  # gymnax's field has a default
 
@@ -102,12 +98,7 @@ class Bandit(TabularFamily[BanditTask]):
 
 @struct.dataclass
 class MdpTask(Task):
-    """One random MDP.
-
-    Attributes:
-      transition: [S, A, S] probability T(s'|s,a).
-      mean_reward: [S, A] mean of the reward of each pair.
-    """
+    """One random MDP: T(s'|s,a), and the mean of the reward of each pair."""
 
     transition: Float[Array, "S A S"] = struct.field(default=None)  # gymnax's field has a default
     mean_reward: Float[Array, "S A"] = struct.field(default=None)

@@ -17,7 +17,7 @@ from rl3_jax.tasks import Action, Task, TaskFamily
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.train import Integer, Purpose, TrainState, stream, task_keys
 from rl3_jax.trial import TrialEnv, TrialState
-from rl3_jax.trial.behaviour import Behaviour, BehaviourBase, Trials, run_trials
+from rl3_jax.trial.behaviour import Behaviour, Trials, run_trials
 
 Track = Callable[[Iterable[int]], Iterable[int]]
 
@@ -26,7 +26,7 @@ BATCH = 500
 
 
 @struct.dataclass
-class Agent(BehaviourBase):
+class Agent(Behaviour):
     """The behaviour of a meta-policy: its memory lasts the whole trial, and what it sees tells what happened.
 
     Attributes:

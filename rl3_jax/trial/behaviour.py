@@ -1,10 +1,10 @@
 """Ways of behaving, learnt or classic, and the trials that come of them: evaluation is made of this."""
 
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax.object_rl import Transition
@@ -17,7 +17,8 @@ from rl3_jax.trial.rollouts import Acting, Moment, StepKeys, rollout
 class Behaviour(Protocol):
     """A way of behaving in a trial: a pytree whose methods are for one task.
 
-    Its memory is any pytree of arrays, made anew for each trial.
+    Its memory is any pytree of arrays, made anew for each trial. A class that inherits from this remembers,
+    plans and learns nothing, but for its own methods.
     """
 
     def init(self, env: TrialEnv, task: Any) -> Any:
@@ -44,19 +45,14 @@ class Behaviour(Protocol):
         return memory
 
 
-@struct.dataclass
-class BehaviourBase(Behaviour):
-    """A `Behaviour` that remembers, plans and learns nothing; each overrides what it needs."""
-
-
 class Trials(NamedTuple):
     """What one trial of each of B tasks came to.
 
     Attributes:
-      rewards: [B, H] reward of each step.
-      ends: [B, H] whether a step ended its episode, by termination or truncation.
-      dropped: [B] transitions that object-level RL could not keep in its model.
-      summary: [B] each of the numbers by which the family sums up a trial, by name.
+      rewards: of each step.
+      ends: whether a step ended its episode, by termination or truncation.
+      dropped: transitions that object-level RL could not keep in its model.
+      summary: each of the numbers by which the family sums up a trial, by name.
     """
 
     rewards: Float[Array, "B H"]
@@ -71,15 +67,12 @@ def behaviour_acting(behaviour: Behaviour, env: TrialEnv) -> Acting:
     def act(memory, state, observation, key):
         return *behaviour.act(env, memory, state, observation, key), None
 
-    def begin_episode(memory, state, key):
-        return behaviour.begin_episode(env, memory, state, key)
-
     plans = type(behaviour).begin_episode is not Behaviour.begin_episode
     return Acting(
-        init=lambda task: behaviour.init(env, task),
+        init=partial(behaviour.init, env),
         act=act,
-        begin_episode=begin_episode if plans else None,
-        learn=lambda memory, transition: behaviour.learn(env, memory, transition),
+        begin_episode=partial(behaviour.begin_episode, env) if plans else None,
+        learn=partial(behaviour.learn, env),
     )
 
 
@@ -93,23 +86,16 @@ def trial_keys(keys: Key[Array, " B"], horizon: int) -> tuple[Key[Array, " B"], 
 
 
 def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array, " B"]) -> Trials:
-    """Return one trial for each of B tasks.
+    """Return one trial for each of B stacked tasks. The keys are consumed.
 
     What a task does by chance depends on its key alone: every behaviour that takes the same actions
     meets the same outcomes.
-
-    Args:
-      env: the trial.
-      behaviour: who acts.
-      tasks: [B] stacked tasks.
-      keys: [B] one key a trial; consumed.
     """
 
     def keep(now: Moment):
-        ended = now.transition.terminated | now.transition.truncated
-        return now.reward, ended, now.step if env.family.summary_names else None
+        return now.reward, now.step.terminated | now.step.truncated, now.step
 
     lived = rollout(env, behaviour_acting(behaviour, env), tasks, *trial_keys(keys, env.horizon), keep)
     rewards, ends, steps = lived.kept
-    summary = jax.vmap(env.summary, (0, 1))(lived.final, steps)
+    summary = jax.vmap(env.family.summarise_trial, (0, 1))(lived.final.task, steps)
     return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(lived.final), summary)

@@ -9,31 +9,21 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl3_jax.object_rl import (
-    Abstraction,
-    ActionValues,
-    Identity,
-    Learner,
-    ModelBased,
-    StateSpace,
-    TableSpec,
-)
-from rl3_jax.tasks import Action, Step, TaskFamily
+from rl3_jax.object_rl import Abstraction, ActionValues, Identity, Learner, ModelBased, NoLearner, TableSpec
+from rl3_jax.tasks import Action, Step, Task, TaskFamily
 from rl3_jax.trial import observation
-from rl3_jax.trial.features import Features
-from rl3_jax.trial.object_rl import NoObjectRL, ObjectRL
+from rl3_jax.trial.object_rl import ObjectRL
+from rl3_jax.trial.observation import Features
 
 
 @struct.dataclass
 class TrialParams(environment.EnvParams):
-    """Where a trial gets its task from.
+    """Where a trial gets its task from: N stacked tasks to choose from uniformly, or None for a fresh one.
 
-    Attributes:
-      max_steps_in_episode: the trial length H.
-      tasks: N stacked tasks to choose from uniformly, or None to draw a fresh task each time.
+    `max_steps_in_episode`, of gymnax, is the trial length H.
     """
 
-    tasks: environment.EnvParams | None = None
+    tasks: Task | None = None
 
 
 @struct.dataclass
@@ -49,7 +39,7 @@ class TrialState(environment.EnvState):
       previous_reward: [] last reward, 0 at first.
     """
 
-    task: environment.EnvParams
+    task: Task
     inner: Any
     object_rl: Any
     previous_action: Int[Array, ""] | Float[Array, " n"]
@@ -97,43 +87,39 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         return self.family.episode_length or self.horizon
 
     @property
-    def space(self) -> StateSpace:
-        """The concrete states."""
+    def object_rl(self) -> ObjectRL:
+        """The RL inside the trial, which runs only if a feature needs it."""
         family = self.family
-        return StateSpace(
+        space = TableSpec(
             num_states=family.num_states,
             num_actions=family.num_actions,
-            bounds=family.coordinate_bounds,
+            episode_length=self.episode_length,
+            one_shot=family.one_shot,
             num_successors=family.num_successors,
+            horizon=self.horizon,
+            discovered=family.discovered,
+            standard_errors=self.features.standard_errors,
+            grid=family.grid,
+            bounds=family.coordinate_bounds,
             neighbour_radius=family.neighbour_radius,
         )
-
-    @property
-    def object_rl(self) -> ObjectRL | NoObjectRL:
-        """The RL inside the trial, which runs only if a feature needs it."""
-        table = TableSpec(
-            num_states=self.family.num_states,
-            num_actions=self.family.num_actions,
-            episode_length=self.episode_length,
-            one_shot=self.family.one_shot,
-            num_successors=self.family.num_successors,
-            horizon=self.horizon,
-            discovered=self.family.discovered,
-            standard_errors=self.features.standard_errors,
-            grid=self.family.grid,
-        )
         if self.features.uses_object_rl:
-            return ObjectRL(self.learner, self.abstraction, self.space, table)
-        return NoObjectRL(table)
+            return ObjectRL(self.learner, self.abstraction, space)
+        return ObjectRL(NoLearner(), Identity(), space)
 
     def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
-        found = self.object_rl.conflicts()
+        found = self.object_rl.conflicts() if self.features.uses_object_rl else []
         if not self.layout:
             found.append("features leaves the meta-policy nothing to see; switch at least one part on")
-        return found + self.features.family_problems(self.family)
+        if self.features.position != "coordinates" and not self.family.axes:
+            found.append(
+                f"features.position is {self.features.position}, but the states of {self.family.family} do"
+                " not lie on a grid; use coordinates"
+            )
+        return found
 
-    def start(self, key: PRNGKeyArray, task: environment.EnvParams) -> tuple[Float[Array, " D"], TrialState]:
+    def start(self, key: PRNGKeyArray, task: Task) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""
         _, inner = self.family.reset_env(key, task)
         action = self.action_space()
@@ -194,16 +180,25 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
         """Return the observation [D] of the meta-policy."""
-        sight = observation.Sight(
-            state=self.family.get_obs(state.inner, state.task),
-            cell=self.family.cell(state.inner),
-            previous_action=state.previous_action,
-            previous_reward=state.previous_reward,
-            episode_time=jnp.asarray(state.inner.time) / self.episode_length,
-            trial_time=jnp.asarray(state.time) / self.horizon,
-            values=self.action_values(state),
-        )
-        return observation.observe(self.features, self.family, sight)
+        features, known = self.features, self.action_values(state)
+        trial_time, best = jnp.asarray(state.time) / self.horizon, known.q.max()
+        trial_start = trial_time == 0.0
+        action = observation.encode_action(self.action_space(), state.previous_action)
+        parts = {
+            "state": observation.encode_state(features, self.family, state.inner, state.task),
+            "previous_action": jnp.where(trial_start, 0.0, action),
+            "previous_reward": features.squashed(state.previous_reward[None], features.reward_scale),
+            "trial_start": trial_start[None],
+            "episode_time": (jnp.asarray(state.inner.time) / self.episode_length)[None],
+            "trial_time": trial_time[None],
+            "advantages": features.squashed(known.q - best, features.value_scale),
+            "value": features.squashed(best[None], features.value_scale),
+            "counts": features.squashed(known.counts, features.count_scale),
+        }
+        if known.standard_errors is not None:
+            parts["standard_errors"] = features.squashed(known.standard_errors, features.value_scale)
+        shown = [parts[name].astype(jnp.float32) for name in self.layout]
+        return jnp.concatenate(shown) if shown else jnp.zeros(0)
 
     def action_values(self, state: TrialState) -> ActionValues:
         """Return what object-level RL knows about the current state."""
@@ -212,15 +207,6 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def dropped(self, state: TrialState) -> Int[Array, ""]:
         """Return how many transitions of this trial object-level RL could not keep in its model."""
         return self.object_rl.dropped(state.object_rl)
-
-    def summary(self, state: TrialState, steps: Step | None) -> dict[str, Float[Array, ""]]:
-        """Return the numbers by which the family sums up a trial, by name.
-
-        Args:
-          state: of the trial's end.
-          steps: `info["step"]` of its H steps, each field [H, …]; None where they were not kept.
-        """
-        return {} if steps is None else self.family.summarise_trial(state.task, steps)
 
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
@@ -252,13 +238,3 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def observation_space(self, params: Any = None) -> spaces.Box:
         """Vectors of D numbers; rewards and values are not bounded."""
         return spaces.Box(-jnp.inf, jnp.inf, (self.observation_size,))
-
-    def state_space(self, params: Any = None) -> spaces.Dict:
-        """The parts of the state that have a space: the task's own state and the trial's clock."""
-        return spaces.Dict(
-            {
-                "time": spaces.Discrete(self.horizon + 1),
-                "inner": self.family.state_space(None),
-                "previous_action": self.action_space(),
-            }
-        )

@@ -10,7 +10,7 @@ from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Learner, Tiling, make_learner
 from rl3_jax.tasks import Action, TaskFamily, make_family
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
-from rl3_jax.trial.features import ENCODINGS, Features
+from rl3_jax.trial.observation import ENCODINGS, Features
 
 METHODS: dict[str, Features] = {
     "rl2": Features(advantages=False, value=False, counts=False),
@@ -20,9 +20,7 @@ METHODS: dict[str, Features] = {
 """RL² sees the raw history; RL³ also values and visit counts; RL³-coarse plans on clusters of states."""
 
 COARSE = {"rl3-coarse": Clusters}
-"""Methods with an abstraction of their own."""
-OF_FAMILIES = (Identity, Tiling)
-"""What the other methods have."""
+"""Methods with an abstraction of their own; the others have that of the family."""
 
 
 def with_method(features: Features, method: str) -> Features:
@@ -38,11 +36,7 @@ def with_method(features: Features, method: str) -> Features:
 
 
 def method_features(method: str, family: TaskFamily) -> Features:
-    """Return what the meta-policy sees under a method, with the family's scale of values.
-
-    Raises:
-      ConfigError: if there is no such method.
-    """
+    """Return what `with_method` does, with the family's scale of values and else as by default."""
     return with_method(Features(value_scale=family.value_scale), method)
 
 
@@ -62,15 +56,11 @@ def method_abstraction(
 
 def fits_method(method: str, abstraction: Abstraction) -> bool:
     """Tell whether a state abstraction is one that a method may have."""
-    return isinstance(abstraction, COARSE.get(method, OF_FAMILIES))
+    return isinstance(abstraction, COARSE.get(method, (Identity, Tiling)))
 
 
 def family_learner(name: str, family: TaskFamily) -> Learner:
-    """Return the learner of that name with the family's smoothing and tolerance (design, section 5.1).
-
-    Raises:
-      ConfigError: if there is none of that name.
-    """
+    """Return what `make_learner` does, with the family's smoothing and tolerance (design, section 5.1)."""
     learner: Any = make_learner(name)
     known = {"smoothing": family.smoothing, "tolerance": family.tolerance}
     fields = {field.name for field in dataclasses.fields(learner)}
@@ -124,12 +114,8 @@ def make(
     found = [] if horizon >= 1 else [f"horizon is {horizon}; a trial has at least 1 step"]
     if pool_size < 1:
         found.append(f"pool_size is {pool_size}; a pool has at least 1 task")
-    if step_api not in STEP_APIS:
-        found.append(unknown_choice("step_api", step_api, list(STEP_APIS)))
-    if method not in METHODS:
-        found.append(unknown_choice("method", method, list(METHODS)))
-    if learner not in LEARNERS:
-        found.append(unknown_choice("learner", learner, list(LEARNERS)))
+    choices = {"step_api": (step_api, STEP_APIS), "method": (method, METHODS), "learner": (learner, LEARNERS)}
+    found += [unknown_choice(what, name, list(of)) for what, (name, of) in choices.items() if name not in of]
     try:
         task_family = make_family(family, **options)
     except ConfigError as error:

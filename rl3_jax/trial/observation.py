@@ -1,23 +1,80 @@
 """What the meta-policy sees: a flat vector whose layout is data (design, section 6)."""
 
+import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.object_rl import ActionValues
+from rl3_jax.constraints import Positive
 from rl3_jax.tasks import TaskFamily
-from rl3_jax.trial.features import Features
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Which parts the observation has, and how they are scaled; `rl2` and `rl3` are presets of this.
+
+    Attributes:
+      state: what the policy sees of the current state, one-hot or a vector.
+      previous_action: one-hot, or a vector scaled to [−1, 1]; zeros at a trial's first step.
+      previous_reward: / reward_scale; 0 at a trial's first step.
+      trial_start: a flag for the trial's first step.
+      episode_time: step within the episode / episode length.
+      trial_time: step within the trial / H.
+      advantages: (Q(s,·) − max Q(s,·)) / value_scale.
+      value: max Q(s,·) / value_scale.
+      counts: n(s,·) / count_scale.
+      standard_errors: of Q(s,·) / value_scale.
+      value_scale: divisor of action values; 1 for bandits, 10 for MDPs.
+      count_scale: divisor of visit counts.
+      reward_scale: divisor of the previous reward.
+      squash: what is then applied to values, advantages, standard errors, reward and counts: nothing, or
+        symlog(x) = sign(x) log(1 + |x|), which keeps rewards of 100 beside steps of −1 readable.
+      position: how a family whose states lie on a grid shows the current one: its coordinates, as in the
+        paper; a one-hot vector along each axis; or both.
+    """
+
+    state: bool = True
+    previous_action: bool = True
+    previous_reward: bool = True
+    trial_start: bool = True
+    episode_time: bool = True
+    trial_time: bool = True
+    advantages: bool = True
+    value: bool = True
+    counts: bool = True
+    standard_errors: bool = False
+    value_scale: Positive = 10.0
+    count_scale: Positive = 10.0
+    reward_scale: Positive = 1.0
+    squash: Literal["none", "symlog"] = "none"
+    position: Literal["coordinates", "one-hot", "both"] = "coordinates"
+
+    @property
+    def uses_object_rl(self) -> bool:
+        """Whether any part comes from object-level RL."""
+        return self.advantages or self.value or self.counts or self.standard_errors
+
+    def squashed(self, x: Float[Array, "*shape"], scale: float | Float[Array, ""]) -> Float[Array, "*shape"]:
+        """Return numbers divided by their scale and then squashed."""
+        x = x / scale
+        return jnp.sign(x) * jnp.log1p(jnp.abs(x)) if self.squash == "symlog" else x
+
+
+SCALES = ("value_scale", "count_scale", "reward_scale")
+"""The fields of `Features` that are divisors."""
+ENCODINGS = (*SCALES, "squash", "position")
+"""The fields of `Features` that say how parts are shown, not which."""
 
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     """Return where each part stands in the observation, in order."""
     sizes = {
         "state": _state_size(features, family) if family.shows_state else 0,
-        "previous_action": encoded_size(family.action_space()),
+        "previous_action": _encoded_size(family.action_space()),
         "previous_reward": 1,
         "trial_start": 1,
         "episode_time": 1,
@@ -36,67 +93,20 @@ def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
 
 
 def _state_size(features: Features, family: TaskFamily) -> int:
-    """Return how many numbers show the current state."""
-    own = encoded_size(family.observation_space()) if features.position != "one-hot" else 0
+    """Return the length of `encode_state`'s vector."""
+    own = _encoded_size(family.observation_space()) if features.position != "one-hot" else 0
     return own + (sum(family.axes) if features.position != "coordinates" else 0)
 
 
-class Sight(NamedTuple):
-    """What there is to see before a step of a trial.
-
-    Attributes:
-      state: what the policy sees of the current state, of the family's observation space.
-      cell: where it lies along each of the family's axes.
-      previous_action: the last action taken; not shown at the trial's first step.
-      previous_reward: [] the reward it was paid.
-      episode_time: [] share of the episode that is over.
-      trial_time: [] share of the trial that is over, 0 at its first step.
-      values: what object-level RL knows of the current state.
-    """
-
-    state: Array
-    cell: Int[Array, " axes"]
-    previous_action: Int[Array, ""] | Float[Array, " n"]
-    previous_reward: Float[Array, ""]
-    episode_time: Float[Array, ""]
-    trial_time: Float[Array, ""]
-    values: ActionValues
-
-
-def observe(features: Features, family: TaskFamily, now: Sight) -> Float[Array, " D"]:
-    """Return the observation, made of the parts that the layout names."""
-    shown = [] if features.position == "one-hot" else [encode(family.observation_space(), now.state)]
+def encode_state(features: Features, family: TaskFamily, inner: Any, task: Any) -> Float[Array, " n"]:
+    """Return what the policy sees of a task's state as a vector."""
+    shown = []
+    if features.position != "one-hot":
+        shown.append(_encode(family.observation_space(), family.get_obs(inner, task)))
     if features.position != "coordinates":
-        shown += [jax.nn.one_hot(now.cell[axis], length) for axis, length in enumerate(family.axes)]
-    action = encode_action(family.action_space(), now.previous_action)
-    trial_start, best = now.trial_time == 0.0, now.values.q.max()
-    parts = {
-        "state": jnp.concatenate(shown),
-        "previous_action": jnp.where(trial_start, 0.0, action),
-        "previous_reward": features.squashed(now.previous_reward[None], features.reward_scale),
-        "trial_start": trial_start[None],
-        "episode_time": now.episode_time[None],
-        "trial_time": now.trial_time[None],
-        "advantages": features.squashed(now.values.q - best, features.value_scale),
-        "value": features.squashed(best[None], features.value_scale),
-        "counts": features.squashed(now.values.counts, features.count_scale),
-    }
-    if now.values.standard_errors is not None:
-        parts["standard_errors"] = features.squashed(now.values.standard_errors, features.value_scale)
-    named = [parts[name].astype(jnp.float32) for name in layout(features, family)]
-    return jnp.concatenate(named) if named else jnp.zeros(0)
-
-
-def encoded_size(space: spaces.Discrete | spaces.Box) -> int:
-    """Return the length of `encode`'s vector."""
-    return space.n if isinstance(space, spaces.Discrete) else math.prod(space.shape)
-
-
-def encode(space: spaces.Discrete | spaces.Box, x: Array) -> Float[Array, " n"]:
-    """Return an element of a space as a vector: one-hot if it is an integer, else flat."""
-    if isinstance(space, spaces.Discrete):
-        return jax.nn.one_hot(x, space.n)
-    return x.astype(jnp.float32).ravel()
+        cell = family.cell(inner)
+        shown += [jax.nn.one_hot(cell[axis], length) for axis, length in enumerate(family.axes)]
+    return jnp.concatenate(shown)
 
 
 def encode_action(
@@ -104,6 +114,18 @@ def encode_action(
 ) -> Float[Array, " n"]:
     """Return an action as a vector: one-hot if it is an integer, else scaled from its bounds to [−1, 1]."""
     if isinstance(space, spaces.Discrete):
-        return encode(space, action)
+        return _encode(space, action)
     low, high = jnp.broadcast_to(space.low, space.shape), jnp.broadcast_to(space.high, space.shape)
-    return encode(space, (2.0 * action - low - high) / (high - low))
+    return _encode(space, (2.0 * action - low - high) / (high - low))
+
+
+def _encoded_size(space: spaces.Discrete | spaces.Box) -> int:
+    """Return the length of `_encode`'s vector."""
+    return space.n if isinstance(space, spaces.Discrete) else math.prod(space.shape)
+
+
+def _encode(space: spaces.Discrete | spaces.Box, x: Array) -> Float[Array, " n"]:
+    """Return an element of a space as a vector: one-hot if it is an integer, else flat."""
+    if isinstance(space, spaces.Discrete):
+        return jax.nn.one_hot(x, space.n)
+    return x.astype(jnp.float32).ravel()

@@ -39,16 +39,10 @@ class StepKeys(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """One step of one trial.
+    """One step of one trial: its state before, and what happened.
 
-    Attributes:
-      state: of the trial, before the step.
-      observation: [D] what it showed.
-      chosen: what `act` returned beside memory and action.
-      action: that was taken.
-      reward: [] that was paid.
-      step: of the task, between concrete states.
-      transition: the same, as object-level RL saw it.
+    `chosen` is what `act` returned beside memory and action; `step` is that of the task between concrete
+    states, `transition` the same as object-level RL saw it.
     """
 
     state: TrialState
@@ -83,16 +77,9 @@ def rollout(
     keep: Callable[[Moment], Any],
     num_segments: int = 1,
 ) -> Rollout:
-    """Return one trial on each of B tasks.
+    """Return one trial on each of B stacked tasks. The keys are consumed.
 
-    Args:
-      env: the trial.
-      acting: who acts.
-      tasks: [B] stacked tasks.
-      start_keys: of the trials' first states; consumed.
-      step_keys: of their steps; consumed.
-      keep: maps a step of one trial to what is kept of it.
-      num_segments: n, divides H.
+    `keep` maps a step of one trial to what is kept of it; the number n of segments divides H.
     """
     observations, states = jax.vmap(env.start)(start_keys, tasks)
     memories = jax.vmap(acting.init)(tasks)

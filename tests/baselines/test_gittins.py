@@ -5,7 +5,7 @@ import pytest
 
 from rl3_jax.baselines.gittins import Gittins, gittins_indices, position
 from rl3_jax.errors import ConfigError
-from rl3_jax.object_rl.bandit_model import BanditModel
+from rl3_jax.object_rl.model_based import BanditModel
 from rl3_jax.tasks import Bandit
 from rl3_jax.trial import TrialEnv, method_features
 from tests.reference import bandits as reference

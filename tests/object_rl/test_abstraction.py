@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import jax
@@ -9,19 +10,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from rl3_jax.constraints import problems
-from rl3_jax.object_rl import ABSTRACTIONS, Abstraction, Clusters, Identity, StateSpace, Tiling
+from rl3_jax.object_rl import ABSTRACTIONS, Abstraction, Clusters, Identity, TableSpec, Tiling
+from rl3_jax.tasks import Gridworld
 from tests.reference.clusters import Clusters as SlowClusters
 
 SIDE, STEPS = 5, 40
-GRID = StateSpace(
+GRID = TableSpec(
     num_states=SIDE**2,
     num_actions=3,
+    episode_length=STEPS,
     bounds=((0.0, 1.0), (0.0, 1.0)),
     num_successors=5,
     neighbour_radius=1.1 / SIDE,
 )
-VECTORS = StateSpace(num_states=0, num_actions=3, bounds=((-1.0, 1.0), (0.0, 4.0), (2.0, 3.0)))
-NUMBERS = StateSpace(num_states=4, num_actions=3)
+VECTORS = TableSpec(0, 3, STEPS, bounds=((-1.0, 1.0), (0.0, 4.0), (2.0, 3.0)))
+NUMBERS = TableSpec(4, 3, STEPS)
 
 
 def place(index):
@@ -85,15 +88,18 @@ def test_tiles_are_counted_row_by_row(fractions, bins):
         assume(abs(position - round(position)) > 1e-4)  # nearer than that, rounding decides
         expected = expected * number + min(max(int(np.floor(position)), 0), number - 1)
     assert Tiling(bins).locate(VECTORS, (), None, jnp.asarray(x)) == expected
-    assert 0 <= expected < Tiling(bins).num_states(VECTORS)
+    assert 0 <= expected < Tiling(bins).table(VECTORS).num_states
 
 
 def test_sizes():
-    assert (Identity().num_states(GRID), Identity().num_successors(GRID)) == (25, 5)
-    assert (Clusters(3).num_states(GRID), Clusters(3).num_successors(GRID)) == (25, 15)
-    assert Tiling((3, 4)).num_states(GRID) == 12
-    assert not Identity.discovered
-    assert Clusters.discovered
+    whole = dataclasses.replace(GRID, grid=Gridworld().grid)
+    assert Identity().table(whole) == whole
+    clusters, tiles = Clusters(3).table(whole), Tiling((3, 4)).table(whole)
+    assert (clusters.num_states, clusters.num_successors) == (25, 15)
+    assert (tiles.num_states, tiles.num_successors) == (12, 5)
+    assert clusters.discovered
+    assert tiles.discovered
+    assert clusters.grid is tiles.grid is None
     assert all(isinstance(kind(), Abstraction) for kind in ABSTRACTIONS.values())
 
 

@@ -22,7 +22,7 @@ from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.report import compare_problems
 from rl3_jax.run.tables import print_result
 from rl3_jax.run.watch import Watch
-from rl3_jax.trial import BehaviourBase, TrialEnv
+from rl3_jax.trial import Behaviour, TrialEnv
 from tests.probes import Chain
 from tests.run import tiny
 
@@ -34,7 +34,7 @@ def run(finished):
 
 
 @struct.dataclass
-class First(BehaviourBase):
+class First(Behaviour):
     """Takes action 0."""
 
     def act(self, env, memory, state, observation, key):

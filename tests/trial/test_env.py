@@ -112,7 +112,8 @@ def test_gymnax_step_starts_a_new_trial_by_itself(family, pooled):
     space = env.observation_space(params)
     assert observations.shape[1:] == space.shape
     assert jax.vmap(space.contains)(observations).all()
-    assert jax.vmap(env.state_space(params).contains)(states).all()
+    assert jax.vmap(env.action_space(params).contains)(states.previous_action).all()
+    assert ((states.inner.time >= 0) & (states.inner.time < env.episode_length)).all()
 
 
 def test_a_pool_is_drawn_on_uniformly():
