@@ -17,7 +17,7 @@ from rl3_jax.presets import vary
 from rl3_jax.report import statistics
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run, task_set_problems
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run, task_set_problems
 from rl3_jax.run.files import read_json, write_json
 from rl3_jax.run.folder import RunFolder, creation_problems, is_run, new_runs
 from rl3_jax.run.loop import train_to_target
@@ -160,7 +160,7 @@ class SweepConfig:
 
     def problems(self, out: Path) -> list[str]:
         """Return a message for each reason why the sweep can neither start nor go on in a folder."""
-        found = train_problems(self.config, [], num_seeds=self.num_seeds, overwrite=False, log=None)
+        found = train_problems(self.config, [], num_seeds=self.num_seeds)
         found += task_set_problems(self.config.horizon, self.num_tasks, CHOICE_SEED)
         if found := found or self._number_problems():
             return found
@@ -303,7 +303,7 @@ def _compare(
         entry["diverged"] = any(_unfinished(path, until) for path, _ in of_one)
         if not entry["diverged"]:
             asked = {"num_tasks": config.num_tasks, "seed": CHOICE_SEED, "progress": progress}
-            entry |= _mean([evaluate_agent(load_agent(path), **asked) for path, _ in of_one])
+            entry |= _mean([evaluate_run(load_agent(path), **asked) for path, _ in of_one])
         entries.append(entry)
     return sorted(entries, key=lambda entry: -entry.get("mean_return", -math.inf))
 
