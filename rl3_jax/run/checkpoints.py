@@ -1,22 +1,23 @@
-"""Checkpoints: the whole training state, saved and restored by orbax."""
+"""What is kept of a run: checkpoints by orbax, lines of metrics and the agent; on disk, or in memory."""
 
+import contextlib
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from rl3_jax import training
 from rl3_jax.errors import ConfigError
+from rl3_jax.run import hosts, metrics
+from rl3_jax.run.agent import save_agent
+from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.metrics import Row
 from rl3_jax.training import TrainConfig, TrainState, serialise
 from rl3_jax.training.plan import abstract_state
 
 KEPT = 3
 """Checkpoints that are kept, the newest ones."""
-
-
-def newest_iteration(path: Path) -> int:
-    """Return the iterations done at the newest checkpoint in a folder, 0 if none; it is only looked at."""
-    names = [entry.name for entry in path.glob("*")]
-    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 class Checkpoints:
@@ -92,3 +93,96 @@ class Checkpoints:
             raise ConfigError(
                 f"checkpoint {where} cannot be read ({reason}); delete it to resume from the one before"
             ) from error
+
+
+class OnDisk:
+    """A run folder that is trained in. Of several processes the first writes; all save checkpoints together.
+
+    Attributes:
+      checkpoints: of the run.
+      wall_seconds: that earlier processes spent on it.
+    """
+
+    def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
+        """Open the checkpoints, until `stack` ends."""
+        if hosts.is_first():
+            folder.remove_leftovers()
+        self._folder, self._record, self._stack = folder, record, stack
+        self.checkpoints = stack.enter_context(
+            contextlib.closing(Checkpoints(folder.checkpoints, record.config))
+        )
+        self.wall_seconds = 0.0
+
+    def restore(self, where: jax.sharding.Sharding) -> TrainState:
+        """Return the newest state, or the first, on some devices."""
+        if self.checkpoints.latest:
+            return self.checkpoints.restore(where)
+        config = self._record.config
+        return hosts.put(training.init(config, jax.random.key(config.seed)), where)
+
+    def go_on_from(self, state: TrainState, device: dict[str, Any]) -> None:
+        """Forget the lines that came after a state; note the run's target, and the devices it goes on on."""
+        folder, done = self._folder, int(state.iteration)
+        if done < self._record.target_iterations:
+            self._record = dataclasses.replace(self._record, device=device)
+        if not hosts.is_first():
+            return
+        if rows := metrics.truncate(folder.metrics, done):
+            self.wall_seconds = rows[-1]["wall_seconds"]
+        if self._record != folder.read():
+            folder.write(self._record)
+        if done:
+            self._keep_agent(state)  # a kill may have come between checkpoint and agent
+
+    def open_logger(self, done: int) -> None:
+        """Open the logger of a run that goes on after some iterations."""
+        if not hosts.is_first():
+            return
+        self._log = self._stack.enter_context(metrics.open_logger(self._folder, self._record, done))
+
+    def keep(self, rows: list[Row]) -> None:
+        """Write lines to `metrics.jsonl` and to the logger."""
+        if not hosts.is_first():
+            return
+        metrics.append(self._folder.metrics, rows)
+        for row in rows:
+            self._log(row)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, and the agent."""
+        self.checkpoints.save(state)
+        self._keep_agent(state)
+
+    def describe_saved(self) -> str:
+        """Return where the newest checkpoint is, in words."""
+        return self.checkpoints.describe_latest()
+
+    def _keep_agent(self, state: TrainState) -> None:
+        """Write the agent."""
+        if hosts.is_first():
+            actor = hosts.own(state.learnt.params["actor"])
+            save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
+
+
+@dataclasses.dataclass
+class InMemory:
+    """Where the lines and the newest state of a run without a folder go."""
+
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    state: TrainState | None = None
+
+    def keep(self, rows: list[Row]) -> None:
+        """Take lines."""
+        self.rows += rows
+
+    def save(self, state: TrainState) -> None:
+        """Take a state in place of the last."""
+        self.state = state
+
+    def describe_saved(self) -> str:
+        """Say that there is no folder."""
+        return "nothing is saved, as the run has no folder"
+
+
+Sink = OnDisk | InMemory
+"""Where the lines and states of one run go."""

@@ -13,7 +13,6 @@ from typing import Any
 import jax
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
 from rl3_jax.run.machine import device, versions
 from rl3_jax.training import TrainConfig, serialise
@@ -158,6 +157,12 @@ def is_run(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and all(name in data for name in BESIDE_CONFIG)
+
+
+def newest_iteration(path: Path) -> int:
+    """Return the iterations done at the newest checkpoint in a folder, 0 if none; it is only looked at."""
+    names = [entry.name for entry in path.glob("*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def creation_problems(path: Path, *, overwrite: bool) -> list[str]:

@@ -13,14 +13,13 @@ from jaxtyping import PyTree
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
 from rl3_jax.run import hosts, machine, metrics
-from rl3_jax.run.devices import device_problems, placement
+from rl3_jax.run.checkpoints import OnDisk, Sink
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
-from rl3_jax.run.program import compile_chunk
+from rl3_jax.run.program import compile_chunk, device_problems, placement
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
-from rl3_jax.run.sinks import OnDisk, Sink
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
 

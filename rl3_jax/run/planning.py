@@ -9,9 +9,8 @@ import numpy as np
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
-from rl3_jax.run.devices import placement
 from rl3_jax.run.machine import available_bytes, device, refuse_what_cannot_fit
-from rl3_jax.run.program import Program, compile_chunk, program_problems
+from rl3_jax.run.program import Program, compile_chunk, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.targets import names_kept, target_bytes, target_devices

@@ -13,18 +13,16 @@ from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
-from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.devices import device_problems, placement
+from rl3_jax.run.checkpoints import InMemory
 from rl3_jax.run.evaluation import evaluate_run
 from rl3_jax.run.files import writing_problems
-from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.folder import RunFolder, newest_iteration
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.planning import plan
-from rl3_jax.run.program import program_problems
+from rl3_jax.run.program import device_problems, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.run.sinks import InMemory
 from rl3_jax.training import TrainConfig, program_of, serialise
 
 

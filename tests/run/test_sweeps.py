@@ -12,7 +12,7 @@ from rl3_jax.cli import main, parse
 from rl3_jax.presets import make_config, vary
 from rl3_jax.run import Run, sweeps
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.checkpoints import newest_iteration
+from rl3_jax.run.folder import newest_iteration
 from rl3_jax.run.tables import print_sweep
 from tests.run import tiny
 
