@@ -13,20 +13,7 @@ from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run import hosts
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import (
-    Coordinator,
-    Deterministic,
-    Devices,
-    JsonFile,
-    NumProcesses,
-    NumTasks,
-    ProcessId,
-    RunDir,
-    Seed,
-    Shared,
-    one_of,
-    optional,
-)
+from rl3_jax.run.arguments import JsonFile, NumTasks, OnDevices, RunDir, Seed, Shared, one_of, optional
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
@@ -95,7 +82,7 @@ class Configured(Shared):
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Configured):
+class Train(OnDevices, Configured):
     """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
 
     Every field of the configuration is an argument whose default is the preset's:
@@ -108,11 +95,6 @@ class Train(Configured):
             "DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedS; of several seeds the folder of these"
         ),
     ] = None
-    devices: Devices = None
-    deterministic: Deterministic = False
-    coordinator: Coordinator = None
-    num_processes: NumProcesses = None
-    process_id: ProcessId = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
     log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 
@@ -222,16 +204,11 @@ class Sweep(Configured):
 
 
 @dataclasses.dataclass(frozen=True)
-class Resume(Shared):
+class Resume(OnDevices):
     """Go on with a run that was stopped, or extend one; with several seeds' runs in one program."""
 
     dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
-    devices: Devices = None
-    deterministic: Deterministic = False
-    coordinator: Coordinator = None
-    num_processes: NumProcesses = None
-    process_id: ProcessId = None
 
     def run(self) -> None:
         """Train on."""
