@@ -99,6 +99,7 @@ class OnDisk:
     """A run folder that is trained in. Of several processes the first writes; all save checkpoints together.
 
     Attributes:
+      record: what is to be run.
       checkpoints: of the run.
       wall_seconds: that earlier processes spent on it.
     """
@@ -107,7 +108,7 @@ class OnDisk:
         """Open the checkpoints, until `stack` ends."""
         if hosts.is_first():
             folder.remove_leftovers()
-        self._folder, self._record, self._stack = folder, record, stack
+        self.record, self._folder, self._stack = record, folder, stack
         self.checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(folder.checkpoints, record.config))
         )
@@ -117,28 +118,27 @@ class OnDisk:
         """Return the newest state, or the first, on some devices."""
         if self.checkpoints.latest:
             return self.checkpoints.restore(where)
-        config = self._record.config
+        config = self.record.config
         return hosts.put(training.init(config, jax.random.key(config.seed)), where)
 
     def go_on_from(self, state: TrainState, device: dict[str, Any]) -> None:
         """Forget the lines that came after a state; note the run's target, and the devices it goes on on."""
         folder, done = self._folder, int(state.iteration)
-        if done < self._record.target_iterations:
-            self._record = dataclasses.replace(self._record, device=device)
+        if done < self.record.target_iterations:
+            self.record = dataclasses.replace(self.record, device=device)
         if not hosts.is_first():
             return
         if rows := metrics.truncate(folder.metrics, done):
             self.wall_seconds = rows[-1]["wall_seconds"]
-        if self._record != folder.read():
-            folder.write(self._record)
+        if self.record != folder.read():
+            folder.write(self.record)
         if done:
             self._keep_agent(state)  # a kill may have come between checkpoint and agent
 
     def open_logger(self, done: int) -> None:
         """Open the logger of a run that goes on after some iterations."""
-        if not hosts.is_first():
-            return
-        self._log = self._stack.enter_context(metrics.open_logger(self._folder, self._record, done))
+        if hosts.is_first():
+            self._log = self._stack.enter_context(metrics.open_logger(self._folder, self.record, done))
 
     def keep(self, rows: list[Row]) -> None:
         """Write lines to `metrics.jsonl` and to the logger."""
@@ -161,7 +161,7 @@ class OnDisk:
         """Write the agent."""
         if hosts.is_first():
             actor = hosts.own(state.learnt.params["actor"])
-            save_agent(self._folder.agent, self._record.config, actor, int(state.iteration))
+            save_agent(self._folder.agent, self.record.config, actor, int(state.iteration))
 
 
 @dataclasses.dataclass

@@ -44,19 +44,18 @@ def train_to_target(
     Args:
       runs: each with what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
-      on_metrics: as in `train`.
+      on_metrics: as in `train`, like `devices`.
       fits: whether `plan` has found that the runs fit into memory, which is then not asked again.
-      devices: how many share the trials; as many as can, if not given.
+      devices: how many share the trials; as many as last or as can, if not given.
     """
     target, config = runs[0][1].target_iterations, runs[0][1].config
     with hosts.ending_together(), contextlib.ExitStack() as stack:
         progress, stop = stack.enter_context(watched(config, target, visible=visible and hosts.is_first()))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
-        seen = zip(runs, kept, strict=True)
-        hosts.require_same([(record.to_dict(), one.checkpoints.latest) for (_, record), one in seen])
+        hosts.require_same([(one.record.to_dict(), one.checkpoints.latest) for one in kept])
         done = min(one.checkpoints.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        begun = [record for one, (_, record) in zip(kept, runs, strict=True) if one.checkpoints.latest]
+        begun = [one.record for one in kept if one.checkpoints.latest]
         if devices is None and begun and not device_problems(config, begun[0].device["count"]):
             devices = begun[0].device["count"]
         where = placement(config, devices, num_runs=len(runs))
@@ -65,33 +64,26 @@ def train_to_target(
         with hosts.together():
             for one, state in zip(kept, states, strict=True):
                 one.go_on_from(state, used)
-        if done < target:
-            if devices is None and len(runs) == 1:
-                _note_idle_devices(progress, config, used["count"])
-            _note_changes(progress, begun, used)
         paths = " ".join(str(folder.path) for folder, _ in runs)
         if done >= target:
             progress.note(f"{paths} is complete: {done} iterations; --iterations N extends it")
             return stop.signum
+        if devices is None and len(runs) == 1 and used["count"] < (there := len(jax.devices())):
+            size = config.ppo.minibatch_trials
+            progress.note(
+                f"{used['count']} of {there} devices: more do not divide ppo.minibatch_trials ({size})"
+            )
+        _note_changes(progress, begun, used)
         for one, state in zip(kept, states, strict=True):
             one.open_logger(int(state.iteration))
-        configs = [record.config for _, record in runs]
-        loop = Loop(configs, target, kept, progress, stop, on_metrics, fits)
+        loop = Loop([record.config for _, record in runs], target, kept, progress, stop, on_metrics, fits)
         done = loop.run(states, max(one.wall_seconds for one in kept))
         if loop.signum is not None and done < target:
             when = f"after iteration {done} of {target}; everything is saved"
-            message = (
-                f"stopped {when if done else 'before the first iteration'}. Go on with: rl3 resume {paths}"
-            )
-            raise Interrupted(loop.signum, "; ".join([*loop.failed.values(), message]))
+            stopped = f"stopped {when if done else 'before the first iteration'}"
+            message = "; ".join([*loop.failed.values(), stopped])
+            raise Interrupted(loop.signum, f"{message}. Go on with: rl3 resume {paths}")
         return stop.signum
-
-
-def _note_idle_devices(progress: TrainProgress, config: TrainConfig, used: int) -> None:
-    """Say if a run takes fewer devices than there are."""
-    if used < (there := len(jax.devices())):
-        size = config.ppo.minibatch_trials
-        progress.note(f"{used} of {there} devices: more do not divide ppo.minibatch_trials ({size})")
 
 
 def _note_changes(progress: TrainProgress, begun: Sequence[RunRecord], used: dict[str, Any]) -> None:
@@ -114,12 +106,13 @@ def watched(
     config: TrainConfig, target: int, *, visible: bool
 ) -> Iterator[tuple[TrainProgress, StopSignals]]:
     """Show the progress of a run, and note a signal to stop."""
-    with TrainProgress(target, visible=visible, names=config.task.progress_names) as progress:
-        stop = StopSignals(
+    with (
+        TrainProgress(target, visible=visible, names=config.task.progress_names) as progress,
+        StopSignals(
             lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
-        )
-        with stop:
-            yield progress, stop
+        ) as stop,
+    ):
+        yield progress, stop
 
 
 @dataclasses.dataclass
@@ -228,7 +221,6 @@ class Loop:
         return states
 
     def _save(self, places: Sequence[int], states: Sequence[TrainState]) -> None:
-        """Save the state of each run that has not diverged."""
         for place, state in zip(places, states, strict=True):
             if place not in self.failed:
                 self.sinks[place].save(state)
@@ -268,8 +260,7 @@ class Loop:
         self, config: TrainConfig, state: TrainState, done: int, columns: dict[str, np.ndarray]
     ) -> tuple[list[Row], str]:
         """Return a run's lines, with an evaluation if it is due, and what is not finite in it, or nothing."""
-        rows: list[Row] = []
-        problem = ""
+        rows, problem = [], ""
         for numbers in zip(*columns.values(), strict=True):
             values: Row = dict(zip(columns, numbers, strict=True))
             if problem := metrics.non_finite(values):
@@ -310,7 +301,5 @@ def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float 
     hyper, agent = config.evaluation, hosts.own(training.agent_of(config, state))
     trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
     found = training.summarise("agent", trials)
-    means = {"return": found["mean_return"]} | {
-        name: numbers["mean"] for name, numbers in found["summary"].items()
-    }
-    return {f"evaluation_{name}": mean for name, mean in means.items()}
+    summary = {f"evaluation_{name}": numbers["mean"] for name, numbers in found["summary"].items()}
+    return {"evaluation_return": found["mean_return"]} | summary

@@ -69,12 +69,7 @@ Values = Sequence[Any] | Range
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A configuration that a sweep tries.
-
-    Attributes:
-      fields: what is its own, by dotted field.
-      config: all of it, with the first seed.
-    """
+    """A configuration that a sweep tries: the fields that are its own, and all of it with the first seed."""
 
     fields: Mapping[str, Any]
     config: TrainConfig
@@ -86,10 +81,10 @@ class Candidate:
 
     def runs(self, out: Path, num_seeds: int) -> list[tuple[Path, TrainConfig]]:
         """Return the run folder and the configuration of each seed."""
-        seeds = range(self.config.seed, self.config.seed + num_seeds)
-        return [
-            (out / self.name / f"seed{seed}", dataclasses.replace(self.config, seed=seed)) for seed in seeds
+        configs = [
+            dataclasses.replace(self.config, seed=self.config.seed + place) for place in range(num_seeds)
         ]
+        return [(out / self.name / f"seed{config.seed}", config) for config in configs]
 
 
 def parse_values(text: str) -> tuple[str, Values]:
@@ -112,7 +107,6 @@ def parse_values(text: str) -> tuple[str, Values]:
 
 
 def _value(text: str) -> Any:
-    """Return a JSON value, or the text that is none."""
     try:
         return json.loads(text)
     except ValueError:
@@ -120,7 +114,6 @@ def _value(text: str) -> Any:
 
 
 def _draw(choices: Values, generator: np.random.Generator) -> Any:
-    """Return one of the values."""
     if isinstance(choices, Range):
         return choices.draw(generator)
     return choices[int(generator.integers(len(choices)))]
@@ -161,12 +154,9 @@ class SweepConfig:
         """Return a message for each reason why the sweep can neither start nor go on in a folder."""
         found = train_problems(self.config, [], num_seeds=self.num_seeds)
         found += task_set_problems(self.config.horizon, self.num_tasks, CHOICE_SEED)
-        if found := found or self._number_problems():
+        if found := found or self._number_problems() or problems_of(self.candidates):
             return found
-        try:
-            candidates = self.candidates()
-        except ConfigError as error:
-            return list(error.problems)
+        candidates = self.candidates()
         if any(len(candidate.name.encode()) > LONGEST_NAME for candidate in candidates):
             return [f"candidates' folders would have names of over {LONGEST_NAME} bytes; vary fewer fields"]
         if _file(out).exists():
@@ -238,20 +228,13 @@ class SweepConfig:
 
 @compile_cache()
 def sweep(config: SweepConfig, out: str | Path, *, progress: bool = True) -> dict[str, Any]:
-    """Train candidates, compare them on held-out tasks and return what each earned, the best first.
+    """Train candidates and compare them on held-out tasks.
 
     Candidates that differ in numbers alone (`Hyper`) share a program and are trained together, as several
     seeds are. With halvings, all are trained for iterations/2^halvings first, then the better half for twice
     as long, and so on (successive halving, Jamieson and Talwalkar 2016). The same call again goes on with a
-    sweep that was stopped.
-
-    Args:
-      config: the sweep.
-      out: folder: `sweep.json`, and `CANDIDATE/seedN/`, a run folder each.
-      progress: show it.
-
-    Returns:
-      The content of `sweep.json` (design, section 8).
+    sweep that was stopped. The folder gets `sweep.json`, whose content is returned (design, section 8), and
+    the run folders `CANDIDATE/seedN/`.
 
     Raises:
       ConfigError: listing every problem, and nothing is written; or if a run does not fit into memory.
@@ -286,7 +269,6 @@ def sweep(config: SweepConfig, out: str | Path, *, progress: bool = True) -> dic
 
 
 def _file(out: Path) -> Path:
-    """Return where the results are."""
     return out / "sweep.json"
 
 
@@ -335,10 +317,7 @@ def _train(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool)
 
 
 def _go_on(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool) -> int | None:
-    """Train runs that share a program for so many iterations in all, each in its folder.
-
-    Returns the signal that came too late to stop it, if one did.
-    """
+    """Train runs that share a program, each in its folder; returns what `train_to_target` does."""
     there = [RunFolder(path) for path, _ in runs if is_run(path)]
     new = [(path, config) for path, config in runs if not is_run(path)]
     with contextlib.ExitStack() as stack:
@@ -352,8 +331,5 @@ def _go_on(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool)
 def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the mean over the seeds and tasks of result files, and how surely it is known."""
     found = statistics.mean(np.asarray([result["results"][0]["returns"] for result in results], dtype=float))
-    return {
-        "mean_return": found.value,
-        "standard_error": found.standard_error,
-        "interval": [found.low, found.high],
-    }
+    interval = [found.low, found.high]
+    return {"mean_return": found.value, "standard_error": found.standard_error, "interval": interval}
