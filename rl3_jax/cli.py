@@ -23,7 +23,7 @@ from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name, name_problems
 from rl3_jax.run import hosts
 from rl3_jax.run.arguments import Shared
-from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
+from rl3_jax.run.commands import COMMANDS, Configured
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
@@ -33,7 +33,7 @@ from rl3_jax.trial import METHODS
 HELP_PRESET = "mdp-h100-quick"
 """Its values are the ones that `rl3 train --help` shows without a preset."""
 
-CONFIGURED: dict[str, type[Configured]] = {"train": Train, "plan": Plan, "sweep": Sweep}
+CONFIGURED = {name: kind for name, kind in COMMANDS.items() if issubclass(kind, Configured)}
 """Commands whose arguments are the fields of a configuration."""
 
 REGISTRY = ConstructorRegistry()

@@ -108,23 +108,19 @@ class Train(OnDevices, Configured):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return self.naming_problems() + self.training_problems(self.folders)
-
-    def training_problems(self, folders: list[Path]) -> list[str]:
-        """Return a message for each reason why training cannot start in these folders."""
         how = {name: getattr(self, name) for name in ("num_seeds", "overwrite", "log", "devices")}
-        return train_problems(self.settings, folders, **how)
+        return self.naming_problems() + train_problems(self.settings, self.folders, **how)
 
     def run(self) -> None:
         """Train."""
-        how = {"overwrite": self.overwrite, "log": self.log, "devices": self.devices}
+        how = {name: getattr(self, name) for name in ("overwrite", "log", "devices")}
         train_seeds(self.settings, self.folders, **how)
         if not hosts.is_first():
             return
+        folders = " ".join(map(str, self.folders))
         if self.num_seeds == 1:
-            print(f"the agent is in {self.folders[0]}; next: rl3 evaluate {self.folders[0]}")
+            print(f"the agent is in {folders}; next: rl3 evaluate {folders}")
         else:
-            folders = " ".join(map(str, self.folders))
             print(f"the agents are in {folders}; evaluate each, then: rl3 report {folders}")
 
 
@@ -145,10 +141,11 @@ class Plan(Train):
         if not hosts.alone():
             found.append("rl3 plan takes one process; --target says what many devices do, e.g. h100:8")
         if self.target is None:
-            return found + self.training_problems([])
-        found += problems_of(target_devices, self.target)
-        devices = None if found else target_devices(self.target)
-        return found or program_problems(self.settings, self.num_seeds, self.devices, devices)
+            how = {name: getattr(self, name) for name in ("num_seeds", "log", "devices")}
+            return found + train_problems(self.settings, [], **how)
+        if found := found + problems_of(target_devices, self.target):
+            return found
+        return program_problems(self.settings, self.num_seeds, self.devices, target_devices(self.target))
 
     def run(self) -> None:
         """Plan."""
@@ -182,11 +179,7 @@ class Sweep(Configured):
         return self.out or Path("runs") / f"{self.name}-sweep"
 
     def _asked(self) -> SweepConfig:
-        """Return the sweep.
-
-        Raises:
-          ConfigError: if a field's values cannot be read, or it is named twice.
-        """
+        """Return the sweep; raises a `ConfigError` if values cannot be read, or a field is named twice."""
         sizes = {name: getattr(self, name) for name in ("num_seeds", "samples", "halvings", "num_tasks")}
         values = [parse_values(text) for text in self.vary]
         if len(dict(values)) < len(values):
@@ -250,8 +243,7 @@ class Evaluate(Shared):
             taken = [asked["variation"] for asked in all_asked]
             left = [name for name in load_agent(self.dir).env.family.variations if name not in taken]
             if left:
-                message = "left out, as this agent cannot read what they show"
-                print(f"{message}: {', '.join(left)}", file=sys.stderr)
+                print("left out, as this agent cannot read what they show:", ", ".join(left), file=sys.stderr)
         for asked in all_asked:
             result = evaluate_run(self.dir, **asked, greedy=self.greedy, progress=True)
             if self.baselines:
@@ -284,11 +276,7 @@ class OfFamily(Shared):
     num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
 
     def make(self) -> TaskFamily:
-        """Return the family.
-
-        Raises:
-          ConfigError: if there is none like that.
-        """
+        """Return the family; raises a `ConfigError` if there is none like that."""
         fields = {"variation": self.variation, "num_arms": self.num_arms}
         return make_family(self.family, **{name: x for name, x in fields.items() if x is not None})
 
@@ -317,7 +305,6 @@ class Baselines(OfFamily):
         return found + file_problems(self.json)
 
     def _trials(self) -> tuple[TaskFamily, int]:
-        """Return the family and the trial length."""
         family = self.make()
         return family, family.trial_length if self.horizon is None else self.horizon
 
@@ -352,16 +339,10 @@ class Describe(OfFamily):
 
 
 COMMANDS: dict[str, type[Shared]] = {
-    "list": List,
-    "train": Train,
-    "plan": Plan,
-    "sweep": Sweep,
-    "resume": Resume,
-    "evaluate": Evaluate,
-    "baselines": Baselines,
-    "compare": Compare,
-    "describe": Describe,
-    "report": Report,
-    "watch": Watch,
+    kind.__name__.lower(): kind
+    for kind in (
+        *(List, Train, Plan, Sweep, Resume, Evaluate),
+        *(Baselines, Compare, Describe, Report, Watch),
+    )
 }
 """By name, in the order of the help."""

@@ -130,10 +130,7 @@ def readable_variations(agent: LoadedAgent) -> list[str]:
 
 
 def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the entries of `evaluation.json`; none if there is no file.
-
-    There is one for each variation, horizon and whether the agent was greedy.
-    """
+    """Return the entries of `evaluation.json`, one for each variation, horizon and way of acting."""
     return read_json(folder.evaluation) if folder.evaluation.exists() else []
 
 
@@ -154,12 +151,6 @@ def describe(
 
     Where a family rejects some of what it draws, `num_tasks` counts all candidates.
 
-    Args:
-      family: the family.
-      num_tasks: candidates drawn.
-      seed: names the set of tasks.
-      progress: show it.
-
     Returns:
       `{family, variation, num_tasks, seed, statistics: {name: {mean, standard_error}}}`; None in place of
       what too few tasks do not tell.
@@ -171,13 +162,8 @@ def describe(
         raise ConfigError(problems)
     track = tracker("drawing tasks", visible=progress)
     found = training.task_statistics(family, num_tasks=num_tasks, seed=seed, track=track)
-    sums = {name: training.over_tasks(numbers) for name, numbers in found.items()}
-    return {
-        "family": family.family,
-        "variation": family.variation,
-        "num_tasks": num_tasks,
-        "seed": seed,
-        "statistics": {
-            name: {key: of_all[key] for key in ("mean", "standard_error")} for name, of_all in sums.items()
-        },
-    }
+    statistics = {name: training.over_tasks(numbers) for name, numbers in found.items()}
+    for entry in statistics.values():
+        del entry["num_tasks"]
+    drawn = {"num_tasks": num_tasks, "seed": seed}
+    return {"family": family.family, "variation": family.variation, **drawn, "statistics": statistics}
