@@ -63,7 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run a command; returns the exit code."""
     console = Console(stderr=True)
     try:
         command = parse(arguments)

@@ -27,10 +27,6 @@ def load(module: str) -> None:
 
 @functools.cache
 def load_installed() -> None:
-    """Import the modules that installed packages name as plugins, once.
-
-    Raises:
-      ConfigError: if one cannot be imported.
-    """
+    """Load the modules that installed packages name as plugins, once."""
     for point in importlib.metadata.entry_points(group=GROUP):
         load(point.module)

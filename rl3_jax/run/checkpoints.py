@@ -85,7 +85,6 @@ class Checkpoints:
         self._manager.close()
 
     def _load(self, where: Path, args: Any) -> Any:
-        """Return items of the newest checkpoint."""
         try:
             return self._manager.restore(self.latest, args=args)
         except (ValueError, KeyError, OSError) as error:
@@ -158,7 +157,6 @@ class OnDisk:
         return self.checkpoints.describe_latest()
 
     def _keep_agent(self, state: TrainState) -> None:
-        """Write the agent."""
         if hosts.is_first():
             actor = hosts.own(state.learnt.params["actor"])
             save_agent(self._folder.agent, self.record.config, actor, int(state.iteration))

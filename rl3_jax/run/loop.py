@@ -197,7 +197,7 @@ class Loop:
         done = saved = int(states[0].iteration)
         seconds_each = float("inf")
         while done < until and self.signum is None and not self.told_to_stop:
-            count = hosts.of_first(chunk_length(config, done, until, seconds_each))
+            count = hosts.largest(chunk_length(config, done, until, seconds_each))
             chunk_started = time.perf_counter()
             states, histories = program.train(hypers, states, count)
             seconds_each = (time.perf_counter() - chunk_started) / count

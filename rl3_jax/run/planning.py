@@ -37,21 +37,20 @@ def plan(
     Args:
       config: the run.
       num_seeds: runs that one program trains, which differ in the seed; sizes but `program` are of one.
-      devices: how many share the trials of an iteration, as in `train`.
+      devices: as in `train`.
       target: an accelerator that need not be there, see `targets.target_devices`; nothing is run then.
       probe: run these iterations; without it, only sizes are told.
       progress: show it.
 
     Returns:
       `device`; `parameters`, a count; `iterations`; `steps_per_iteration`; `bytes`, with `parameters`,
-      `optimiser`, `trajectory` (what an iteration collects), `carries` (the memories of all trials),
-      `activations` (what the forward pass over a minibatch stores for the backward pass), `evaluation` (the
-      memories of an evaluation, 0 without one), `program` (all that the compiled program holds at its peak:
-      in the memory of a CPU, or of each accelerator)
-      and `available`, the last two None if unknown; `seconds`, with `compile` (less if the program is on
-      disk from an earlier start), `iteration` and `run` (all iterations, without evaluations and
-      checkpoints); `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but
-      `compile` are None without a probe, costs without a target.
+      `optimiser`, `trajectory` (what an iteration collects), `carries` (of all trials), `activations` (what
+      the forward pass over a minibatch stores for the backward pass), `evaluation` (its carries, 0 without
+      one), `program` (all that the compiled program holds at its peak: in the memory of a CPU, or of each
+      accelerator) and `available`, the last two None if unknown; `seconds`, with `compile` (less if the
+      program is on disk), `iteration` and `run` (all iterations, without evaluations and checkpoints);
+      `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but `compile` are None
+      without a probe, costs without a target.
 
     Raises:
       ConfigError: listing every problem of the configuration, if the run does not fit into memory, or if
@@ -82,9 +81,9 @@ def plan(
             raise ConfigError(f"the program cannot be compiled for {target}: {reason}") from error
         compiled = time.perf_counter()
         needed = (program.num_bytes() or 0) * (program.threads or 1) or None
-        # A program and an evaluation come one after the other, beside the same state.
-        later = counts.evaluating_bytes
-        refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": later}, elsewhere)
+        # They come one after the other, beside the same state.
+        later = {"program": needed or 0, "evaluation": counts.evaluating_bytes}
+        refuse_what_cannot_fit(config, later, elsewhere)
         seconds = None
         if probe and target is None:
             shown.phase("probing")

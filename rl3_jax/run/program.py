@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import itertools
+import operator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -42,10 +44,7 @@ class Program:
     def train(
         self, hypers: Sequence[Hyper], states: Sequence[TrainState], count: int
     ) -> tuple[list[TrainState], list[dict[str, np.ndarray]]]:
-        """Return each run's state after some iterations, and its metrics of these.
-
-        The states are not to be used again.
-        """
+        """Return each run's state after some iterations, and its metrics of these; the states are donated."""
         if self.threads is None:
             together = self.compiled(_stack(hypers), _stack(states), np.int32(count))
             found = [jax.tree.map(lambda x, place=place: x[place], together) for place in range(len(states))]
@@ -105,17 +104,16 @@ def placement(
         num_devices = numbers[-1]
     if num_devices == 1:
         return SingleDeviceSharding(devices[0])
-    of_process: dict[int, list[Device]] = {}
-    for device in devices:
-        of_process.setdefault(device.process_index, []).append(device)
-    each = num_devices // processes
-    chosen = [device for process in sorted(of_process) for device in of_process[process][:each]]
+    by_process = itertools.groupby(sorted(devices, key=_process), key=_process)
+    chosen = [device for _, own in by_process for device in list(own)[: num_devices // processes]]
     return NamedSharding(Mesh(np.array(chosen), (TASKS,)), PartitionSpec())
 
 
+_process = operator.attrgetter("process_index")
+
+
 def _num_processes(devices: Sequence[Device]) -> int:
-    """Return how many processes have a part of some devices."""
-    return len({device.process_index for device in devices})
+    return len(set(map(_process, devices)))
 
 
 def program_problems(
@@ -141,11 +139,11 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
     come one after the other, as these wait for each other.
     """
     config, sharding = training.program_of(config), sharding or jnp.zeros(()).sharding
-    num_devices, on_cpu = len(sharding.device_set), next(iter(sharding.device_set)).platform == "cpu"
+    on_cpu = next(iter(sharding.device_set)).platform == "cpu"
     if num_runs > 1 and not on_cpu:
         return Program(compile_steps(config, num_runs, sharding), None)
     one = Program(compile_steps(config, 0, sharding), 1, len(sharding.addressable_devices) if on_cpu else 1)
-    if num_devices > 1:
+    if len(sharding.device_set) > 1:
         return one
     threads = min(num_runs, num_cores())
     available, each = available_bytes(), one.num_bytes(arguments=False)
@@ -156,10 +154,7 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
 
 @functools.lru_cache(maxsize=8)
 def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for states that lie there, side by side if there are several; kept for further runs.
-
-    The devices need not be there.
-    """
+    """Compile for states on devices that need not be there, side by side if there are several; kept."""
     axes = (num_runs,) if num_runs else ()
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
@@ -171,5 +166,4 @@ def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sha
 
 
 def _stack(trees: Sequence[Any]) -> Any:
-    """Return trees of like arrays as one, with a first axis for the runs."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

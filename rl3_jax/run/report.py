@@ -149,11 +149,6 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
     A run that has not been evaluated with sampled actions on its own variation and horizon, or has
     trained since, is evaluated first.
 
-    Args:
-      paths: the run folders.
-      out: folder for the two files.
-      progress: show it.
-
     Raises:
       ConfigError: listing each folder that is no run, or if the runs' results are on different tasks.
     """
@@ -181,11 +176,8 @@ def compare_problems(paths: list[Path], out: Path) -> list[str]:
     if not paths:
         found.append("name at least one run folder")
     for folder in map(RunFolder, paths):
-        try:
-            folder.read()
-            found += [] if _noted_result(folder) else writing_problems(folder.evaluation)
-        except ConfigError as error:
-            found += error.problems
+        unreadable = problems_of(_noted_result, folder)
+        found += unreadable or ([] if _noted_result(folder) else writing_problems(folder.evaluation))
     return found
 
 

@@ -14,12 +14,10 @@ INSISTING_SECONDS = 0.3
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop.
+    """Training was asked to stop by the signal `signum`.
 
-    Attributes:
-      signum: the signal.
-      run: the `UnsavedRun` so far, of a run without a folder. Others have saved, and the message says how to
-        resume.
+    Its `run` is the `UnsavedRun` so far, of a run without a folder. Others have saved, and the message says
+    how to resume.
     """
 
     def __init__(self, signum: int, message: str, run: Any = None):
