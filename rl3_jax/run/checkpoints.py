@@ -95,34 +95,40 @@ class Checkpoints:
 
 
 class OnDisk:
-    """A run folder that is trained in. Of several processes the first writes; all save checkpoints together.
+    """A run in its folder. Of several processes the first writes; all save checkpoints together.
 
     Attributes:
       record: what is to be run.
+      config: the same, without what is beside it.
       checkpoints: of the run.
+      state: as far as it is trained.
       wall_seconds: that earlier processes spent on it.
+      failure: why it is not kept any longer: it has diverged.
     """
+
+    state: TrainState
+    wall_seconds: float = 0.0
+    failure: str = ""
 
     def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
         """Open the checkpoints, until `stack` ends."""
         if hosts.is_first():
             folder.remove_leftovers()
-        self.record, self._folder, self._stack = record, folder, stack
+        self.record, self.config, self._folder, self._stack = record, record.config, folder, stack
         self.checkpoints = stack.enter_context(
             contextlib.closing(Checkpoints(folder.checkpoints, record.config))
         )
-        self.wall_seconds = 0.0
 
-    def restore(self, where: jax.sharding.Sharding) -> TrainState:
-        """Return the newest state, or the first, on some devices."""
+    def restore(self, where: jax.sharding.Sharding) -> None:
+        """Go on from the newest state, or the first, on some devices."""
         if self.checkpoints.latest:
-            return self.checkpoints.restore(where)
-        config = self.record.config
-        return hosts.put(training.init(config, jax.random.key(config.seed)), where)
+            self.state = self.checkpoints.restore(where)
+        else:
+            self.state = first_state(self.config, where)
 
-    def go_on_from(self, state: TrainState, device: dict[str, Any]) -> None:
-        """Forget the lines that came after a state; note the run's target, and the devices it goes on on."""
-        folder, done = self._folder, int(state.iteration)
+    def note(self, device: dict[str, Any]) -> None:
+        """Forget the lines that came after the state; note the run's target and its devices."""
+        folder, done = self._folder, int(self.state.iteration)
         if done < self.record.target_iterations:
             self.record = dataclasses.replace(self.record, device=device)
         if not hosts.is_first():
@@ -132,12 +138,13 @@ class OnDisk:
         if self.record != folder.read():
             folder.write(self.record)
         if done:
-            self._keep_agent(state)  # a kill may have come between checkpoint and agent
+            self._keep_agent()  # a kill may have come between checkpoint and agent
 
-    def open_logger(self, done: int) -> None:
-        """Open the logger of a run that goes on after some iterations."""
+    def open_logger(self) -> None:
+        """Open the logger of the run."""
         if hosts.is_first():
-            self._log = self._stack.enter_context(metrics.open_logger(self._folder, self.record, done))
+            logger = metrics.open_logger(self._folder, self.record, int(self.state.iteration))
+            self._log = self._stack.enter_context(logger)
 
     def keep(self, rows: list[Row]) -> None:
         """Write lines to `metrics.jsonl` and to the logger."""
@@ -147,40 +154,42 @@ class OnDisk:
         for row in rows:
             self._log(row)
 
-    def save(self, state: TrainState) -> None:
+    def save(self) -> None:
         """Write a checkpoint, and the agent."""
-        self.checkpoints.save(state)
-        self._keep_agent(state)
+        self.checkpoints.save(self.state)
+        self._keep_agent()
 
     def describe_saved(self) -> str:
         """Return where the newest checkpoint is, in words."""
         return self.checkpoints.describe_latest()
 
-    def _keep_agent(self, state: TrainState) -> None:
+    def _keep_agent(self) -> None:
         if hosts.is_first():
-            actor = hosts.own(state.learnt.params["actor"])
-            save_agent(self._folder.agent, self.record.config, actor, int(state.iteration))
+            actor = hosts.own(self.state.learnt.params["actor"])
+            save_agent(self._folder.agent, self.config, actor, int(self.state.iteration))
 
 
 @dataclasses.dataclass
 class InMemory:
-    """Where the lines and the newest state of a run without a folder go."""
+    """A run without a folder: its lines of metrics, and as `OnDisk` its state and failure."""
 
+    config: TrainConfig
+    state: TrainState
     rows: list[Row] = dataclasses.field(default_factory=list)
-    state: TrainState | None = None
+    failure: str = ""
 
     def keep(self, rows: list[Row]) -> None:
         """Take lines."""
         self.rows += rows
 
-    def save(self, state: TrainState) -> None:
-        """Take a state in place of the last."""
-        self.state = state
+    def save(self) -> None:
+        """Do nothing."""
 
     def describe_saved(self) -> str:
         """Say that there is no folder."""
         return "nothing is saved, as the run has no folder"
 
 
-Sink = OnDisk | InMemory
-"""Where the lines and states of one run go."""
+def first_state(config: TrainConfig, where: jax.sharding.Sharding) -> TrainState:
+    """Return the state that a run starts from, on some devices."""
+    return hosts.put(training.init(config, jax.random.key(config.seed)), where)

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-import jax
-
-from rl3_jax import training
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
-from rl3_jax.run.checkpoints import InMemory
+from rl3_jax.run.checkpoints import InMemory, first_state
 from rl3_jax.run.evaluation import evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder, newest_iteration
@@ -132,17 +129,14 @@ def train(
         if problems:
             raise ConfigError(problems)
     hosts.require_same([serialise.to_dict(config), devices])
-    memory = InMemory()
     with watched(config, config.iterations, visible=progress and hosts.is_first()) as (shown, stop):
         shown.phase("compiling", 0)
-        state = training.init(config, jax.random.key(config.seed))
-        state = hosts.put(state, placement(config, devices))
-        loop = Loop([config], config.iterations, [memory], shown, stop, on_metrics)
-        done = loop.run([state], 0.0)
+        memory = InMemory(config, first_state(config, placement(config, devices)))
+        loop = Loop([memory], config.iterations, shown, stop, on_metrics)
+        done = loop.train(0.0)
     if done == 0:
         assert loop.signum is not None
         raise Interrupted(loop.signum, "stopped before the first iteration; nothing is saved")
-    assert memory.state is not None
     run = UnsavedRun(config, memory.rows, agent_in_memory(config, memory.state.learnt.params["actor"], done))
     if loop.signum is not None and done < config.iterations:
         message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
