@@ -26,13 +26,12 @@ from rl3_jax.run.evaluation import (
 from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.metrics import LOGGERS
-from rl3_jax.run.planning import plan
+from rl3_jax.run.planning import plan, target_devices
 from rl3_jax.run.program import program_problems
 from rl3_jax.run.report import Report, compare
 from rl3_jax.run.runs import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
 from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics, print_sweep
-from rl3_jax.run.targets import target_devices
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig

@@ -22,7 +22,7 @@ import jax, numpy as np
 from rl3_jax import ConfigError, hyper_of, init, resume, train, train_seeds, train_steps
 from rl3_jax.run import folder as run_folder, loop, machine
 from rl3_jax.run.program import compile_chunk, placement
-from rl3_jax.run.targets import names_kept
+from rl3_jax.run.planning import names_kept
 from rl3_jax.training import lower_steps
 from rl3_jax.training.hlo import training_costs
 from tests.run import tiny
