@@ -115,12 +115,10 @@ def env_problems(env: TrialEnv) -> list[str]:
 
 def asked_env(trained: TrialEnv, variation: str | None, horizon: int | None = None) -> TrialEnv:
     """Return the trial that was trained on, with another variation or horizon if that is asked for."""
-    family = trained.family
     if variation is not None:
-        family = dataclasses.replace(family, variation=variation)
-    return dataclasses.replace(
-        trained, family=family, horizon=trained.horizon if horizon is None else horizon
-    )
+        family = dataclasses.replace(trained.family, variation=variation)
+        trained = dataclasses.replace(trained, family=family)
+    return trained if horizon is None else dataclasses.replace(trained, horizon=horizon)
 
 
 def readable_variations(agent: LoadedAgent) -> list[str]:

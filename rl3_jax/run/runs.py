@@ -160,19 +160,8 @@ def train_seeds(
     A CPU trains one on each core, exactly as alone on one device, and compiles once; an accelerator trains
     them side by side. A run that diverges is not kept any longer, and the others go on.
 
-    Args:
-      config: the first run.
-      outs: a folder for each, new or empty.
-      overwrite: replace runs that are already there.
-      log: as in `train`.
-      devices: as in `train`; a CPU's cores have a run each instead, unless a number is given.
-      progress: show it: the mean over the runs.
-      on_metrics: as in `train`, for the lines of all runs.
-
-    Raises:
-      ConfigError: as `train` does.
-      NonFiniteError: at the end, if the loss of a run was not finite.
-      Interrupted: on SIGINT or SIGTERM, after saving.
+    Takes and raises what `train` does. Unless a number of devices is given, each of a CPU's cores has a run.
+    Progress is shown of the mean over the runs, and a `NonFiniteError` comes at the end.
     """
     how = {"num_seeds": len(outs), "devices": devices}
     with hosts.together():
@@ -240,14 +229,13 @@ def resume(
       iterations: in all, noted as the run's target; more than first configured extends the run, with
         the schedules at their end. Without it, training goes on to the target of the last call.
       devices: how many share the trials of an iteration; as many as last, if not given.
-      progress: show it.
-      on_metrics: as in `train`.
+      progress: as in `train`, like `on_metrics`.
+      on_metrics: see there.
 
     Raises:
       ConfigError: if this is no run folder, its checkpoint is of another configuration, its logger is
         not installed, or it has more iterations already.
-      NonFiniteError: if training stopped at a loss that is not finite.
-      Interrupted: on SIGINT or SIGTERM, after saving.
+      NonFiniteError: as `train` does, like `Interrupted`.
     """
     return resume_seeds([path], iterations, devices=devices, progress=progress, on_metrics=on_metrics)[0]
 

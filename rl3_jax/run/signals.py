@@ -27,14 +27,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM set a flag, and a second SIGINT ends the process at once.
+    """A context in which SIGINT or SIGTERM sets `signum`, and a second SIGINT ends the process at once.
 
     Python runs signal handlers between bytecodes, so none runs while a compiled chunk does. The
     interpreter's own handler writes the signal's number to a pipe right away, though, and a thread that
     reads it can answer. Outside the main thread signals are left alone.
-
-    Attributes:
-      signum: the signal that asked to stop, or None.
     """
 
     def __init__(self, on_first: Callable[[str], None]):
@@ -68,7 +65,6 @@ class StopSignals:
         os.close(self._read_end)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        """Set the flag; runs in the main thread."""
         self.signum = signum
 
     def _watch(self) -> None:
