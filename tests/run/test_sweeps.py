@@ -7,10 +7,20 @@ import shutil
 import numpy as np
 import pytest
 
-from rl3_jax import ConfigError, Interrupted, NonFiniteError, Range, SweepConfig, evaluate_run, sweep, train
+from rl3_jax import (
+    ConfigError,
+    Interrupted,
+    NonFiniteError,
+    Range,
+    Run,
+    SweepConfig,
+    evaluate_run,
+    sweep,
+    train,
+)
 from rl3_jax.cli import main, parse
 from rl3_jax.presets import make_config, vary
-from rl3_jax.run import Run, sweeps
+from rl3_jax.run import sweeps
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.folder import newest_iteration
 from rl3_jax.run.tables import print_sweep
