@@ -147,9 +147,24 @@ def _read(arguments: list[str]) -> Shared:
 
 
 def _read_with(arguments: list[str], preset: str | None) -> Shared:
-    """Return what tyro makes of the arguments if those of `train` have a preset's defaults."""
-    typed = _configured(arguments, preset)
-    defaults = {name: kind(**typed) for name, kind in CONFIGURED.items()}
+    """Return what tyro makes of the arguments if those of `train` have a preset's defaults.
+
+    The file, method, policy and learner that were typed are looked for before: they decide which arguments
+    there are, and their defaults. Those that are not valid `Configured.naming_problems` reports.
+    """
+    names, file, _ = _typed(arguments)
+    config = PRESETS[preset or HELP_PRESET]
+    if file is not None and not problems_of(read_config_file, file):
+        config = read_config_file(file)
+    valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
+    config = choose(config, **valid)
+    method = method_name(config)
+    chosen = {
+        "method": method if method in METHODS else "",
+        "policy": config.policy.core.core,
+        "learner": config.learner.learner,
+    }
+    defaults = {name: kind(preset="", settings=config, **chosen) for name, kind in CONFIGURED.items()}
     commands: Any = Union[  # noqa: UP007
         tuple(
             Annotated[kind, subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
@@ -159,28 +174,6 @@ def _read_with(arguments: list[str], preset: str | None) -> Shared:
     description = "Meta-reinforcement learning in JAX: RL³ and RL²."
     with REGISTRY:
         return tyro.cli(commands, args=arguments, prog="rl3", description=description)
-
-
-def _configured(arguments: list[str], preset: str | None) -> dict[str, Any]:
-    """Return fields of `train`, of the preset or file, method, policy and learner that were typed.
-
-    They decide which arguments there are and what their defaults are, so they are looked for before the rest
-    is read. Names that are not valid, or a file that cannot be read, `Configured.naming_problems` reports.
-    """
-    names, file, _ = _typed(arguments)
-    config = PRESETS[preset or HELP_PRESET]
-    if file is not None and not problems_of(read_config_file, file):
-        config = read_config_file(file)
-    valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
-    config = choose(config, **valid)
-    method = method_name(config)
-    return {
-        "preset": "",
-        "settings": config,
-        "method": method if method in METHODS else "",
-        "policy": config.policy.core.core,
-        "learner": config.learner.learner,
-    }
 
 
 def _load_plugins(arguments: list[str]) -> None:
