@@ -13,8 +13,7 @@ GROUP = "rl3_jax.plugins"
 def load(module: str) -> None:
     """Import a module, which registers what it brings (`rl3_jax.register`, `rl3_jax.PRESETS`).
 
-    Raises:
-      ConfigError: if it cannot be imported.
+    Raises a `ConfigError` if it cannot be imported.
     """
     try:
         importlib.import_module(module)

@@ -61,8 +61,7 @@ class Checkpoints:
     def restore(self, sharding: jax.sharding.Sharding | None = None) -> TrainState:
         """Return the newest state, on the devices of a sharding or else on the first.
 
-        Raises:
-          ConfigError: if it belongs to another configuration, or cannot be read.
+        Raises a `ConfigError` if it belongs to another configuration, or cannot be read.
         """
         args = self._ocp.args
         where = Path(self._manager.directory) / str(self.latest)

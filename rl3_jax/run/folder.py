@@ -100,12 +100,9 @@ class RunFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from training in this folder; the system releases it if this one dies.
+        """Keep other processes from training in this folder; raises a `ConfigError` if one does.
 
-        Windows has no such locks; there the folder is not protected.
-
-        Raises:
-          ConfigError: if another process trains here.
+        The system releases the lock if this process dies. Windows has none; there nothing is protected.
         """
         if fcntl is None:
             yield
@@ -124,11 +121,7 @@ class RunFolder:
 
 
 def read_config_file(path: Path) -> TrainConfig:
-    """Return the configuration in a JSON file: a run's `config.json`, or one written by hand.
-
-    Raises:
-      ConfigError: listing everything that is wrong in the file.
-    """
+    """Return the configuration in a `config.json` or a file like it; a `ConfigError` lists its faults."""
     return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=str(path))
 
 
@@ -172,10 +165,8 @@ def new_runs(
 ) -> Iterator[list[RunFolder]]:
     """Make the folders of new runs and keep other processes from training in them.
 
-    A `ConfigError` of the body empties those in which no checkpoint has been saved, for another attempt.
-
-    Raises:
-      ConfigError: if another process trains in one, or has made a run there meanwhile; nothing is changed.
+    Raises a `ConfigError`, with nothing changed, if another process trains in one or has made a run there.
+    One of the body empties the folders in which no checkpoint has been saved, for another attempt.
     """
     with contextlib.ExitStack() as stack:
         for path, _ in runs:
@@ -202,9 +193,6 @@ def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
 
     Call it only when `creation_problems` has none, under the lock if other processes may know of the folder.
     A kill on the way leaves a run that can still be replaced.
-
-    Raises:
-      ConfigError: if the folder cannot be written after all.
     """
     folder = RunFolder(path)
     run_id, on = uuid.uuid4().hex[:12], device(jax.local_devices()[:1])

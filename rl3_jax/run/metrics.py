@@ -84,11 +84,7 @@ def read(path: Path) -> list[Row]:
 
 
 def truncate(path: Path, iteration: int) -> list[Row]:
-    """Keep the lines up to an iteration, the one that training goes on from; returns them.
-
-    Raises:
-      ConfigError: if a line before that is missing.
-    """
+    """Keep the lines up to an iteration and return them; raises a `ConfigError` if one of them is missing."""
     rows = [row for row in read(path) if row["iteration"] <= iteration]
     if [row["iteration"] for row in rows] != list(range(1, iteration + 1)):
         raise ConfigError(

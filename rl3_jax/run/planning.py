@@ -149,10 +149,8 @@ def _seconds_each(
 def target_devices(name: str) -> Sequence[Device]:
     """Return the devices of a target: `h100`, `h100:8` (eight in one machine), `tpu-v5e:2x4` (a slice).
 
-    They can be compiled for, and nothing else.
-
-    Raises:
-      ConfigError: if there is no such target, or its extra is not installed.
+    They can be compiled for, and nothing else. Raises a `ConfigError` if there are none such, or their extra
+    is not installed.
     """
     found = FORM.fullmatch(name)
     if not found or (found["gpu"] not in GPUS and found["tpu"] not in TPUS):

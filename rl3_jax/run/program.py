@@ -88,9 +88,7 @@ def placement(
     """Return where the state of a run lies: on so many devices, or as many as can share its trials equally.
 
     Several runs on a CPU have a thread each, and so one device. The devices are JAX's, or those of a target.
-
-    Raises:
-      ConfigError: if the run cannot use so many devices.
+    Raises a `ConfigError` if the run cannot use so many.
     """
     if problems := device_problems(config, num_devices, target):
         raise ConfigError(problems)

@@ -73,11 +73,7 @@ class Report(Shared):
 
 
 def read_sources(folder: Path) -> list[Source]:
-    """Return the run that a folder holds, or the result files right in it.
-
-    Raises:
-      ConfigError: if there are none, or listing each file that is no result file.
-    """
+    """Return the run that a folder holds, or its result files; a `ConfigError` lists those that are none."""
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
     if (folder / "config.json").exists():

@@ -88,11 +88,7 @@ class Candidate:
 
 
 def parse_values(text: str) -> tuple[str, Values]:
-    """Return the field and the values of an argument: `FIELD=VALUE,VALUE,…` or `FIELD=LOW..HIGH`.
-
-    Raises:
-      ConfigError: if it is neither.
-    """
+    """Return field and values of `FIELD=VALUE,VALUE,…` or `FIELD=LOW..HIGH`, or raise a `ConfigError`."""
     field, equals, values = text.partition("=")
     if not (field and equals and values):
         raise ConfigError(f"--vary {text!r} is not of the form FIELD=VALUE,VALUE or FIELD=LOW..HIGH")
@@ -193,8 +189,7 @@ class SweepConfig:
     def candidates(self) -> list[Candidate]:
         """Return each combination of the values, or some drawn at random; equal ones once.
 
-        Raises:
-          ConfigError: listing every value that is not valid.
+        Raises a `ConfigError` that lists every value that is not valid.
         """
         values = dict(sorted(self.values.items()))
         if self.samples is None:
