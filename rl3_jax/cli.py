@@ -159,7 +159,7 @@ def _read_with(arguments: list[str], preset: str | None) -> Shared:
     valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
     config = choose(config, **valid)
     method = method_name(config)
-    chosen = {
+    chosen: dict[str, Any] = {
         "method": method if method in METHODS else "",
         "policy": config.policy.core.core,
         "learner": config.learner.learner,

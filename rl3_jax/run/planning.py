@@ -96,9 +96,9 @@ def plan(
             raise ConfigError(f"the program cannot be compiled for {target}: {reason}") from error
         compiled = time.perf_counter()
         needed = (program.num_bytes() or 0) * (program.threads or 1) or None
-        # They come one after the other, beside the same state.
-        later = {"program": needed or 0, "evaluation": counts.evaluating_bytes}
-        refuse_what_cannot_fit(config, later, elsewhere)
+        # A program and an evaluation come one after the other, beside the same state.
+        later = counts.evaluating_bytes
+        refuse_what_cannot_fit(config, {"program": needed or 0, "evaluation": later}, elsewhere)
         seconds = None
         if probe and target is None:
             shown.phase("probing")

@@ -108,7 +108,7 @@ def _read_run(folder: Path) -> Source:
 def _read_results(file: Path) -> list[dict[str, Any]]:
     """Return the contents of a result file, of which an `evaluation.json` holds several."""
     content = read_json(file)
-    results = content if isinstance(content, list) and content else [content]
+    results: list[Any] = content if isinstance(content, list) and content else [content]
     if wrong := dict.fromkeys(field for result in results for field in _wrong_fields(result)):
         raise ConfigError(
             f"{file} is no result file of this version: it lacks {', '.join(wrong)};"
