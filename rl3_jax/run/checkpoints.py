@@ -20,86 +20,14 @@ KEPT = 3
 """Checkpoints that are kept, the newest ones."""
 
 
-class Checkpoints:
-    """The checkpoints of one run, each with the configuration that it belongs to.
-
-    One that was interrupted while it was written lies under a temporary name and is not seen.
-    """
-
-    def __init__(self, path: Path, config: TrainConfig):
-        """Open the folder of a run's checkpoints, made if it is missing."""
-        # Imported here since `rl3 --help` and acting with an agent should not wait for it.
-        import orbax.checkpoint as ocp
-
-        self._ocp = ocp
-        self._config = config
-        # Synchronous: the state is donated to the next chunk, so nothing may still read it then.
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
-        self._manager = ocp.CheckpointManager(path.absolute(), options=options)
-
-    @property
-    def latest(self) -> int | None:
-        """Iterations done at the newest checkpoint."""
-        return self._manager.latest_step()
-
-    def describe_latest(self) -> str:
-        """Return where the newest checkpoint is, in words."""
-        if self.latest is None:
-            return "no checkpoint had been saved"
-        return f"the last good checkpoint is {Path(self._manager.directory) / str(self.latest)}"
-
-    def save(self, state: TrainState) -> None:
-        """Save a state under its iteration."""
-        args = self._ocp.args
-        config = args.JsonSave(serialise.to_dict(self._config))
-        self._manager.save(
-            int(state.iteration), args=args.Composite(state=args.StandardSave(state), config=config)
-        )
-
-    def restore(self, sharding: jax.sharding.Sharding | None = None) -> TrainState:
-        """Return the newest state, on the devices of a sharding or else on the first.
-
-        Raises a `ConfigError` if it belongs to another configuration, or cannot be read.
-        """
-        args = self._ocp.args
-        where = Path(self._manager.directory) / str(self.latest)
-        theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
-        # A field that is newer than the checkpoint has its default.
-        theirs = serialise.from_dict(theirs, source=f"the configuration in checkpoint {where}")
-        if different := serialise.differences(serialise.to_dict(theirs), serialise.to_dict(self._config)):
-            raise ConfigError(
-                f"checkpoint {where} is of another configuration than config.json: " + "; ".join(different)
-            )
-        sharding = sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        target = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            abstract_state(self._config),
-        )
-        return self._load(where, args.Composite(state=args.StandardRestore(target))).state
-
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._manager.close()
-
-    def _load(self, where: Path, args: Any) -> Any:
-        try:
-            return self._manager.restore(self.latest, args=args)
-        except (ValueError, KeyError, OSError) as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise ConfigError(
-                f"checkpoint {where} cannot be read ({reason}); delete it to resume from the one before"
-            ) from error
-
-
 class OnDisk:
     """A run in its folder. Of several processes the first writes; all save checkpoints together.
+
+    A checkpoint that was interrupted while it was written lies under a temporary name and is not seen.
 
     Attributes:
       record: what is to be run.
       config: the same, without what is beside it.
-      checkpoints: of the run.
       state: as far as it is trained.
       wall_seconds: that earlier processes spent on it.
       failure: why it is not kept any longer: it has diverged.
@@ -111,19 +39,52 @@ class OnDisk:
 
     def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
         """Open the checkpoints, until `stack` ends."""
+        # Imported here since `rl3 --help` and acting with an agent should not wait for it.
+        import orbax.checkpoint as ocp
+
         if hosts.is_first():
             folder.remove_leftovers()
         self.record, self.config, self._folder, self._stack = record, record.config, folder, stack
-        self.checkpoints = stack.enter_context(
-            contextlib.closing(Checkpoints(folder.checkpoints, record.config))
+        # Synchronous: the state is donated to the next chunk, so nothing may still read it then.
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
+        manager = ocp.CheckpointManager(folder.checkpoints.absolute(), options=options)
+        self._manager, self._args = stack.enter_context(contextlib.closing(manager)), ocp.args
 
-    def restore(self, where: jax.sharding.Sharding) -> None:
-        """Go on from the newest state, or the first, on some devices."""
-        if self.checkpoints.latest:
-            self.state = self.checkpoints.restore(where)
-        else:
-            self.state = first_state(self.config, where)
+    @property
+    def latest(self) -> int | None:
+        """Iterations done at the newest checkpoint."""
+        return self._manager.latest_step()
+
+    def restore(self, sharding: jax.sharding.Sharding) -> None:
+        """Go on from the newest checkpoint, or from the start, on some devices.
+
+        Raises a `ConfigError` if it belongs to another configuration, or cannot be read.
+        """
+        if not self.latest:
+            self.state = first_state(self.config, sharding)
+            return
+        args, where = self._args, f"checkpoint {Path(self._manager.directory) / str(self.latest)}"
+        theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
+        # A field that is newer than the checkpoint has its default.
+        theirs = serialise.from_dict(theirs, source=f"the configuration in {where}")
+        if different := serialise.differences(serialise.to_dict(theirs), serialise.to_dict(self.config)):
+            raise ConfigError(f"{where} is of another configuration than config.json: {'; '.join(different)}")
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            abstract_state(self.config),
+        )
+        self.state = self._load(where, args.Composite(state=args.StandardRestore(target))).state
+
+    def _load(self, where: str, args: Any) -> Any:
+        try:
+            return self._manager.restore(self.latest, args=args)
+        except (ValueError, KeyError, OSError) as error:
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise ConfigError(
+                f"{where} cannot be read ({reason}); delete it to resume from the one before"
+            ) from error
 
     def note(self, device: dict[str, Any]) -> None:
         """Forget the lines that came after the state; note the run's target and its devices."""
@@ -155,12 +116,18 @@ class OnDisk:
 
     def save(self) -> None:
         """Write a checkpoint, and the agent."""
-        self.checkpoints.save(self.state)
+        state, config = (
+            self._args.StandardSave(self.state),
+            self._args.JsonSave(serialise.to_dict(self.config)),
+        )
+        self._manager.save(int(self.state.iteration), args=self._args.Composite(state=state, config=config))
         self._keep_agent()
 
     def describe_saved(self) -> str:
         """Return where the newest checkpoint is, in words."""
-        return self.checkpoints.describe_latest()
+        if self.latest is None:
+            return "no checkpoint had been saved"
+        return f"the last good checkpoint is {Path(self._manager.directory) / str(self.latest)}"
 
     def _keep_agent(self) -> None:
         if hosts.is_first():

@@ -52,10 +52,10 @@ def train_to_target(
     with hosts.ending_together(), contextlib.ExitStack() as stack:
         progress, stop = stack.enter_context(watched(config, target, visible=visible and hosts.is_first()))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
-        hosts.require_same([(one.record.to_dict(), one.checkpoints.latest) for one in kept])
-        done = min(one.checkpoints.latest or 0 for one in kept)
+        hosts.require_same([(one.record.to_dict(), one.latest) for one in kept])
+        done = min(one.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        begun = [one.record for one in kept if one.checkpoints.latest]
+        begun = [one.record for one in kept if one.latest]
         if devices is None and begun and not device_problems(config, begun[0].device["count"]):
             devices = begun[0].device["count"]
         where = placement(config, devices, num_runs=len(runs))
