@@ -46,8 +46,10 @@ def _receive(port: int, num_processes: int, end: float) -> Sequence[str]:
     arrived: set[int] = set()
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
+        both = socket.has_dualstack_ipv6()  # then the socket is of all interfaces of both kinds
+        family = socket.AF_INET6 if both else socket.AF_INET
         try:
-            server = stack.enter_context(_listen(port))
+            server = stack.enter_context(socket.create_server(("", port), family=family, dualstack_ipv6=both))
         except OSError as error:
             return [f"cannot listen at port {port} ({error.strerror}); choose another for --coordinator"]
         guests = []
@@ -98,12 +100,6 @@ def _arrive(host: str, port: int, greeting: dict[str, int], end: float) -> Seque
             return [
                 f"the first process does not answer at {where}; it stopped, or another program has this port"
             ]
-
-
-def _listen(port: int) -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
 
 
 def _read(connection: socket.socket):
