@@ -21,9 +21,8 @@ from common import machine, markdown, matmul_gflops, write
 
 from rl3_jax import ConfigError, TrainConfig, make_config, plan
 from rl3_jax.presets import vary
-from rl3_jax.run.devices import placement
-from rl3_jax.run.program import compile_chunk
-from rl3_jax.run.targets import names_kept
+from rl3_jax.run.planning import names_kept
+from rl3_jax.run.program import compile_chunk, placement
 from rl3_jax.training.hlo import training_costs
 
 

@@ -23,7 +23,7 @@ from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name, name_problems
 from rl3_jax.run import hosts
 from rl3_jax.run.arguments import Shared
-from rl3_jax.run.commands import COMMANDS, Configured, Plan, Sweep, Train
+from rl3_jax.run.commands import COMMANDS, Configured
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
@@ -33,7 +33,7 @@ from rl3_jax.trial import METHODS
 HELP_PRESET = "mdp-h100-quick"
 """Its values are the ones that `rl3 train --help` shows without a preset."""
 
-CONFIGURED: dict[str, type[Configured]] = {"train": Train, "plan": Plan, "sweep": Sweep}
+CONFIGURED = {name: kind for name, kind in COMMANDS.items() if issubclass(kind, Configured)}
 """Commands whose arguments are the fields of a configuration."""
 
 REGISTRY = ConstructorRegistry()
@@ -63,7 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """Run a command; returns the exit code."""
     console = Console(stderr=True)
     try:
         command = parse(arguments)
@@ -148,9 +147,24 @@ def _read(arguments: list[str]) -> Shared:
 
 
 def _read_with(arguments: list[str], preset: str | None) -> Shared:
-    """Return what tyro makes of the arguments if those of `train` have a preset's defaults."""
-    typed = _configured(arguments, preset)
-    defaults = {name: kind(**typed) for name, kind in CONFIGURED.items()}
+    """Return what tyro makes of the arguments if those of `train` have a preset's defaults.
+
+    The file, method, policy and learner that were typed are looked for before: they decide which arguments
+    there are, and their defaults. Those that are not valid `Configured.naming_problems` reports.
+    """
+    names, file, _ = _typed(arguments)
+    config = PRESETS[preset or HELP_PRESET]
+    if file is not None and not problems_of(read_config_file, file):
+        config = read_config_file(file)
+    valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
+    config = choose(config, **valid)
+    method = method_name(config)
+    chosen: dict[str, Any] = {
+        "method": method if method in METHODS else "",
+        "policy": config.policy.core.core,
+        "learner": config.learner.learner,
+    }
+    defaults = {name: kind(preset="", settings=config, **chosen) for name, kind in CONFIGURED.items()}
     commands: Any = Union[  # noqa: UP007
         tuple(
             Annotated[kind, subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
@@ -160,28 +174,6 @@ def _read_with(arguments: list[str], preset: str | None) -> Shared:
     description = "Meta-reinforcement learning in JAX: RL³ and RL²."
     with REGISTRY:
         return tyro.cli(commands, args=arguments, prog="rl3", description=description)
-
-
-def _configured(arguments: list[str], preset: str | None) -> dict[str, Any]:
-    """Return fields of `train`, of the preset or file, method, policy and learner that were typed.
-
-    They decide which arguments there are and what their defaults are, so they are looked for before the rest
-    is read. Names that are not valid, or a file that cannot be read, `Configured.naming_problems` reports.
-    """
-    names, file, _ = _typed(arguments)
-    config = PRESETS[preset or HELP_PRESET]
-    if file is not None and not problems_of(read_config_file, file):
-        config = read_config_file(file)
-    valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
-    config = choose(config, **valid)
-    method = method_name(config)
-    return {
-        "preset": "",
-        "settings": config,
-        "method": method if method in METHODS else "",
-        "policy": config.policy.core.core,
-        "learner": config.learner.learner,
-    }
 
 
 def _load_plugins(arguments: list[str]) -> None:

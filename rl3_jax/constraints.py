@@ -28,11 +28,7 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 @dataclasses.dataclass(frozen=True)
 class Among:
-    """One of the strings in an attribute of the configuration's class.
-
-    Attributes:
-      attribute: its name.
-    """
+    """One of the strings in an attribute, of this name, of the configuration's class."""
 
     attribute: str
 
@@ -47,21 +43,16 @@ _CHECKS = {
 
 
 def problems(config: Any, name: str = "") -> list[str]:
-    """Return a message for each value of a configuration that its field may not hold.
+    """Return a message for each value of a configuration, held by a field `name`, that is not valid.
 
     Dataclasses inside are checked too. Where all fields of one are right and it has a method `conflicts`,
-    the messages of that follow: what spans fields.
-
-    Args:
-      config: a dataclass; of anything else nothing is known but its `conflicts`.
-      name: of the field that holds it, to be named in each message.
+    the messages of that follow: what spans fields. Of anything but a dataclass nothing else is known.
     """
     found, prefix = [], f"{name}." if name else ""
     hints = _hints(type(config))
     for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
-        value, named = getattr(config, field.name), prefix + field.name
         hint = _with_choices(config, hints[field.name])
-        found += _field_problems(hint, value, named)
+        found += _field_problems(hint, getattr(config, field.name), prefix + field.name)
     return found or getattr(config, "conflicts", list)()
 
 

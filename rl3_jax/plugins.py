@@ -13,8 +13,7 @@ GROUP = "rl3_jax.plugins"
 def load(module: str) -> None:
     """Import a module, which registers what it brings (`rl3_jax.register`, `rl3_jax.PRESETS`).
 
-    Raises:
-      ConfigError: if it cannot be imported.
+    Raises a `ConfigError` if it cannot be imported.
     """
     try:
         importlib.import_module(module)
@@ -27,10 +26,6 @@ def load(module: str) -> None:
 
 @functools.cache
 def load_installed() -> None:
-    """Import the modules that installed packages name as plugins, once.
-
-    Raises:
-      ConfigError: if one cannot be imported.
-    """
+    """Load the modules that installed packages name as plugins, once."""
     for point in importlib.metadata.entry_points(group=GROUP):
         load(point.module)

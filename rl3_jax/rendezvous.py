@@ -20,17 +20,11 @@ GRACE_SECONDS = 5.0
 
 
 def meet(address: str, num_processes: int, process: int, seconds: float) -> None:
-    """Return once all processes have arrived at the address of the first.
-
-    Args:
-      address: HOST:PORT, where the first process listens.
-      num_processes: that are to come, the first included.
-      process: which of them this one is, from 0.
-      seconds: how long to wait.
+    """Return once all processes have arrived at the address of the first, HOST:PORT.
 
     Raises:
       ConfigError: in each process that has come: if the port is in use, the first process cannot be reached,
-        others are missing, or two have the same number.
+        others are missing after so many seconds, or two have the same number.
     """
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit() and 0 < int(port) < 2**16):
@@ -41,9 +35,8 @@ def meet(address: str, num_processes: int, process: int, seconds: float) -> None
     if process == 0:
         problems = _receive(int(port), num_processes, end)
     else:
-        problems = _arrive(
-            host.strip("[]"), int(port), {"num_processes": num_processes, "process": process}, end
-        )
+        greeting = {"num_processes": num_processes, "process": process}
+        problems = _arrive(host.strip("[]"), int(port), greeting, end)
     if problems:
         raise ConfigError(problems)
 
@@ -53,8 +46,10 @@ def _receive(port: int, num_processes: int, end: float) -> Sequence[str]:
     arrived: set[int] = set()
     problems: list[str] = []
     with contextlib.ExitStack() as stack:
+        both = socket.has_dualstack_ipv6()  # then the socket is of all interfaces of both kinds
+        family = socket.AF_INET6 if both else socket.AF_INET
         try:
-            server = stack.enter_context(_listen(port))
+            server = stack.enter_context(socket.create_server(("", port), family=family, dualstack_ipv6=both))
         except OSError as error:
             return [f"cannot listen at port {port} ({error.strerror}); choose another for --coordinator"]
         guests = []
@@ -107,14 +102,6 @@ def _arrive(host: str, port: int, greeting: dict[str, int], end: float) -> Seque
             ]
 
 
-def _listen(port: int) -> socket.socket:
-    """Return a socket that listens at a port of all interfaces."""
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
-
-
 def _read(connection: socket.socket):
-    """Return the JSON content of the next line."""
     with connection.makefile("rb") as lines:
         return json.loads(lines.readline(2**16))

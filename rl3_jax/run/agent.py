@@ -34,7 +34,7 @@ class LoadedAgent:
       env: the trial it was trained on.
       policy: its meta-policy.
       params: the actor's parameters.
-      config: the content of `agent.json`: task, horizon, features, learner and policy.
+      config: the content of `agent.json`.
       iteration: iterations of training behind it.
     """
 
@@ -69,7 +69,6 @@ class LoadedAgent:
 
 @partial(jax.jit, static_argnames=("policy", "greedy"))
 def _act(policy: Policy, params: PyTree, carry: Any, observation: Array, key: PRNGKeyArray, greedy: bool):
-    """Take one step of the policy."""
     return policy.act({"actor": params}, carry, observation, key, greedy)[:2]
 
 
@@ -128,7 +127,6 @@ def _actor_arrays(policy: Policy) -> PyTree:
 
 
 def _read_params(path: Path) -> tuple[PyTree, int]:
-    """Return the parameters in a file, and the iterations behind them."""
     try:
         with safetensors.safe_open(path, framework="flax") as file:
             iteration = int(file.metadata()["iteration"])

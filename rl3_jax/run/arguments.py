@@ -17,18 +17,6 @@ def optional(metavar: str, text: str) -> Any:
     return arg(metavar=metavar, help=text, help_behavior_hint="")
 
 
-Devices = Annotated[
-    int | None, optional("N", "how many share the trials of an iteration; as many as can, if not given")
-]
-Coordinator = Annotated[
-    str | None,
-    optional("HOST:PORT", "of the first process, if several hosts train; auto where JAX finds out"),
-]
-NumProcesses = Annotated[int | None, optional("N", "of the run, on all hosts")]
-ProcessId = Annotated[int | None, optional("I", "of this process; 0 is the first")]
-Deterministic = Annotated[
-    bool, arg(help="on GPUs, take operations that have the same result each time, at some cost in speed")
-]
 RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
 JsonFile = Annotated[Path | None, optional("FILE", "write the result to this file, too")]
 NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]
@@ -56,3 +44,21 @@ class Shared:
     def run(self) -> None:
         """Do what the command is for, with arguments that are valid."""
         raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OnDevices(Shared):
+    """Arguments of every command that trains on several devices, of one process or more."""
+
+    devices: Annotated[
+        int | None, optional("N", "how many share the trials of an iteration; as many as can, if not given")
+    ] = None
+    deterministic: Annotated[
+        bool, arg(help="on GPUs, take operations that have the same result each time, at some cost in speed")
+    ] = False
+    coordinator: Annotated[
+        str | None,
+        optional("HOST:PORT", "of the first process, if several hosts train; auto where JAX finds out"),
+    ] = None
+    num_processes: Annotated[int | None, optional("N", "of the run, on all hosts")] = None
+    process_id: Annotated[int | None, optional("I", "of this process; 0 is the first")] = None

@@ -88,16 +88,10 @@ def baseline_problems(
 
 @compile_cache()
 def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = False) -> dict[str, Any]:
-    """Set the family's baselines beside a run's result, on the same tasks, and note it in `evaluation.json`.
+    """Set the family's baselines beside a result of `evaluate_run`, on the same tasks, and note it likewise.
 
-    Args:
-      path: the run folder.
-      result: what `evaluate_run` returned.
-      progress: show it.
-
-    Returns:
-      The result with the baselines' entries after the agent's, and under `differences` by how much the agent
-      exceeds each (`exceeds` in `report.gather`).
+    The result gets the baselines' entries after the agent's, and under `differences` by how much the agent
+    exceeds each (`exceeds` in `report.gather`).
     """
     family = asked_env(load_agent(path).env, result["variation"]).family
     asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}
@@ -115,7 +109,9 @@ def _kept_result(
     """Return the entry of a result file for a baseline, read from disk or else computed and kept."""
     # Families from outside have code that may change.
     folder = cache_folder("baselines") if type(env.family).__module__.startswith("rl3_jax.") else None
-    file = None if folder is None else folder / f"{_key(env, name, prior_reward, **which)}.json"
+    asked = [repr(env), *which.values(), name, prior_reward, versions(), _code()]
+    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    file = None if folder is None else folder / f"{name.partition(' ')[0]}-{digest[:32]}.json"
     entry = None if file is None else _read(file)
     if entry is None:
         # Made here, one by one, since some take long to make.
@@ -125,13 +121,6 @@ def _kept_result(
         with contextlib.suppress(PermissionError):  # then it is computed again next time
             write_json(entry, file)
     return entry
-
-
-def _key(env: TrialEnv, name: str, prior_reward: float | None, *, num_tasks: int, seed: int) -> str:
-    """Return a file name that differs for another baseline, other tasks, code or versions."""
-    asked = [repr(env), num_tasks, seed, name, prior_reward, versions(), _code()]
-    digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    return f"{name.partition(' ')[0]}-{digest[:32]}"
 
 
 @functools.cache

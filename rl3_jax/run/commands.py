@@ -13,20 +13,7 @@ from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run import hosts
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import (
-    Coordinator,
-    Deterministic,
-    Devices,
-    JsonFile,
-    NumProcesses,
-    NumTasks,
-    ProcessId,
-    RunDir,
-    Seed,
-    Shared,
-    one_of,
-    optional,
-)
+from rl3_jax.run.arguments import JsonFile, NumTasks, OnDevices, RunDir, Seed, Shared, one_of, optional
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
@@ -39,13 +26,12 @@ from rl3_jax.run.evaluation import (
 from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.metrics import LOGGERS
-from rl3_jax.run.planning import plan
+from rl3_jax.run.planning import plan, target_devices
 from rl3_jax.run.program import program_problems
 from rl3_jax.run.report import Report, compare
 from rl3_jax.run.runs import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
 from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics, print_sweep
-from rl3_jax.run.targets import target_devices
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
@@ -95,7 +81,7 @@ class Configured(Shared):
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Configured):
+class Train(OnDevices, Configured):
     """Meta-train an agent, e.g. `rl3 train mdp-h100-quick --method rl2 --seed 1`.
 
     Every field of the configuration is an argument whose default is the preset's:
@@ -108,11 +94,6 @@ class Train(Configured):
             "DIR", "run folder; default runs/PRESET-METHOD-POLICY-seedS; of several seeds the folder of these"
         ),
     ] = None
-    devices: Devices = None
-    deterministic: Deterministic = False
-    coordinator: Coordinator = None
-    num_processes: NumProcesses = None
-    process_id: ProcessId = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
     log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
 
@@ -126,23 +107,19 @@ class Train(Configured):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        return self.naming_problems() + self.training_problems(self.folders)
-
-    def training_problems(self, folders: list[Path]) -> list[str]:
-        """Return a message for each reason why training cannot start in these folders."""
         how = {name: getattr(self, name) for name in ("num_seeds", "overwrite", "log", "devices")}
-        return train_problems(self.settings, folders, **how)
+        return self.naming_problems() + train_problems(self.settings, self.folders, **how)
 
     def run(self) -> None:
         """Train."""
-        how = {"overwrite": self.overwrite, "log": self.log, "devices": self.devices}
+        how = {name: getattr(self, name) for name in ("overwrite", "log", "devices")}
         train_seeds(self.settings, self.folders, **how)
         if not hosts.is_first():
             return
+        folders = " ".join(map(str, self.folders))
         if self.num_seeds == 1:
-            print(f"the agent is in {self.folders[0]}; next: rl3 evaluate {self.folders[0]}")
+            print(f"the agent is in {folders}; next: rl3 evaluate {folders}")
         else:
-            folders = " ".join(map(str, self.folders))
             print(f"the agents are in {folders}; evaluate each, then: rl3 report {folders}")
 
 
@@ -163,10 +140,11 @@ class Plan(Train):
         if not hosts.alone():
             found.append("rl3 plan takes one process; --target says what many devices do, e.g. h100:8")
         if self.target is None:
-            return found + self.training_problems([])
-        found += problems_of(target_devices, self.target)
-        devices = None if found else target_devices(self.target)
-        return found or program_problems(self.settings, self.num_seeds, self.devices, devices)
+            how = {name: getattr(self, name) for name in ("num_seeds", "log", "devices")}
+            return found + train_problems(self.settings, [], **how)
+        if found := found + problems_of(target_devices, self.target):
+            return found
+        return program_problems(self.settings, self.num_seeds, self.devices, target_devices(self.target))
 
     def run(self) -> None:
         """Plan."""
@@ -200,11 +178,7 @@ class Sweep(Configured):
         return self.out or Path("runs") / f"{self.name}-sweep"
 
     def _asked(self) -> SweepConfig:
-        """Return the sweep.
-
-        Raises:
-          ConfigError: if a field's values cannot be read, or it is named twice.
-        """
+        """Return the sweep; raises a `ConfigError` if values cannot be read, or a field is named twice."""
         sizes = {name: getattr(self, name) for name in ("num_seeds", "samples", "halvings", "num_tasks")}
         values = [parse_values(text) for text in self.vary]
         if len(dict(values)) < len(values):
@@ -222,16 +196,11 @@ class Sweep(Configured):
 
 
 @dataclasses.dataclass(frozen=True)
-class Resume(Shared):
+class Resume(OnDevices):
     """Go on with a run that was stopped, or extend one; with several seeds' runs in one program."""
 
     dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
     iterations: Annotated[int | None, optional("N", "in all; as last asked for, if not given")] = None
-    devices: Devices = None
-    deterministic: Deterministic = False
-    coordinator: Coordinator = None
-    num_processes: NumProcesses = None
-    process_id: ProcessId = None
 
     def run(self) -> None:
         """Train on."""
@@ -273,8 +242,7 @@ class Evaluate(Shared):
             taken = [asked["variation"] for asked in all_asked]
             left = [name for name in load_agent(self.dir).env.family.variations if name not in taken]
             if left:
-                message = "left out, as this agent cannot read what they show"
-                print(f"{message}: {', '.join(left)}", file=sys.stderr)
+                print("left out, as this agent cannot read what they show:", ", ".join(left), file=sys.stderr)
         for asked in all_asked:
             result = evaluate_run(self.dir, **asked, greedy=self.greedy, progress=True)
             if self.baselines:
@@ -307,11 +275,7 @@ class OfFamily(Shared):
     num_arms: Annotated[int | None, optional("K", "of a bandit; 5 if not given")] = None
 
     def make(self) -> TaskFamily:
-        """Return the family.
-
-        Raises:
-          ConfigError: if there is none like that.
-        """
+        """Return the family; raises a `ConfigError` if there is none like that."""
         fields = {"variation": self.variation, "num_arms": self.num_arms}
         return make_family(self.family, **{name: x for name, x in fields.items() if x is not None})
 
@@ -340,7 +304,6 @@ class Baselines(OfFamily):
         return found + file_problems(self.json)
 
     def _trials(self) -> tuple[TaskFamily, int]:
-        """Return the family and the trial length."""
         family = self.make()
         return family, family.trial_length if self.horizon is None else self.horizon
 
@@ -375,16 +338,10 @@ class Describe(OfFamily):
 
 
 COMMANDS: dict[str, type[Shared]] = {
-    "list": List,
-    "train": Train,
-    "plan": Plan,
-    "sweep": Sweep,
-    "resume": Resume,
-    "evaluate": Evaluate,
-    "baselines": Baselines,
-    "compare": Compare,
-    "describe": Describe,
-    "report": Report,
-    "watch": Watch,
+    kind.__name__.lower(): kind
+    for kind in (
+        *(List, Train, Plan, Sweep, Resume, Evaluate),
+        *(Baselines, Compare, Describe, Report, Watch),
+    )
 }
 """By name, in the order of the help."""

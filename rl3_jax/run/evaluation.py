@@ -22,7 +22,7 @@ LARGEST_SEED = 2**31 - 1
 
 @compile_cache()
 def evaluate_run(
-    path: str | Path,
+    run: str | Path | LoadedAgent,
     *,
     variation: str | None = None,
     horizon: int | None = None,
@@ -34,7 +34,7 @@ def evaluate_run(
     """Evaluate a run's agent on held-out tasks, and note the result in its `evaluation.json`.
 
     Args:
-      path: the run folder.
+      run: the run folder, or an agent in memory, of which nothing is written.
       variation: of the task family; as trained, if not given.
       horizon: trial length; as trained, if not given.
       num_tasks: held-out tasks.
@@ -49,58 +49,37 @@ def evaluate_run(
     Raises:
       ConfigError: if this is no run with an agent, or listing every argument that is not valid.
     """
-    asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
-    if problems := evaluation_problems(path, **asked):
+    which = {"num_tasks": num_tasks, "seed": seed}
+    if problems := evaluation_problems(run, variation=variation, horizon=horizon, **which):
         raise ConfigError(problems)
-    result = evaluate_agent(load_agent(path), **asked, greedy=greedy, progress=progress)
-    note(RunFolder(path), result)
-    return result
-
-
-@compile_cache()
-def evaluate_agent(
-    agent: LoadedAgent,
-    *,
-    variation: str | None = None,
-    horizon: int | None = None,
-    num_tasks: int = DEFAULT_NUM_TASKS,
-    seed: int = 0,
-    greedy: bool = False,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Return what `evaluate_run` does, of an agent in memory; nothing is written.
-
-    Raises:
-      ConfigError: listing every argument that is not valid.
-    """
-    env, which = asked_env(agent.env, variation, horizon), {"num_tasks": num_tasks, "seed": seed}
-    if problems := _acting_problems(agent, env, **which):
-        raise ConfigError(problems)
+    agent = run if isinstance(run, LoadedAgent) else load_agent(run)
+    env = asked_env(agent.env, variation, horizon)
     name = f"{method_name(agent.env)}-{agent.policy.config.core.core}" + (" (greedy)" if greedy else "")
     track = tracker("evaluating", visible=progress)
     trials = training.evaluate_trials(env, agent.behaviour(greedy), **which, track=track)
     result = training.result_file(env, [training.summarise(name, trials)], **which)
-    return result | {"iteration": agent.iteration, "greedy": greedy}
+    result |= {"iteration": agent.iteration, "greedy": greedy}
+    if not isinstance(run, LoadedAgent):
+        note(RunFolder(run), result)
+    return result
 
 
 def evaluation_problems(
-    path: str | Path, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
+    run: str | Path | LoadedAgent, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
 ) -> list[str]:
     """Return a message for each reason why `evaluate_run` cannot start."""
-    folder = RunFolder(path)
-    found = problems_of(folder.read) or problems_of(read_evaluation, folder) or problems_of(load_agent, path)
-    if found:
-        return found + task_set_problems(1 if horizon is None else horizon, num_tasks, seed)
-    agent = load_agent(path)
+    if isinstance(run, LoadedAgent):
+        agent, unwritable = run, []
+    else:
+        folder = RunFolder(run)
+        found = problems_of(folder.read) or problems_of(read_evaluation, folder)
+        if found := found or problems_of(load_agent, run):
+            return found + task_set_problems(1 if horizon is None else horizon, num_tasks, seed)
+        agent, unwritable = load_agent(run), writing_problems(folder.evaluation)
     env = asked_env(agent.env, variation, horizon)
-    return _acting_problems(agent, env, num_tasks, seed) + writing_problems(folder.evaluation)
-
-
-def _acting_problems(agent: LoadedAgent, env: TrialEnv, num_tasks: int, seed: int) -> list[str]:
-    """Return a message for each reason why an agent cannot be evaluated so."""
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
     found += agent.policy.config.length_problems(agent.policy.horizon, env.horizon)
-    return found or observation_problems(agent, env)
+    return (found or observation_problems(agent, env)) + unwritable
 
 
 def observation_problems(agent: LoadedAgent, env: TrialEnv) -> list[str]:
@@ -136,12 +115,10 @@ def env_problems(env: TrialEnv) -> list[str]:
 
 def asked_env(trained: TrialEnv, variation: str | None, horizon: int | None = None) -> TrialEnv:
     """Return the trial that was trained on, with another variation or horizon if that is asked for."""
-    family = trained.family
     if variation is not None:
-        family = dataclasses.replace(family, variation=variation)
-    return dataclasses.replace(
-        trained, family=family, horizon=trained.horizon if horizon is None else horizon
-    )
+        family = dataclasses.replace(trained.family, variation=variation)
+        trained = dataclasses.replace(trained, family=family)
+    return trained if horizon is None else dataclasses.replace(trained, horizon=horizon)
 
 
 def readable_variations(agent: LoadedAgent) -> list[str]:
@@ -151,10 +128,7 @@ def readable_variations(agent: LoadedAgent) -> list[str]:
 
 
 def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the entries of `evaluation.json`; none if there is no file.
-
-    There is one for each variation, horizon and whether the agent was greedy.
-    """
+    """Return the entries of `evaluation.json`, one for each variation, horizon and way of acting."""
     return read_json(folder.evaluation) if folder.evaluation.exists() else []
 
 
@@ -175,12 +149,6 @@ def describe(
 
     Where a family rejects some of what it draws, `num_tasks` counts all candidates.
 
-    Args:
-      family: the family.
-      num_tasks: candidates drawn.
-      seed: names the set of tasks.
-      progress: show it.
-
     Returns:
       `{family, variation, num_tasks, seed, statistics: {name: {mean, standard_error}}}`; None in place of
       what too few tasks do not tell.
@@ -192,13 +160,8 @@ def describe(
         raise ConfigError(problems)
     track = tracker("drawing tasks", visible=progress)
     found = training.task_statistics(family, num_tasks=num_tasks, seed=seed, track=track)
-    sums = {name: training.over_tasks(numbers) for name, numbers in found.items()}
-    return {
-        "family": family.family,
-        "variation": family.variation,
-        "num_tasks": num_tasks,
-        "seed": seed,
-        "statistics": {
-            name: {key: of_all[key] for key in ("mean", "standard_error")} for name, of_all in sums.items()
-        },
-    }
+    statistics = {name: training.over_tasks(numbers) for name, numbers in found.items()}
+    for entry in statistics.values():
+        del entry["num_tasks"]
+    drawn = {"num_tasks": num_tasks, "seed": seed}
+    return {"family": family.family, "variation": family.variation, **drawn, "statistics": statistics}

@@ -41,11 +41,7 @@ def cache_folder(name: str) -> Path | None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-      ConfigError: naming the file, if it cannot be read.
-    """
+    """Return the content of a JSON file; raises a `ConfigError` if it cannot be read."""
     try:
         return json.loads(path.read_text())
     except OSError as error:
@@ -63,9 +59,9 @@ def write_json(content: Any, path: Path | None) -> None:
 
 def file_problems(path: Path | None) -> list[str]:
     """Return a message if a file cannot be written; none if none is asked for."""
-    if path is None:
-        return []
-    return [f"cannot write {path}: it is a folder"] if path.is_dir() else writing_problems(path)
+    if path is not None and path.is_dir():
+        return [f"cannot write {path}: it is a folder"]
+    return [] if path is None else writing_problems(path)
 
 
 def writing_problems(path: Path) -> list[str]:

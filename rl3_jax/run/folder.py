@@ -13,7 +13,6 @@ from typing import Any
 import jax
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.run.checkpoints import newest_iteration
 from rl3_jax.run.files import leftovers, read_json, write_atomically, writing_problems
 from rl3_jax.run.machine import device, versions
 from rl3_jax.training import TrainConfig, serialise
@@ -41,8 +40,7 @@ class RunRecord:
     Attributes:
       config: the run, as first configured.
       target_iterations: where training stops; beyond `config.iterations` if the run was extended.
-      log: the logger beside `metrics.jsonl`, or None.
-      run_id: names this run to such a logger.
+      log: the logger beside `metrics.jsonl`, or None; `run_id` names this run to it.
       versions: of Python and the libraries, as they were at the start.
       device: what the run is trained on, or was last.
     """
@@ -64,16 +62,7 @@ BESIDE_CONFIG = tuple(field.name for field in dataclasses.fields(RunRecord) if f
 
 
 class RunFolder:
-    """The paths of a run.
-
-    Attributes:
-      path: the folder.
-      config: the fully resolved configuration, with versions and device.
-      metrics: one JSON object an iteration.
-      checkpoints: whole training states.
-      agent: what acting needs and nothing else.
-      evaluation: results on held-out tasks.
-    """
+    """The paths of a run: its folder, and what lies there."""
 
     def __init__(self, path: str | Path):
         """Name the paths; nothing is looked at."""
@@ -84,20 +73,12 @@ class RunFolder:
         self.agent = self.path / "agent"
         self.evaluation = self.path / "evaluation.json"
 
-    def __repr__(self) -> str:
-        """Name the folder."""
-        return f"RunFolder({str(self.path)!r})"
-
     def write(self, record: RunRecord) -> None:
         """Write `config.json` at once."""
         write_atomically(self.config, (json.dumps(record.to_dict(), indent=2) + "\n").encode())
 
     def read(self) -> RunRecord:
-        """Return what `config.json` records.
-
-        Raises:
-          ConfigError: if this is not the folder of a run, or its `config.json` is not valid.
-        """
+        """Return what `config.json` records; raises a `ConfigError` if there is none that is valid."""
         if not is_run(self.path):
             raise ConfigError(
                 f"{self.path} is not a run folder: it has no config.json that `rl3 train` wrote"
@@ -115,16 +96,13 @@ class RunFolder:
     def remove_leftovers(self) -> None:
         """Remove what a training process that was killed left; call it under the lock."""
         for path in leftovers(self.path, WRITTEN_UNDER_LOCK):
-            _remove(path)
+            path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from training in this folder; the system releases it if this one dies.
+        """Keep other processes from training in this folder; raises a `ConfigError` if one does.
 
-        Windows has no such locks; there the folder is not protected.
-
-        Raises:
-          ConfigError: if another process trains here.
+        The system releases the lock if this process dies. Windows has none; there nothing is protected.
         """
         if fcntl is None:
             yield
@@ -143,11 +121,7 @@ class RunFolder:
 
 
 def read_config_file(path: Path) -> TrainConfig:
-    """Return the configuration in a JSON file: a run's `config.json`, or one written by hand.
-
-    Raises:
-      ConfigError: if there is no such file, or listing everything that is wrong in it.
-    """
+    """Return the configuration in a `config.json` or a file like it; a `ConfigError` lists its faults."""
     return serialise.from_dict(read_json(path), ignore=BESIDE_CONFIG, source=str(path))
 
 
@@ -158,6 +132,12 @@ def is_run(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and all(name in data for name in BESIDE_CONFIG)
+
+
+def newest_iteration(path: Path) -> int:
+    """Return the iterations done at the newest checkpoint in a folder, 0 if none; it is only looked at."""
+    names = [entry.name for entry in path.glob("*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
@@ -185,10 +165,8 @@ def new_runs(
 ) -> Iterator[list[RunFolder]]:
     """Make the folders of new runs and keep other processes from training in them.
 
-    A `ConfigError` of the body empties those in which no checkpoint has been saved, for another attempt.
-
-    Raises:
-      ConfigError: if another process trains in one, or has made a run there meanwhile; nothing is changed.
+    Raises a `ConfigError`, with nothing changed, if another process trains in one or has made a run there.
+    One of the body empties the folders in which no checkpoint has been saved, for another attempt.
     """
     with contextlib.ExitStack() as stack:
         for path, _ in runs:
@@ -213,21 +191,12 @@ def new_runs(
 def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
     """Return the folder of a new run, with its `config.json`; a run that was there is removed.
 
-    Call it only when `creation_problems` has none and the configuration is valid, under the lock if
-    other processes may know of the folder. A kill on the way leaves a run that can still be replaced.
-
-    Raises:
-      ConfigError: if the folder cannot be written after all.
+    Call it only when `creation_problems` has none, under the lock if other processes may know of the folder.
+    A kill on the way leaves a run that can still be replaced.
     """
     folder = RunFolder(path)
-    record = RunRecord(
-        config=config,
-        target_iterations=config.iterations,
-        log=log,
-        run_id=uuid.uuid4().hex[:12],
-        versions=versions(),
-        device=device(jax.local_devices()[:1]),
-    )
+    run_id, on = uuid.uuid4().hex[:12], device(jax.local_devices()[:1])
+    record = RunRecord(config, config.iterations, log, run_id, versions(), on)
     try:
         path.mkdir(parents=True, exist_ok=True)
         for old in [path / name for name in CONTENT] + leftovers(path, WRITTEN):
@@ -239,7 +208,6 @@ def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or folder, if there is one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -38,11 +38,6 @@ def largest(number: int) -> int:
     return number if alone() else int(multihost_utils.process_allgather(np.int32(number)).max())
 
 
-def of_first(number: int) -> int:
-    """Return the number of the first process."""
-    return number if alone() else int(multihost_utils.broadcast_one_to_all(np.int32(number)))
-
-
 @contextlib.contextmanager
 def together() -> Iterator[None]:
     """Raise what goes wrong in any process in all of them, after a block in which none waits for others.
@@ -72,11 +67,7 @@ def together() -> Iterator[None]:
 
 
 def require_same(content: Any) -> None:
-    """Refuse to go on if processes differ in some JSON content.
-
-    Raises:
-      ConfigError: in all of them.
-    """
+    """Raise a `ConfigError` in all processes if they differ in some JSON content."""
     if alone():
         return
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()

@@ -13,14 +13,13 @@ from jaxtyping import PyTree
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
 from rl3_jax.run import hosts, machine, metrics
-from rl3_jax.run.devices import device_problems, placement
+from rl3_jax.run.checkpoints import InMemory, OnDisk
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
-from rl3_jax.run.program import compile_chunk
+from rl3_jax.run.program import compile_chunk, device_problems, placement
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
-from rl3_jax.run.sinks import OnDisk, Sink
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
 
@@ -45,54 +44,47 @@ def train_to_target(
     Args:
       runs: each with what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
-      on_metrics: as in `train`.
+      on_metrics: as in `train`, like `devices`.
       fits: whether `plan` has found that the runs fit into memory, which is then not asked again.
-      devices: how many share the trials; as many as can, if not given.
+      devices: how many share the trials; as many as last or as can, if not given.
     """
     target, config = runs[0][1].target_iterations, runs[0][1].config
     with hosts.ending_together(), contextlib.ExitStack() as stack:
         progress, stop = stack.enter_context(watched(config, target, visible=visible and hosts.is_first()))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
-        seen = zip(runs, kept, strict=True)
-        hosts.require_same([(record.to_dict(), one.checkpoints.latest) for (_, record), one in seen])
-        done = min(one.checkpoints.latest or 0 for one in kept)
+        hosts.require_same([(one.record.to_dict(), one.latest) for one in kept])
+        done = min(one.latest or 0 for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
-        begun = [record for one, (_, record) in zip(kept, runs, strict=True) if one.checkpoints.latest]
+        begun = [one.record for one in kept if one.latest]
         if devices is None and begun and not device_problems(config, begun[0].device["count"]):
             devices = begun[0].device["count"]
         where = placement(config, devices, num_runs=len(runs))
         used = machine.device(where.device_set)
-        states = [one.restore(where) for one in kept]
+        for one in kept:
+            one.restore(where)
         with hosts.together():
-            for one, state in zip(kept, states, strict=True):
-                one.go_on_from(state, used)
-        if done < target:
-            if devices is None and len(runs) == 1:
-                _note_idle_devices(progress, config, used["count"])
-            _note_changes(progress, begun, used)
+            for one in kept:
+                one.note(used)
         paths = " ".join(str(folder.path) for folder, _ in runs)
         if done >= target:
             progress.note(f"{paths} is complete: {done} iterations; --iterations N extends it")
             return stop.signum
-        for one, state in zip(kept, states, strict=True):
-            one.open_logger(int(state.iteration))
-        configs = [record.config for _, record in runs]
-        loop = Loop(configs, target, kept, progress, stop, on_metrics, fits)
-        done = loop.run(states, max(one.wall_seconds for one in kept))
+        if devices is None and len(runs) == 1 and used["count"] < (there := len(jax.devices())):
+            size = config.ppo.minibatch_trials
+            progress.note(
+                f"{used['count']} of {there} devices: more do not divide ppo.minibatch_trials ({size})"
+            )
+        _note_changes(progress, begun, used)
+        for one in kept:
+            one.open_logger()
+        loop = Loop(kept, target, progress, stop, on_metrics, fits)
+        done = loop.train(max(one.wall_seconds for one in kept))
         if loop.signum is not None and done < target:
             when = f"after iteration {done} of {target}; everything is saved"
-            message = (
-                f"stopped {when if done else 'before the first iteration'}. Go on with: rl3 resume {paths}"
-            )
-            raise Interrupted(loop.signum, "; ".join([*loop.failed.values(), message]))
+            stopped = f"stopped {when if done else 'before the first iteration'}"
+            message = "; ".join([*loop.failures, stopped])
+            raise Interrupted(loop.signum, f"{message}. Go on with: rl3 resume {paths}")
         return stop.signum
-
-
-def _note_idle_devices(progress: TrainProgress, config: TrainConfig, used: int) -> None:
-    """Say if a run takes fewer devices than there are."""
-    if used < (there := len(jax.devices())):
-        size = config.ppo.minibatch_trials
-        progress.note(f"{used} of {there} devices: more do not divide ppo.minibatch_trials ({size})")
 
 
 def _note_changes(progress: TrainProgress, begun: Sequence[RunRecord], used: dict[str, Any]) -> None:
@@ -115,12 +107,13 @@ def watched(
     config: TrainConfig, target: int, *, visible: bool
 ) -> Iterator[tuple[TrainProgress, StopSignals]]:
     """Show the progress of a run, and note a signal to stop."""
-    with TrainProgress(target, visible=visible, names=config.task.progress_names) as progress:
-        stop = StopSignals(
+    with (
+        TrainProgress(target, visible=visible, names=config.task.progress_names) as progress,
+        StopSignals(
             lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
-        )
-        with stop:
-            yield progress, stop
+        ) as stop,
+    ):
+        yield progress, stop
 
 
 @dataclasses.dataclass
@@ -128,57 +121,52 @@ class Loop:
     """One process's work on R runs that share a program.
 
     Attributes:
-      configs: the runs, which differ in their seeds and numbers alone.
+      runs: which differ in their seeds and numbers alone.
       target: iterations in all.
-      sinks: of each run's lines and states.
       progress: what the user sees: of several runs the mean.
       stop: asks to stop early.
       on_metrics: called with each line; if it returns true, training stops.
       fits: whether the runs are known to fit into memory.
-      failed: why a run is no longer kept, by its place: it has diverged.
       warned: whether the user has been told of transitions that object-level RL could not keep.
       signum: the signal that stops training, once all processes know of it.
       told_to_stop: whether `on_metrics` has returned true.
     """
 
-    configs: Sequence[TrainConfig]
+    runs: Sequence[OnDisk | InMemory]
     target: int
-    sinks: Sequence[Sink]
     progress: TrainProgress
     stop: StopSignals
     on_metrics: OnMetrics | None
     fits: bool = False
-    failed: dict[int, str] = dataclasses.field(default_factory=dict)
     warned: bool = False
     signum: int | None = None
     told_to_stop: bool = False
 
-    def run(self, states: Sequence[TrainState], wall_seconds: float) -> int:
+    @property
+    def failures(self) -> list[str]:
+        """Why runs have failed."""
+        return [run.failure for run in self.runs if run.failure]
+
+    def train(self, wall_seconds: float) -> int:
         """Train to the target; returns how many iterations are done in all runs that have not diverged.
 
         Runs that are behind catch up first. A run that diverges is not kept any longer, and the others go on.
-
-        Args:
-          states: to go on from; donated.
-          wall_seconds: that earlier processes spent on the runs.
+        Earlier processes spent `wall_seconds` on the runs.
 
         Raises:
           NonFiniteError: at the end, if a run has diverged, unless a signal has stopped the others.
         """
-        started, states = time.perf_counter() - wall_seconds, list(states)
+        started = time.perf_counter() - wall_seconds
         while True:
             self._agree_on_stopping()
-            done = {place: int(x.iteration) for place, x in enumerate(states) if place not in self.failed}
-            first = min(done.values(), default=self.target)
+            alive = [run for run in self.runs if not run.failure]
+            done = sorted({int(run.state.iteration) for run in alive})
+            first, until = [*done, self.target, self.target][:2]
             if first >= self.target or self.signum is not None or self.told_to_stop:
                 break
-            behind = [place for place in done if done[place] == first]
-            until = min((other for other in done.values() if other > first), default=self.target)
-            advanced = self._advance(behind, [states[place] for place in behind], until, started)
-            for place, state in zip(behind, advanced, strict=True):
-                states[place] = state
-        if self.failed and (self.signum is None or first >= self.target):
-            raise NonFiniteError("; ".join(self.failed.values()))
+            self._advance([run for run in alive if run.state.iteration == first], until, started)
+        if self.failures and (self.signum is None or first >= self.target):
+            raise NonFiniteError("; ".join(self.failures))
         return first
 
     def _agree_on_stopping(self) -> None:
@@ -186,28 +174,25 @@ class Loop:
         self.signum = hosts.largest(self.stop.signum or 0) or None
         self.told_to_stop = bool(hosts.largest(self.told_to_stop))
 
-    def _advance(
-        self, places: Sequence[int], states: Sequence[TrainState], until: int, started: float
-    ) -> Sequence[TrainState]:
-        """Return the states of runs that are equally far after so many iterations, or as far as they came.
+    def _advance(self, runs: Sequence[OnDisk | InMemory], until: int, started: float) -> None:
+        """Train runs that are equally far until so many iterations are done, or as far as they come.
 
         After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
         In this order the lines up to a checkpoint are kept before it is.
         """
-        configs = [self.configs[place] for place in places]
-        config, hypers = configs[0], [training.hyper_of(config) for config in configs]
-        program = compile_chunk(config, len(states), states[0].iteration.sharding)
+        config, hypers = runs[0].config, [training.hyper_of(run.config) for run in runs]
+        program = compile_chunk(config, len(runs), runs[0].state.iteration.sharding)
         if not self.fits:
             # Beyond the states, which are held already; side by side a copy of them is taken besides.
             needed = program.num_bytes(arguments=program.threads is None) or 0
             with hosts.together():
                 refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
-        done = saved = int(states[0].iteration)
+        done = saved = int(runs[0].state.iteration)
         seconds_each = float("inf")
         while done < until and self.signum is None and not self.told_to_stop:
-            count = hosts.of_first(chunk_length(config, done, until, seconds_each))
+            count = hosts.largest(chunk_length(config, done, until, seconds_each))
             chunk_started = time.perf_counter()
-            states, histories = program.train(hypers, states, count)
+            states, histories = program.train(hypers, [run.state for run in runs], count)
             seconds_each = (time.perf_counter() - chunk_started) / count
             shared: dict[str, np.ndarray] = {"iteration": np.arange(done + 1, done + count + 1)}
             shared["steps"] = shared["iteration"] * config.steps_per_iteration
@@ -216,44 +201,34 @@ class Loop:
             pace = round(config.steps_per_iteration / seconds_each, 1)
             shared["steps_per_second"] = np.full(count, pace)
             done += count
-            self._log(places, states, done, [history | shared for history in histories])
+            for run, state in zip(runs, states, strict=True):
+                run.state = state
+            self._log(runs, done, [history | shared for history in histories])
             if done % config.checkpoint_every == 0 or done == until:
-                self._save(places, states)
+                _save(runs)
                 saved = done
             self._agree_on_stopping()
-            diverged = self.failed.keys() & set(places)
-            if diverged and (program.threads is not None or len(diverged) == len(places)):
+            diverged = [run for run in runs if run.failure]
+            if diverged and (program.threads is not None or len(diverged) == len(runs)):
                 break  # the others go on in the same program; side by side they would need another
         if done != saved:
-            self._save(places, states)
-        return states
-
-    def _save(self, places: Sequence[int], states: Sequence[TrainState]) -> None:
-        """Save the state of each run that has not diverged."""
-        for place, state in zip(places, states, strict=True):
-            if place not in self.failed:
-                self.sinks[place].save(state)
+            _save(runs)
 
     def _log(
-        self,
-        places: Sequence[int],
-        states: Sequence[TrainState],
-        done: int,
-        histories: Sequence[dict[str, np.ndarray]],
+        self, runs: Sequence[OnDisk | InMemory], done: int, histories: Sequence[dict[str, np.ndarray]]
     ) -> None:
         """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite."""
         last = []
-        for place, state, history in zip(places, states, histories, strict=True):
-            if place in self.failed:
+        for run, history in zip(runs, histories, strict=True):
+            if run.failure:
                 continue
-            rows, problem = self._rows(self.configs[place], state, done, history)
-            self.sinks[place].keep(rows)
+            rows, problem = self._rows(run.config, run.state, done, history)
+            run.keep(rows)
             for row in rows:
                 if self.on_metrics is not None and self.on_metrics(row):
                     self.told_to_stop = True
             if problem:
-                where = self.sinks[place].describe_saved()
-                self.failed[place] = f"training stopped: {problem}; {where}"
+                run.failure = f"training stopped: {problem}; {run.describe_saved()}"
             else:
                 last.append(rows[-1])
         dropped = np.mean([history["dropped_transitions"] for history in histories])
@@ -262,15 +237,14 @@ class Loop:
             self.warned = True
         if last:
             shown = metrics.mean_row(last)
-            shown["steps_per_second"] *= len(places)  # of the whole program
+            shown["steps_per_second"] *= len(runs)  # of the whole program
             self.progress.update(done, shown)
 
     def _rows(
         self, config: TrainConfig, state: TrainState, done: int, columns: dict[str, np.ndarray]
     ) -> tuple[list[Row], str]:
         """Return a run's lines, with an evaluation if it is due, and what is not finite in it, or nothing."""
-        rows: list[Row] = []
-        problem = ""
+        rows, problem = [], ""
         for numbers in zip(*columns.values(), strict=True):
             values: Row = dict(zip(columns, numbers, strict=True))
             if problem := metrics.non_finite(values):
@@ -283,6 +257,13 @@ class Loop:
             self.progress.phase("evaluating")
             rows[-1] |= held_out_figures(config, state)
         return [metrics.make_row(config, row) for row in rows], problem
+
+
+def _save(runs: Sequence[OnDisk | InMemory]) -> None:
+    """Save the state of each run that has not diverged."""
+    for run in runs:
+        if not run.failure:
+            run.save()
 
 
 def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: float) -> int:
@@ -311,7 +292,5 @@ def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float 
     hyper, agent = config.evaluation, hosts.own(training.agent_of(config, state))
     trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
     found = training.summarise("agent", trials)
-    means = {"return": found["mean_return"]} | {
-        name: numbers["mean"] for name, numbers in found["summary"].items()
-    }
-    return {f"evaluation_{name}": mean for name, mean in means.items()}
+    summary = {f"evaluation_{name}": numbers["mean"] for name, numbers in found["summary"].items()}
+    return {"evaluation_return": found["mean_return"]} | summary

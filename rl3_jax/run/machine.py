@@ -36,7 +36,6 @@ def versions() -> dict[str, str]:
 
 
 def _version(distribution: str) -> str:
-    """Return an installed distribution's version."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -45,11 +44,8 @@ def _version(distribution: str) -> str:
 
 def changed_versions(recorded: dict[str, str]) -> list[str]:
     """Return a description of each version that is another one now than was recorded."""
-    return [
-        f"{name} {recorded.get(name, 'unknown')} -> {version}"
-        for name, version in versions().items()
-        if recorded.get(name) != version
-    ]
+    found = [(name, recorded.get(name, "unknown"), version) for name, version in versions().items()]
+    return [f"{name} {before} -> {now}" for name, before, now in found if before != now]
 
 
 def device(used: Collection[Device]) -> dict[str, Any]:
@@ -72,10 +68,7 @@ def described(device: dict[str, Any]) -> str:
 
 
 def available_bytes() -> int | None:
-    """Return what a program may take: of an accelerator's memory, or of what is free; None if unknown.
-
-    Of an accelerator it is what JAX may take, less what this process holds there already.
-    """
+    """Return the memory that a program may take, of an accelerator what is left to JAX; None if unknown."""
     device = jax.local_devices()[0]
     stats = device.memory_stats()
     if stats and "bytes_limit" in stats:
@@ -87,15 +80,12 @@ def available_bytes() -> int | None:
 def refuse_what_cannot_fit(
     config: TrainConfig, needed: dict[Part, int], target: tuple[str, int | None] | None = None
 ) -> None:
-    """Refuse a run of which one part needs more memory than there is.
+    """Raise a `ConfigError` if one part of a run needs more memory than there is; it says what to lower.
 
     Args:
       config: the run.
       needed: bytes of each part, beyond what is held already; the parts are not held at once.
       target: name and memory of a device that is not there; JAX's first, if not given.
-
-    Raises:
-      ConfigError: how much is needed, how much there is, and what to lower.
     """
     kind, available = target or (jax.local_devices()[0].platform, available_bytes())
     part = max(needed, key=lambda part: needed[part])
@@ -154,7 +144,6 @@ def _container_bytes() -> int | None:
 
 
 def _text(path: Path) -> str:
-    """Return a file's content, or nothing if it cannot be read."""
     try:
         return path.read_text()
     except OSError:

@@ -20,7 +20,7 @@ FIELDS = (
     *("iteration", "steps", "wall_seconds", "steps_per_second", "mean_return", "evaluation_return"),
     *(name for name in METRICS if name != "mean_return"),
 )
-"""Fields of any run's line, in order; `evaluation_return` is there only where it was measured."""
+"""Fields of any run's line, in order; those that begin with `evaluation_` only where they were measured."""
 MUST_BE_FINITE = ("mean_return", "actor_loss", "critic_loss", "kl")
 """Training stops when one of these is not; others are undefined at times, and then null."""
 LOGGERS = {"tensorboard": "tensorboardX", "wandb": "wandb"}
@@ -32,10 +32,7 @@ Log = Callable[[Row], object]
 
 
 def fields(config: TrainConfig) -> tuple[str, ...]:
-    """Return the fields of a run's line, in order: those of any run, then those of its family's summary.
-
-    Those that begin with `evaluation_` are there only where they were measured.
-    """
+    """Return the fields of a run's line, in order: those of any run, then those of its family's summary."""
     names = config.task.summary_names
     return (*FIELDS, *names, *(f"evaluation_{name}" for name in names))
 
@@ -87,11 +84,7 @@ def read(path: Path) -> list[Row]:
 
 
 def truncate(path: Path, iteration: int) -> list[Row]:
-    """Keep the lines up to an iteration, the one that training goes on from; returns them.
-
-    Raises:
-      ConfigError: if a line before that is missing.
-    """
+    """Keep the lines up to an iteration and return them; raises a `ConfigError` if one of them is missing."""
     rows = [row for row in read(path) if row["iteration"] <= iteration]
     if [row["iteration"] for row in rows] != list(range(1, iteration + 1)):
         raise ConfigError(
@@ -120,14 +113,8 @@ def _tensorboard(folder: RunFolder, iteration: int) -> Iterator[Log]:
 @contextlib.contextmanager
 def _wandb(folder: RunFolder, record: RunRecord) -> Iterator[Log]:
     """Write a Weights & Biases run; it goes on after a resume, and ignores lines that it already has."""
-    run = importlib.import_module("wandb").init(
-        project="rl3-jax",
-        name=folder.path.name,
-        id=record.run_id,
-        resume="allow",
-        dir=folder.path,
-        config=record.to_dict(),
-    )
+    naming = {"project": "rl3-jax", "name": folder.path.name, "id": record.run_id, "resume": "allow"}
+    run = importlib.import_module("wandb").init(**naming, dir=folder.path, config=record.to_dict())
 
     def log(row: Row) -> None:
         run.log({name: value for name, value in row.items() if value is not None}, step=row["iteration"])

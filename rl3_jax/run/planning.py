@@ -1,26 +1,40 @@
-"""What a run takes: memory, time from a short probe, and what its compiled program does."""
+"""What a run takes: memory, time from a short probe, what its compiled program does; also on accelerators
+that are not there (JAX's ahead-of-time compilation)."""
 
 import contextlib
+import functools
+import importlib.util
+import math
+import os
+import re
 import time
+from collections.abc import Iterator, Sequence
+from importlib import resources
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import topologies
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
-from rl3_jax.run.devices import placement
-from rl3_jax.run.machine import available_bytes, device, refuse_what_cannot_fit
-from rl3_jax.run.program import Program, compile_chunk, program_problems
+from rl3_jax.run.machine import Device, available_bytes, device, refuse_what_cannot_fit
+from rl3_jax.run.program import Program, compile_chunk, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import TrainProgress
-from rl3_jax.run.targets import names_kept, target_bytes, target_devices
 from rl3_jax.training import TrainConfig
 from rl3_jax.training.hlo import training_costs
 from rl3_jax.training.plan import count
 
 PROBE_SECONDS = 2.0
 """How long the probe's timed iterations should take; there is at least one."""
+GPUS = {"h100": "h100.txtpb"}
+"""By name: the file with the facts that XLA compiles for."""
+TPUS = {"v5e": "v5litepod", "v6e": "v6e"}
+"""By generation: how Google Cloud names its slices."""
+EXTRAS = {"gpu": ("jax_plugins.xla_cuda13", "cuda-plan"), "tpu": ("libtpu", "tpu-plan")}
+"""By platform: the module that compiles for it, and the extra that installs it."""
+FORM = re.compile(r"(?P<gpu>\w+)(:(?P<count>[1-9]\d*))?|tpu-(?P<tpu>\w+):(?P<sides>[1-9]\d*(x[1-9]\d*)+)")
 
 
 @compile_cache()
@@ -38,21 +52,20 @@ def plan(
     Args:
       config: the run.
       num_seeds: runs that one program trains, which differ in the seed; sizes but `program` are of one.
-      devices: how many share the trials of an iteration, as in `train`.
-      target: an accelerator that need not be there, see `targets.target_devices`; nothing is run then.
+      devices: as in `train`.
+      target: an accelerator that need not be there, see `target_devices`; nothing is run then.
       probe: run these iterations; without it, only sizes are told.
       progress: show it.
 
     Returns:
       `device`; `parameters`, a count; `iterations`; `steps_per_iteration`; `bytes`, with `parameters`,
-      `optimiser`, `trajectory` (what an iteration collects), `carries` (the memories of all trials),
-      `activations` (what the forward pass over a minibatch stores for the backward pass), `evaluation` (the
-      memories of an evaluation, 0 without one), `program` (all that the compiled program holds at its peak:
-      in the memory of a CPU, or of each accelerator)
-      and `available`, the last two None if unknown; `seconds`, with `compile` (less if the program is on
-      disk from an earlier start), `iteration` and `run` (all iterations, without evaluations and
-      checkpoints); `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but
-      `compile` are None without a probe, costs without a target.
+      `optimiser`, `trajectory` (what an iteration collects), `carries` (of all trials), `activations` (what
+      the forward pass over a minibatch stores for the backward pass), `evaluation` (its carries, 0 without
+      one), `program` (all that the compiled program holds at its peak: in the memory of a CPU, or of each
+      accelerator) and `available`, the last two None if unknown; `seconds`, with `compile` (less if the
+      program is on disk), `iteration` and `run` (all iterations, without evaluations and checkpoints);
+      `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but `compile` are None
+      without a probe, costs without a target.
 
     Raises:
       ConfigError: listing every problem of the configuration, if the run does not fit into memory, or if
@@ -126,3 +139,69 @@ def _seconds_each(
         if not last:
             number = int(np.clip(PROBE_SECONDS / seconds, 1, training.CHUNK_CAPACITY))
     return seconds / number
+
+
+@functools.cache
+def target_devices(name: str) -> Sequence[Device]:
+    """Return the devices of a target: `h100`, `h100:8` (eight in one machine), `tpu-v5e:2x4` (a slice).
+
+    They can be compiled for, and nothing else. Raises a `ConfigError` if there are none such, or their extra
+    is not installed.
+    """
+    found = FORM.fullmatch(name)
+    if not found or (found["gpu"] not in GPUS and found["tpu"] not in TPUS):
+        known = [*GPUS, *(f"tpu-{generation}:2x4" for generation in TPUS)]
+        raise ConfigError(f"target {name!r} is not known; give one like {', '.join(known)}")
+    platform = "gpu" if found["gpu"] else "tpu"
+    module, extra = EXTRAS[platform]
+    if not _is_installed(module):
+        raise ConfigError(
+            f"--target {name} needs an extra that is not installed: pip install 'rl3-jax[{extra}]'"
+        )
+    try:
+        if platform == "gpu":
+            topology = {"topology": f"1x1x{found['count'] or 1}", "target_config": _facts(found["gpu"])}
+            return topologies.get_topology_desc(found["gpu"], "cuda", **topology).devices
+        chips = math.prod(map(int, found["sides"].split("x")))
+        # libtpu would otherwise ask the network for what it runs on.
+        kind = f"{TPUS[found['tpu']]}-{chips}"
+        os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": kind}
+        os.environ |= {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"}
+        return topologies.get_topology_desc(f"{found['tpu']}:{found['sides']}", "tpu").devices
+    except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"target {name!r} cannot be compiled for: {reason}") from error
+
+
+def target_bytes(name: str) -> int | None:
+    """Return the memory of each device of a target that there is; None if unknown, as of TPUs."""
+    kind = name.partition(":")[0]
+    if kind not in GPUS:
+        return None
+    return int(re.findall(r"device_memory_size: (\d+)", _facts(kind))[0])
+
+
+def _facts(kind: str) -> str:
+    """Return what XLA needs to know of a GPU."""
+    return resources.files("rl3_jax").joinpath("targets", GPUS[kind]).read_text()
+
+
+@contextlib.contextmanager
+def names_kept() -> Iterator[None]:
+    """Compile programs with the names of their source, which JAX's cache on disk otherwise may not keep.
+
+    The cache treats programs that differ only in names as equal.
+    """
+    option = "jax_compilation_cache_include_metadata_in_key"
+    before = getattr(jax.config, option)
+    jax.config.update(option, True)
+    try:
+        yield
+    finally:
+        jax.config.update(option, before)
+
+
+def _is_installed(module: str) -> bool:
+    """Whether there is a module, which is not imported."""
+    package = module.partition(".")[0]
+    return importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None

@@ -1,7 +1,9 @@
-"""The compiled program of one run or several."""
+"""The compiled program of one run or several, and the devices that share their trials."""
 
 import dataclasses
 import functools
+import itertools
+import operator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,12 +11,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from rl3_jax import training
-from rl3_jax.run.devices import device_problems
+from rl3_jax.errors import ConfigError
 from rl3_jax.run.machine import Device, available_bytes, program_bytes
 from rl3_jax.startup import num_cores
-from rl3_jax.training import Hyper, TrainConfig, TrainState
+from rl3_jax.training import TASKS, Hyper, TrainConfig, TrainState, sharing_problems
 from rl3_jax.training.plan import abstract_state
 from rl3_jax.training.serialise import config_problems
 
@@ -41,10 +44,7 @@ class Program:
     def train(
         self, hypers: Sequence[Hyper], states: Sequence[TrainState], count: int
     ) -> tuple[list[TrainState], list[dict[str, np.ndarray]]]:
-        """Return each run's state after some iterations, and its metrics of these.
-
-        The states are not to be used again.
-        """
+        """Return each run's state after some iterations, and its metrics of these; the states are donated."""
         if self.threads is None:
             together = self.compiled(_stack(hypers), _stack(states), np.int32(count))
             found = [jax.tree.map(lambda x, place=place: x[place], together) for place in range(len(states))]
@@ -57,6 +57,61 @@ class Program:
                 found = list(pool.map(train_one, hypers, states))
         histories = [{name: np.asarray(values[:count]) for name, values in each.items()} for _, each in found]
         return [state for state, _ in found], histories
+
+
+def device_problems(
+    config: TrainConfig, num_devices: int | None, target: Sequence[Device] | None = None
+) -> list[str]:
+    """Return a message if a run cannot use so many devices, of JAX's or of a target."""
+    if num_devices is None:
+        return []
+    if num_devices < 1:
+        return [f"devices is {num_devices}; a run takes at least 1"]
+    if num_devices % (processes := _num_processes(target or jax.devices())):
+        return [f"devices is {num_devices}, but {processes} processes take equally many each"]
+    if target is not None and num_devices > len(target):
+        return [f"devices is {num_devices}, but the target has {len(target)}"]
+    if target is None and num_devices > len(jax.devices()):
+        on_cpu = jax.devices()[0].platform == "cpu"
+        more = f"; JAX_NUM_CPU_DEVICES={num_devices} makes more of a CPU" if on_cpu else ""
+        return [f"devices is {num_devices}, but JAX has {len(jax.devices())}{more}"]
+    return sharing_problems(config, num_devices)
+
+
+def placement(
+    config: TrainConfig,
+    num_devices: int | None = None,
+    *,
+    num_runs: int = 1,
+    target: Sequence[Device] | None = None,
+) -> jax.sharding.Sharding:
+    """Return where the state of a run lies: on so many devices, or as many as can share its trials equally.
+
+    Several runs on a CPU have a thread each, and so one device. The devices are JAX's, or those of a target.
+    Raises a `ConfigError` if the run cannot use so many.
+    """
+    if problems := device_problems(config, num_devices, target):
+        raise ConfigError(problems)
+    devices = target or jax.devices()
+    processes = _num_processes(devices)
+    if num_devices is None:
+        most = 1 if num_runs > 1 and devices[0].platform == "cpu" else len(devices)
+        numbers = [n for n in range(processes, most + 1, processes) if not sharing_problems(config, n)]
+        if not numbers:
+            raise ConfigError(sharing_problems(config, processes))
+        num_devices = numbers[-1]
+    if num_devices == 1:
+        return SingleDeviceSharding(devices[0])
+    by_process = itertools.groupby(sorted(devices, key=_process), key=_process)
+    chosen = [device for _, own in by_process for device in list(own)[: num_devices // processes]]
+    return NamedSharding(Mesh(np.array(chosen), (TASKS,)), PartitionSpec())
+
+
+_process = operator.attrgetter("process_index")
+
+
+def _num_processes(devices: Sequence[Device]) -> int:
+    return len(set(map(_process, devices)))
 
 
 def program_problems(
@@ -82,11 +137,11 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
     come one after the other, as these wait for each other.
     """
     config, sharding = training.program_of(config), sharding or jnp.zeros(()).sharding
-    num_devices, on_cpu = len(sharding.device_set), next(iter(sharding.device_set)).platform == "cpu"
+    on_cpu = next(iter(sharding.device_set)).platform == "cpu"
     if num_runs > 1 and not on_cpu:
         return Program(compile_steps(config, num_runs, sharding), None)
     one = Program(compile_steps(config, 0, sharding), 1, len(sharding.addressable_devices) if on_cpu else 1)
-    if num_devices > 1:
+    if len(sharding.device_set) > 1:
         return one
     threads = min(num_runs, num_cores())
     available, each = available_bytes(), one.num_bytes(arguments=False)
@@ -97,10 +152,7 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
 
 @functools.lru_cache(maxsize=8)
 def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for states that lie there, side by side if there are several; kept for further runs.
-
-    The devices need not be there.
-    """
+    """Compile for states on devices that need not be there, side by side if there are several; kept."""
     axes = (num_runs,) if num_runs else ()
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
@@ -112,5 +164,4 @@ def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sha
 
 
 def _stack(trees: Sequence[Any]) -> Any:
-    """Return trees of like arrays as one, with a first axis for the runs."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

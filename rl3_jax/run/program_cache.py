@@ -27,11 +27,8 @@ def compile_cache(enabled: bool = True) -> Iterator[None]:
     """Keep compiled programs on disk, or do not, in a `with` block; an outer block decides for those inside.
 
     The folder is `rl3_jax/compiled` in $XDG_CACHE_HOME or ~/.cache; it may be deleted at any time. A user who
-    has set JAX's own cache (e.g. JAX_COMPILATION_CACHE_DIR), or switched it off, keeps that. After the block,
-    JAX's configuration is as before.
-
-    Args:
-      enabled: False compiles everything afresh, also where the user has a cache of JAX.
+    has set JAX's own cache (e.g. JAX_COMPILATION_CACHE_DIR), or switched it off, keeps that; but if not
+    enabled, all is compiled afresh. After the block, JAX's configuration is as before.
     """
     if _decided.get():
         yield
@@ -73,7 +70,6 @@ def prune(folder: Path, most_bytes: int) -> None:
 
 
 def _settings(enabled: bool) -> dict[str, Any]:
-    """Return what is to be changed in JAX's configuration."""
     config: Any = jax.config
     if not enabled:
         return {"jax_enable_compilation_cache": False}
@@ -91,8 +87,8 @@ def _settings(enabled: bool) -> dict[str, Any]:
     except OSError as error:
         problem = f"{error.strerror}: {folder}"
     if problem:
-        fix = "set XDG_CACHE_HOME to another folder"
-        warnings.warn(f"compiled programs are not kept for the next start: {problem}; {fix}", stacklevel=2)
+        problem += "; set XDG_CACHE_HOME to another folder"
+        warnings.warn(f"compiled programs are not kept for the next start: {problem}", stacklevel=2)
         return {}
     return {
         "jax_compilation_cache_dir": str(folder),

@@ -73,11 +73,7 @@ class Report(Shared):
 
 
 def read_sources(folder: Path) -> list[Source]:
-    """Return the run that a folder holds, or the result files right in it.
-
-    Raises:
-      ConfigError: if there are none, or listing each file that is no result file.
-    """
+    """Return the run that a folder holds, or its result files; a `ConfigError` lists those that are none."""
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
     if (folder / "config.json").exists():
@@ -149,11 +145,6 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
     A run that has not been evaluated with sampled actions on its own variation and horizon, or has
     trained since, is evaluated first.
 
-    Args:
-      paths: the run folders.
-      out: folder for the two files.
-      progress: show it.
-
     Raises:
       ConfigError: listing each folder that is no run, or if the runs' results are on different tasks.
     """
@@ -181,11 +172,8 @@ def compare_problems(paths: list[Path], out: Path) -> list[str]:
     if not paths:
         found.append("name at least one run folder")
     for folder in map(RunFolder, paths):
-        try:
-            folder.read()
-            found += [] if _noted_result(folder) else writing_problems(folder.evaluation)
-        except ConfigError as error:
-            found += error.problems
+        unreadable = problems_of(_noted_result, folder)
+        found += unreadable or ([] if _noted_result(folder) else writing_problems(folder.evaluation))
     return found
 
 

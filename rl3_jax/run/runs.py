@@ -6,35 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-import jax
-
-from rl3_jax import training
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
-from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.devices import device_problems, placement
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run
+from rl3_jax.run.checkpoints import InMemory, first_state
+from rl3_jax.run.evaluation import evaluate_run
 from rl3_jax.run.files import writing_problems
-from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.folder import RunFolder, newest_iteration
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.planning import plan
-from rl3_jax.run.program import program_problems
+from rl3_jax.run.program import device_problems, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
-from rl3_jax.run.sinks import InMemory
 from rl3_jax.training import TrainConfig, program_of, serialise
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run on disk.
-
-    Attributes:
-      path: its folder.
-    """
+    """A run on disk, in the folder `path`."""
 
     path: Path
 
@@ -52,29 +43,14 @@ class Run:
         """Return the agent, as of the newest checkpoint."""
         return load_agent(self.path)
 
-    def evaluate(
-        self,
-        *,
-        variation: str | None = None,
-        horizon: int | None = None,
-        num_tasks: int = DEFAULT_NUM_TASKS,
-        seed: int = 0,
-        greedy: bool = False,
-    ) -> dict[str, Any]:
-        """Evaluate the agent on held-out tasks, see `evaluate_run`."""
-        asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
-        return evaluate_run(self.path, **asked, greedy=greedy)
+    def evaluate(self, **asked: Any) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks; takes and returns what `evaluate_run` does."""
+        return evaluate_run(self.path, **asked)
 
 
 @dataclasses.dataclass(frozen=True)
 class UnsavedRun:
-    """A run that has no folder.
-
-    Attributes:
-      config: the configuration.
-      metrics: its lines of metrics.
-      agent: as of the last iteration.
-    """
+    """A run that has no folder: its configuration, lines of metrics, and agent as of the last iteration."""
 
     config: TrainConfig
     metrics: list[metrics.Row]
@@ -84,18 +60,9 @@ class UnsavedRun:
         """Return the agent."""
         return self.agent
 
-    def evaluate(
-        self,
-        *,
-        variation: str | None = None,
-        horizon: int | None = None,
-        num_tasks: int = DEFAULT_NUM_TASKS,
-        seed: int = 0,
-        greedy: bool = False,
-    ) -> dict[str, Any]:
+    def evaluate(self, **asked: Any) -> dict[str, Any]:
         """Evaluate the agent on held-out tasks, as `evaluate_run` does; nothing is written."""
-        asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
-        return evaluate_agent(self.agent, **asked, greedy=greedy)
+        return evaluate_run(self.agent, **asked)
 
 
 @overload
@@ -152,17 +119,28 @@ def train(
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving; without a folder, with what is learnt as its `run`.
     """
-    outs = [] if out is None else [out]
-    problems = train_problems(config, outs, overwrite=overwrite, log=log, devices=devices)
-    if out is None and (log is not None or overwrite):
-        problems.append("log and overwrite are for a run with a folder; name it as out")
+    if out is not None:
+        how = {"overwrite": overwrite, "log": log, "devices": devices, "progress": progress}
+        return train_seeds(config, [out], on_metrics=on_metrics, **how)[0]
     with hosts.together():
+        problems = train_problems(config, [], log=log, devices=devices)
+        if log is not None or overwrite:
+            problems.append("log and overwrite are for a run with a folder; name it as out")
         if problems:
             raise ConfigError(problems)
-    if out is None:
-        return _train_in_memory(config, devices, progress=progress, on_metrics=on_metrics)
-    runs = [(Path(out), config)]
-    (run,) = _train(runs, overwrite, log, devices, progress=progress, on_metrics=on_metrics)
+    hosts.require_same([serialise.to_dict(config), devices])
+    with watched(config, config.iterations, visible=progress and hosts.is_first()) as (shown, stop):
+        shown.phase("compiling", 0)
+        memory = InMemory(config, first_state(config, placement(config, devices)))
+        loop = Loop([memory], config.iterations, shown, stop, on_metrics)
+        done = loop.train(0.0)
+    if done == 0:
+        assert loop.signum is not None
+        raise Interrupted(loop.signum, "stopped before the first iteration; nothing is saved")
+    run = UnsavedRun(config, memory.rows, agent_in_memory(config, memory.state.learnt.params["actor"], done))
+    if loop.signum is not None and done < config.iterations:
+        message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
+        raise Interrupted(loop.signum, message, run)
     return run
 
 
@@ -175,32 +153,36 @@ def train_seeds(
     log: str | None = None,
     devices: int | None = None,
     progress: bool = True,
+    on_metrics: OnMetrics | None = None,
 ) -> list[Run]:
     """Start a run for each folder and train all in one program, with the seeds from `config.seed` on.
 
     A CPU trains one on each core, exactly as alone on one device, and compiles once; an accelerator trains
     them side by side. A run that diverges is not kept any longer, and the others go on.
 
-    Args:
-      config: the first run.
-      outs: a folder for each, new or empty.
-      overwrite: replace runs that are already there.
-      log: `tensorboard` or `wandb`, beside `metrics.jsonl`.
-      devices: as in `train`; a CPU's cores have a run each instead, unless a number is given.
-      progress: show it: the mean over the runs.
-
-    Raises:
-      ConfigError: as `train` does.
-      NonFiniteError: at the end, if the loss of a run was not finite.
-      Interrupted: on SIGINT or SIGTERM, after saving.
+    Takes and raises what `train` does. Unless a number of devices is given, each of a CPU's cores has a run.
+    Progress is shown of the mean over the runs, and a `NonFiniteError` comes at the end.
     """
-    asked = {"num_seeds": len(outs), "overwrite": overwrite, "log": log, "devices": devices}
+    how = {"num_seeds": len(outs), "devices": devices}
     with hosts.together():
-        if problems := train_problems(config, outs, **asked):
+        if problems := train_problems(config, outs, overwrite=overwrite, log=log, **how):
             raise ConfigError(problems)
     configs = [dataclasses.replace(config, seed=config.seed + place) for place in range(len(outs))]
     runs = list(zip(map(Path, outs), configs, strict=True))
-    return _train(runs, overwrite, log, devices, progress=progress)
+    hosts.require_same([[serialise.to_dict(config) for config in configs], overwrite, log, devices])
+    replaces = bool(hosts.largest(overwrite and any(run_folder.is_run(path) for path, _ in runs)))
+    if replaces:
+        # Runs that cannot start must not cost the ones here.
+        with hosts.together():
+            plan(config, **how, progress=progress and hosts.is_first(), probe=False)
+    with contextlib.ExitStack() as stack:
+        with hosts.together():
+            if hosts.is_first():
+                stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
+        with hosts.together():
+            members = [(folder, folder.read()) for folder in (RunFolder(path) for path, _ in runs)]
+        train_to_target(members, visible=progress, on_metrics=on_metrics, fits=replaces, devices=devices)
+    return [Run(path) for path, _ in runs]
 
 
 def train_problems(
@@ -208,8 +190,8 @@ def train_problems(
     outs: Sequence[str | Path],
     *,
     num_seeds: int = 1,
-    overwrite: bool,
-    log: str | None,
+    overwrite: bool = False,
+    log: str | None = None,
     devices: int | None = None,
 ) -> list[str]:
     """Return a message for each reason why runs with these seeds cannot start in these folders."""
@@ -231,57 +213,6 @@ def _many_problems(num_runs: int, logs: Sequence[str | None]) -> list[str]:
     return []
 
 
-def _train(
-    runs: Sequence[tuple[Path, TrainConfig]],
-    overwrite: bool,
-    log: str | None,
-    devices: int | None,
-    *,
-    progress: bool,
-    on_metrics: OnMetrics | None = None,
-) -> list[Run]:
-    """Train runs that share a program, each in its new folder."""
-    hosts.require_same([[serialise.to_dict(config) for _, config in runs], overwrite, log, devices])
-    replaces = bool(hosts.largest(overwrite and any(run_folder.is_run(path) for path, _ in runs)))
-    if replaces:
-        # Runs that cannot start must not cost the ones here.
-        how = {"num_seeds": len(runs), "devices": devices, "progress": progress and hosts.is_first()}
-        with hosts.together():
-            plan(runs[0][1], **how, probe=False)
-    with contextlib.ExitStack() as stack:
-        with hosts.together():
-            if hosts.is_first():
-                stack.enter_context(run_folder.new_runs(runs, log=log, overwrite=overwrite))
-        with hosts.together():
-            members = [(folder, folder.read()) for folder in (RunFolder(path) for path, _ in runs)]
-        how = {"on_metrics": on_metrics, "fits": replaces, "devices": devices}
-        train_to_target(members, visible=progress, **how)
-    return [Run(path) for path, _ in runs]
-
-
-def _train_in_memory(
-    config: TrainConfig, devices: int | None, *, progress: bool, on_metrics: OnMetrics | None
-) -> UnsavedRun:
-    """Return a run that is trained in memory."""
-    hosts.require_same([serialise.to_dict(config), devices])
-    memory = InMemory()
-    with watched(config, config.iterations, visible=progress and hosts.is_first()) as (shown, stop):
-        shown.phase("compiling", 0)
-        state = training.init(config, jax.random.key(config.seed))
-        state = hosts.put(state, placement(config, devices))
-        loop = Loop([config], config.iterations, [memory], shown, stop, on_metrics)
-        done = loop.run([state], 0.0)
-    if done == 0:
-        assert loop.signum is not None
-        raise Interrupted(loop.signum, "stopped before the first iteration; nothing is saved")
-    assert memory.state is not None
-    run = UnsavedRun(config, memory.rows, agent_in_memory(config, memory.state.learnt.params["actor"], done))
-    if loop.signum is not None and done < config.iterations:
-        message = f"stopped after iteration {done} of {config.iterations}; nothing is saved"
-        raise Interrupted(loop.signum, message, run)
-    return run
-
-
 @compile_cache()
 def resume(
     path: str | Path,
@@ -298,17 +229,15 @@ def resume(
       iterations: in all, noted as the run's target; more than first configured extends the run, with
         the schedules at their end. Without it, training goes on to the target of the last call.
       devices: how many share the trials of an iteration; as many as last, if not given.
-      progress: show it.
-      on_metrics: as in `train`.
+      progress: as in `train`, like `on_metrics`.
+      on_metrics: see there.
 
     Raises:
       ConfigError: if this is no run folder, its checkpoint is of another configuration, its logger is
         not installed, or it has more iterations already.
-      NonFiniteError: if training stopped at a loss that is not finite.
-      Interrupted: on SIGINT or SIGTERM, after saving.
+      NonFiniteError: as `train` does, like `Interrupted`.
     """
-    (run,) = _resume([path], iterations, devices, progress, on_metrics)
-    return run
+    return resume_seeds([path], iterations, devices=devices, progress=progress, on_metrics=on_metrics)[0]
 
 
 @compile_cache()
@@ -318,22 +247,12 @@ def resume_seeds(
     *,
     devices: int | None = None,
     progress: bool = True,
+    on_metrics: OnMetrics | None = None,
 ) -> list[Run]:
     """Go on with runs of `train_seeds` in one program; those that are behind catch up first.
 
     Takes what `resume` does, and raises the same; a `ConfigError` also if the runs do not share a program.
     """
-    return _resume(paths, iterations, devices, progress, None)
-
-
-def _resume(
-    paths: Sequence[str | Path],
-    iterations: int | None,
-    devices: int | None,
-    progress: bool,
-    on_metrics: OnMetrics | None,
-) -> list[Run]:
-    """Go on with runs."""
     hosts.require_same([iterations, devices])
     paths = list(dict.fromkeys(paths))
     folders = [RunFolder(path) for path in paths]

@@ -14,12 +14,10 @@ INSISTING_SECONDS = 0.3
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was asked to stop.
+    """Training was asked to stop by the signal `signum`.
 
-    Attributes:
-      signum: the signal.
-      run: the `UnsavedRun` so far, of a run without a folder. Others have saved, and the message says how to
-        resume.
+    Its `run` is the `UnsavedRun` so far, of a run without a folder. Others have saved, and the message says
+    how to resume.
     """
 
     def __init__(self, signum: int, message: str, run: Any = None):
@@ -29,14 +27,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopSignals:
-    """A context in which SIGINT and SIGTERM set a flag, and a second SIGINT ends the process at once.
+    """A context in which SIGINT or SIGTERM sets `signum`, and a second SIGINT ends the process at once.
 
     Python runs signal handlers between bytecodes, so none runs while a compiled chunk does. The
     interpreter's own handler writes the signal's number to a pipe right away, though, and a thread that
     reads it can answer. Outside the main thread signals are left alone.
-
-    Attributes:
-      signum: the signal that asked to stop, or None.
     """
 
     def __init__(self, on_first: Callable[[str], None]):
@@ -70,7 +65,6 @@ class StopSignals:
         os.close(self._read_end)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        """Set the flag; runs in the main thread."""
         self.signum = signum
 
     def _watch(self) -> None:

@@ -16,10 +16,9 @@ from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
 from rl3_jax.presets import vary
 from rl3_jax.report import statistics
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_agent, evaluate_run, task_set_problems
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run, task_set_problems
 from rl3_jax.run.files import read_json, write_json
-from rl3_jax.run.folder import RunFolder, creation_problems, is_run, new_runs
+from rl3_jax.run.folder import RunFolder, creation_problems, is_run, new_runs, newest_iteration
 from rl3_jax.run.loop import train_to_target
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.runs import shared_by_a_program, train_problems
@@ -70,12 +69,7 @@ Values = Sequence[Any] | Range
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A configuration that a sweep tries.
-
-    Attributes:
-      fields: what is its own, by dotted field.
-      config: all of it, with the first seed.
-    """
+    """A configuration that a sweep tries: the fields that are its own, and all of it with the first seed."""
 
     fields: Mapping[str, Any]
     config: TrainConfig
@@ -87,18 +81,14 @@ class Candidate:
 
     def runs(self, out: Path, num_seeds: int) -> list[tuple[Path, TrainConfig]]:
         """Return the run folder and the configuration of each seed."""
-        seeds = range(self.config.seed, self.config.seed + num_seeds)
-        return [
-            (out / self.name / f"seed{seed}", dataclasses.replace(self.config, seed=seed)) for seed in seeds
+        configs = [
+            dataclasses.replace(self.config, seed=self.config.seed + place) for place in range(num_seeds)
         ]
+        return [(out / self.name / f"seed{config.seed}", config) for config in configs]
 
 
 def parse_values(text: str) -> tuple[str, Values]:
-    """Return the field and the values of an argument: `FIELD=VALUE,VALUE,…` or `FIELD=LOW..HIGH`.
-
-    Raises:
-      ConfigError: if it is neither.
-    """
+    """Return field and values of `FIELD=VALUE,VALUE,…` or `FIELD=LOW..HIGH`, or raise a `ConfigError`."""
     field, equals, values = text.partition("=")
     if not (field and equals and values):
         raise ConfigError(f"--vary {text!r} is not of the form FIELD=VALUE,VALUE or FIELD=LOW..HIGH")
@@ -113,7 +103,6 @@ def parse_values(text: str) -> tuple[str, Values]:
 
 
 def _value(text: str) -> Any:
-    """Return a JSON value, or the text that is none."""
     try:
         return json.loads(text)
     except ValueError:
@@ -121,7 +110,6 @@ def _value(text: str) -> Any:
 
 
 def _draw(choices: Values, generator: np.random.Generator) -> Any:
-    """Return one of the values."""
     if isinstance(choices, Range):
         return choices.draw(generator)
     return choices[int(generator.integers(len(choices)))]
@@ -160,14 +148,11 @@ class SweepConfig:
 
     def problems(self, out: Path) -> list[str]:
         """Return a message for each reason why the sweep can neither start nor go on in a folder."""
-        found = train_problems(self.config, [], num_seeds=self.num_seeds, overwrite=False, log=None)
+        found = train_problems(self.config, [], num_seeds=self.num_seeds)
         found += task_set_problems(self.config.horizon, self.num_tasks, CHOICE_SEED)
-        if found := found or self._number_problems():
+        if found := found or self._number_problems() or problems_of(self.candidates):
             return found
-        try:
-            candidates = self.candidates()
-        except ConfigError as error:
-            return list(error.problems)
+        candidates = self.candidates()
         if any(len(candidate.name.encode()) > LONGEST_NAME for candidate in candidates):
             return [f"candidates' folders would have names of over {LONGEST_NAME} bytes; vary fewer fields"]
         if _file(out).exists():
@@ -204,8 +189,7 @@ class SweepConfig:
     def candidates(self) -> list[Candidate]:
         """Return each combination of the values, or some drawn at random; equal ones once.
 
-        Raises:
-          ConfigError: listing every value that is not valid.
+        Raises a `ConfigError` that lists every value that is not valid.
         """
         values = dict(sorted(self.values.items()))
         if self.samples is None:
@@ -239,20 +223,13 @@ class SweepConfig:
 
 @compile_cache()
 def sweep(config: SweepConfig, out: str | Path, *, progress: bool = True) -> dict[str, Any]:
-    """Train candidates, compare them on held-out tasks and return what each earned, the best first.
+    """Train candidates and compare them on held-out tasks.
 
     Candidates that differ in numbers alone (`Hyper`) share a program and are trained together, as several
     seeds are. With halvings, all are trained for iterations/2^halvings first, then the better half for twice
     as long, and so on (successive halving, Jamieson and Talwalkar 2016). The same call again goes on with a
-    sweep that was stopped.
-
-    Args:
-      config: the sweep.
-      out: folder: `sweep.json`, and `CANDIDATE/seedN/`, a run folder each.
-      progress: show it.
-
-    Returns:
-      The content of `sweep.json` (design, section 8).
+    sweep that was stopped. The folder gets `sweep.json`, whose content is returned (design, section 8), and
+    the run folders `CANDIDATE/seedN/`.
 
     Raises:
       ConfigError: listing every problem, and nothing is written; or if a run does not fit into memory.
@@ -287,7 +264,6 @@ def sweep(config: SweepConfig, out: str | Path, *, progress: bool = True) -> dic
 
 
 def _file(out: Path) -> Path:
-    """Return where the results are."""
     return out / "sweep.json"
 
 
@@ -303,7 +279,7 @@ def _compare(
         entry["diverged"] = any(_unfinished(path, until) for path, _ in of_one)
         if not entry["diverged"]:
             asked = {"num_tasks": config.num_tasks, "seed": CHOICE_SEED, "progress": progress}
-            entry |= _mean([evaluate_agent(load_agent(path), **asked) for path, _ in of_one])
+            entry |= _mean([evaluate_run(load_agent(path), **asked) for path, _ in of_one])
         entries.append(entry)
     return sorted(entries, key=lambda entry: -entry.get("mean_return", -math.inf))
 
@@ -336,10 +312,7 @@ def _train(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool)
 
 
 def _go_on(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool) -> int | None:
-    """Train runs that share a program for so many iterations in all, each in its folder.
-
-    Returns the signal that came too late to stop it, if one did.
-    """
+    """Train runs that share a program, each in its folder; returns what `train_to_target` does."""
     there = [RunFolder(path) for path, _ in runs if is_run(path)]
     new = [(path, config) for path, config in runs if not is_run(path)]
     with contextlib.ExitStack() as stack:
@@ -353,8 +326,5 @@ def _go_on(runs: Sequence[tuple[Path, TrainConfig]], until: int, progress: bool)
 def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the mean over the seeds and tasks of result files, and how surely it is known."""
     found = statistics.mean(np.asarray([result["results"][0]["returns"] for result in results], dtype=float))
-    return {
-        "mean_return": found.value,
-        "standard_error": found.standard_error,
-        "interval": [found.low, found.high],
-    }
+    interval = [found.low, found.high]
+    return {"mean_return": found.value, "standard_error": found.standard_error, "interval": interval}

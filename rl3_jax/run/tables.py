@@ -158,10 +158,8 @@ def _estimate(entry: dict[str, Any]) -> tuple[str, str]:
 
 
 def _table(title: str, *columns: str | Column) -> Table:
-    """Return an empty table."""
     return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
 def _first_sentence(cls: type) -> str:
-    """Return the first line of a class's docstring."""
     return (cls.__doc__ or "").partition("\n")[0]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from rl3_jax.errors import ConfigError
+from rl3_jax.errors import problems_of
 from rl3_jax.presets import method_name
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import RunDir, Shared, optional
@@ -50,11 +50,9 @@ class Watch(Shared):
             found.append(f"out is {self.out}; an animation is a GIF, so give a name that ends in .gif")
         elif self.out is not None:
             found += file_problems(self.out)
-        try:
-            RunFolder(self.dir).read()
-            agent = load_agent(self.dir)
-        except ConfigError as error:
-            return [*error.problems, *found]
+        if unreadable := problems_of(RunFolder(self.dir).read) or problems_of(load_agent, self.dir):
+            return unreadable + found
+        agent = load_agent(self.dir)
         env = asked_env(agent.env, self.variation)
         unfit = env_problems(env) or observation_problems(agent, env)
         if self.out is None and not unfit:

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from rl3_jax.run import train
+from rl3_jax import train
 from tests.run import tiny
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from rl3_jax.run import Run
+from rl3_jax import Run
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,9 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache as jax_cache
 
+from rl3_jax import resume, train
 from rl3_jax.cli import main
-from rl3_jax.run import program, resume, train
+from rl3_jax.run import program
 from rl3_jax.run.files import cache_folder
 from rl3_jax.run.program_cache import LEAST_SECONDS, compile_cache, prune
 from rl3_jax.training import EvaluationConfig

@@ -10,8 +10,8 @@ import pytest
 
 from rl3_jax import ConfigError, resume, train
 from rl3_jax.cli import main
-from rl3_jax.run.devices import placement
 from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.program import placement
 from tests.run import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -21,9 +21,8 @@ from pathlib import Path
 import jax, numpy as np
 from rl3_jax import ConfigError, hyper_of, init, resume, train, train_seeds, train_steps
 from rl3_jax.run import folder as run_folder, loop, machine
-from rl3_jax.run.devices import placement
-from rl3_jax.run.program import compile_chunk
-from rl3_jax.run.targets import names_kept
+from rl3_jax.run.program import compile_chunk, placement
+from rl3_jax.run.planning import names_kept
 from rl3_jax.training import lower_steps
 from rl3_jax.training.hlo import training_costs
 from tests.run import tiny
@@ -152,6 +151,6 @@ def test_devices_must_divide_a_minibatch(monkeypatch):
         platform = "gpu"
         process_index = 0
 
-    monkeypatch.setattr("rl3_jax.run.devices.jax.devices", lambda: [Device()] * 3)
+    monkeypatch.setattr("rl3_jax.run.program.jax.devices", lambda: [Device()] * 3)
     with pytest.raises(ConfigError, match=r"devices is 3, which does not divide ppo.minibatch_trials \(4\)"):
         placement(tiny.CONFIG, 3)

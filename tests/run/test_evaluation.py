@@ -312,7 +312,7 @@ def test_a_broken_result_file_is_named(run, tmp_path):
 
 
 def test_compare_refuses_results_on_different_tasks(run, tmp_path):
-    from rl3_jax.run import train
+    from rl3_jax import train
 
     other = train(tiny.vary(seed=1), tmp_path / "other", progress=False)
     run.evaluate(num_tasks=6)

@@ -1,5 +1,7 @@
 """Who may write to a run folder, and what is left in it."""
 
+import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 from rl3_jax import ConfigError, train
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import signals
-from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.checkpoints import OnDisk
 from rl3_jax.run.files import write_atomically
 from rl3_jax.training import TrainConfig, serialise
 from tests.run import tiny
@@ -105,28 +107,34 @@ def test_a_checkpoint_lacks_a_field_that_is_newer(finished, monkeypatch):
     config = tiny.vary(checkpoint_every=TrainConfig().checkpoint_every)
     older = serialise.to_dict(config)
     del older["checkpoint_every"]
-    checkpoints = Checkpoints(finished.path / "checkpoints", config)
-    load = checkpoints._load
-    monkeypatch.setattr(
-        checkpoints,
-        "_load",
-        lambda where, args: types.SimpleNamespace(config=older) if "config" in args else load(where, args),
-    )
-    assert checkpoints.restore().iteration == 12
-    older["novel"] = 1
-    with pytest.raises(ConfigError, match=r"configuration in checkpoint .*unknown field 'novel'"):
-        checkpoints.restore()
-    checkpoints.close()
+    folder = run_folder.RunFolder(finished.path)
+    with contextlib.ExitStack() as stack:
+        run = OnDisk(folder, dataclasses.replace(folder.read(), config=config), stack)
+        load = run._load
+        monkeypatch.setattr(
+            run,
+            "_load",
+            lambda where, args: (
+                types.SimpleNamespace(config=older) if "config" in args else load(where, args)
+            ),
+        )
+        run.restore(tiny.first_device())
+        assert run.state.iteration == 12
+        older["novel"] = 1
+        with pytest.raises(ConfigError, match=r"configuration in checkpoint .*unknown field 'novel'"):
+            run.restore(tiny.first_device())
 
 
 def test_a_checkpoint_without_a_reason_is_still_named(finished, monkeypatch):
     def fail(*args, **kwargs):
         raise ValueError
 
-    checkpoints = Checkpoints(finished.path / "checkpoints", tiny.CONFIG)
-    monkeypatch.setattr(checkpoints._manager, "restore", fail)
-    with pytest.raises(ConfigError, match=r"cannot be read \(ValueError\)"):
-        checkpoints.restore()
+    folder = run_folder.RunFolder(finished.path)
+    with contextlib.ExitStack() as stack:
+        run = OnDisk(folder, folder.read(), stack)
+        monkeypatch.setattr(run._manager, "restore", fail)
+        with pytest.raises(ConfigError, match=r"cannot be read \(ValueError\)"):
+            run.restore(tiny.first_device())
 
 
 def test_a_handler_that_python_does_not_know_is_no_trouble(monkeypatch):

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 import pytest
 
+from rl3_jax import Run, resume, train
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import Run, hosts, resume, train
+from rl3_jax.run import hosts
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.startup import join_hosts
 from rl3_jax.training import EvaluationConfig

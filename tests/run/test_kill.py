@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from rl3_jax.run import Run
+from rl3_jax import Run
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.training import EvaluationConfig
 from rl3_jax.training.serialise import to_dict

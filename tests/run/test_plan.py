@@ -6,13 +6,14 @@ import types
 
 import pytest
 
+from rl3_jax import plan, train
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.transformer import Transformer
 from rl3_jax.presets import make_config
-from rl3_jax.run import loop, machine, plan, planning, program, train
-from rl3_jax.run.checkpoints import newest_iteration
+from rl3_jax.run import loop, machine, planning, program
+from rl3_jax.run.folder import newest_iteration
 from rl3_jax.run.machine import available_bytes, refuse_what_cannot_fit
 from rl3_jax.training.plan import num_bytes
 from tests.run import tiny

@@ -21,7 +21,7 @@ from rl3_jax import (
 from rl3_jax.cli import main, parse
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop, machine, program
-from rl3_jax.run.checkpoints import newest_iteration
+from rl3_jax.run.folder import newest_iteration
 from tests.conformance.trees import assert_close
 from tests.run import tiny
 

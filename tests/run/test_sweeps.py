@@ -7,13 +7,22 @@ import shutil
 import numpy as np
 import pytest
 
-from rl3_jax import ConfigError, Interrupted, NonFiniteError, Range, SweepConfig, evaluate_run, sweep, train
+from rl3_jax import (
+    ConfigError,
+    Interrupted,
+    NonFiniteError,
+    Range,
+    Run,
+    SweepConfig,
+    evaluate_run,
+    sweep,
+    train,
+)
 from rl3_jax.cli import main, parse
 from rl3_jax.presets import make_config, vary
-from rl3_jax.run import Run, sweeps
+from rl3_jax.run import sweeps
 from rl3_jax.run.agent import load_agent
-from rl3_jax.run.checkpoints import newest_iteration
-from rl3_jax.run.evaluation import evaluate_agent
+from rl3_jax.run.folder import newest_iteration
 from rl3_jax.run.tables import print_sweep
 from tests.run import tiny
 
@@ -69,7 +78,7 @@ def test_figures_are_those_of_held_out_tasks(grid):
     paths = [out / best["name"] / folder for folder in best["folders"]]
     for entry, seed in ((chosen, sweeps.CHOICE_SEED), (best, 0)):
         asked = {"num_tasks": GRID.num_tasks, "seed": seed}
-        results = [evaluate_agent(load_agent(path), **asked)["results"][0] for path in paths]
+        results = [evaluate_run(load_agent(path), **asked)["results"][0] for path in paths]
         assert entry["mean_return"] == pytest.approx(np.mean([x["mean_return"] for x in results]), abs=1e-3)
     assert chosen["mean_return"] != best["mean_return"]
     assert json.loads((out / "sweep.json").read_text()) == found

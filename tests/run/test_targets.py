@@ -9,7 +9,7 @@ import pytest
 
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import targets
+from rl3_jax.run import planning
 
 TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
 """With the number of devices."""
@@ -18,14 +18,14 @@ TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
 @pytest.mark.parametrize("name", ["a100", "h100:0", "tpu-v5e", "tpu-v1:2x2", "v5e", "tpu-h100:2x4", ""])
 def test_an_unknown_target_is_refused(name, capsys):
     with pytest.raises(ConfigError, match="is not known; give one like h100, tpu-v5e:2x4"):
-        targets.target_devices(name)
+        planning.target_devices(name)
     assert main(["plan", "bandit-h100-quick", "--target", name]) == 2
     assert "is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "extra"), [("h100", "cuda-plan"), ("tpu-v5e:2x4", "tpu-plan")])
 def test_an_extra_that_is_missing_is_named(name, extra, monkeypatch, capsys):
-    monkeypatch.setattr(targets, "_is_installed", lambda module: False)
+    monkeypatch.setattr(planning, "_is_installed", lambda module: False)
     assert main(["plan", "bandit-h100-quick", "--target", name]) == 2
     assert f"pip install 'rl3-jax[{extra}]'" in capsys.readouterr().err
 
@@ -34,8 +34,8 @@ def test_an_extra_that_is_missing_is_named(name, extra, monkeypatch, capsys):
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_command_line(name, tmp_path):
     platform = "tpu" if name.startswith("tpu") else "gpu"
-    module, extra = targets.EXTRAS[platform]
-    if not targets._is_installed(module):
+    module, extra = planning.EXTRAS[platform]
+    if not planning._is_installed(module):
         pytest.skip(f"needs the extra {extra}")
     file = tmp_path / "plan.json"
     sizes = ["--ppo.trials", "64", "--ppo.minibatch-trials", "16", "--horizon", "8"]

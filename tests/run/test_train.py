@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from rl3_jax import ConfigError, NonFiniteError, Run, resume, train
-from rl3_jax.run import Interrupted, loop
+from rl3_jax import ConfigError, Interrupted, NonFiniteError, Run, resume, train
 from rl3_jax.run import folder as run_folder
+from rl3_jax.run import loop
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.metrics import FIELDS
 from rl3_jax.run.runs import resume_problems

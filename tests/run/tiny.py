@@ -1,12 +1,13 @@
 """A run so small that it compiles and trains in seconds, and how to look at what it left."""
 
+import contextlib
 import dataclasses
 
 import jax
 import numpy as np
 
 from rl3_jax.presets import make_config
-from rl3_jax.run.checkpoints import Checkpoints
+from rl3_jax.run.checkpoints import OnDisk
 from rl3_jax.run.folder import RunFolder
 
 CONFIG = make_config(
@@ -37,12 +38,19 @@ def vary(**changes):
     return dataclasses.replace(CONFIG, **changes)
 
 
+def first_device():
+    """Where a state lies that one device has."""
+    return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+
 def final_state(path):
     """The newest checkpoint of a run, as arrays of the host."""
     folder = RunFolder(path)
-    checkpoints = Checkpoints(folder.checkpoints, folder.read().config)
-    state = checkpoints.restore()
-    checkpoints.close()
+    with contextlib.ExitStack() as stack:
+        run = OnDisk(folder, folder.read(), stack)
+        assert run.latest
+        run.restore(first_device())
+    state = run.state
     return jax.tree.map(np.asarray, state.replace(key=jax.random.key_data(state.key)))
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from rl3_jax import training
-from rl3_jax.run.targets import names_kept
+from rl3_jax.run.planning import names_kept
 from rl3_jax.training.hlo import Program, num_bytes, shapes, training_costs
 from tests.run import tiny
 
