@@ -11,7 +11,7 @@ from rl3_jax.run import folder as run_folder
 from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import InMemory, first_state
-from rl3_jax.run.evaluation import evaluate_run
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder, newest_iteration
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
@@ -43,9 +43,18 @@ class Run:
         """Return the agent, as of the newest checkpoint."""
         return load_agent(self.path)
 
-    def evaluate(self, **asked: Any) -> dict[str, Any]:
-        """Evaluate the agent on held-out tasks; takes and returns what `evaluate_run` does."""
-        return evaluate_run(self.path, **asked)
+    def evaluate(
+        self,
+        *,
+        variation: str | None = None,
+        horizon: int | None = None,
+        num_tasks: int = DEFAULT_NUM_TASKS,
+        seed: int = 0,
+        greedy: bool = False,
+    ) -> dict[str, Any]:
+        """Evaluate the agent on held-out tasks, as `evaluate_run` does."""
+        asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
+        return evaluate_run(self.path, **asked, greedy=greedy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +69,18 @@ class UnsavedRun:
         """Return the agent."""
         return self.agent
 
-    def evaluate(self, **asked: Any) -> dict[str, Any]:
+    def evaluate(
+        self,
+        *,
+        variation: str | None = None,
+        horizon: int | None = None,
+        num_tasks: int = DEFAULT_NUM_TASKS,
+        seed: int = 0,
+        greedy: bool = False,
+    ) -> dict[str, Any]:
         """Evaluate the agent on held-out tasks, as `evaluate_run` does; nothing is written."""
-        return evaluate_run(self.agent, **asked)
+        asked = {"variation": variation, "horizon": horizon, "num_tasks": num_tasks, "seed": seed}
+        return evaluate_run(self.agent, **asked, greedy=greedy)
 
 
 @overload
