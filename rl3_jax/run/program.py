@@ -136,8 +136,9 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
     is alone on one device, and cores are used better than by threads within a run. Runs on several devices
     come one after the other, as these wait for each other.
     """
-    config, sharding = training.program_of(config), sharding or jnp.zeros(()).sharding
-    on_cpu = next(iter(sharding.device_set)).platform == "cpu"
+    sharding = sharding or jnp.zeros(()).sharding
+    platform = next(iter(sharding.device_set)).platform
+    config, on_cpu = training.program_of(config, platform), platform == "cpu"
     if num_runs > 1 and not on_cpu:
         return Program(compile_steps(config, num_runs, sharding), None)
     one = Program(compile_steps(config, 0, sharding), 1, len(sharding.addressable_devices) if on_cpu else 1)

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from unittest import mock
 
+import jax
 import pytest
 
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
-from rl3_jax.run import planning
+from rl3_jax.presets import make_config
+from rl3_jax.run import planning, program
 
 TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
 """With the number of devices."""
@@ -28,6 +31,17 @@ def test_an_extra_that_is_missing_is_named(name, extra, monkeypatch, capsys):
     monkeypatch.setattr(planning, "_is_installed", lambda module: False)
     assert main(["plan", "bandit-h100-quick", "--target", name]) == 2
     assert f"pip install 'rl3-jax[{extra}]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("platform", "scan"), [("cpu", "sequential"), ("gpu", "associative")])
+def test_a_program_is_made_for_the_devices_that_it_is_for(platform, scan, monkeypatch):
+    device = mock.Mock(platform=platform)
+    where = mock.Mock(device_set={device}, addressable_devices=[device])
+    compiled = mock.Mock(jax.stages.Compiled, memory_analysis=mock.Mock(return_value=None))
+    made = []
+    monkeypatch.setattr(program, "compile_steps", lambda config, *_: made.append(config) or compiled)
+    program.compile_chunk(make_config("bandit-h100-quick", policy="mingru"), sharding=where)
+    assert made[0].policy.core.scan == scan
 
 
 @pytest.mark.slow
