@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline, Number
 from rl3_jax.object_rl import ModelBased, Transition
-from rl3_jax.object_rl.model_based import BanditModel
+from rl3_jax.object_rl.tabular_model import Experience
 from rl3_jax.tasks import Action, BanditTask, Task
 from rl3_jax.trial import TrialEnv, TrialState
 
@@ -24,15 +24,15 @@ class BanditBaseline(Baseline):
     prior_wins: Number = 1.0
     prior_losses: Number = 1.0
 
-    def init(self, env: TrialEnv, task: Task) -> BanditModel:
+    def init(self, env: TrialEnv, task: Task) -> Experience:
         """Return the memory of no pulls. The task is not looked at."""
         return ModelBased().init(env.object_rl.table)
 
-    def learn(self, env: TrialEnv, memory: BanditModel, transition: Transition) -> BanditModel:
+    def learn(self, env: TrialEnv, memory: Experience, transition: Transition) -> Experience:
         """Count one pull."""
         return ModelBased().update(env.object_rl.table, memory, transition)
 
-    def posterior(self, memory: BanditModel) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
+    def posterior(self, memory: Experience) -> tuple[Float[Array, " A"], Float[Array, " A"]]:
         """Return the two parameters of each arm's Beta posterior, α + wins and β + losses."""
         wins = memory.reward_sum
         return self.prior_wins + wins, self.prior_losses + memory.counts - wins
@@ -51,7 +51,7 @@ class EpsilonGreedy(BanditBaseline):
 
     epsilon: Number = 0.0
 
-    def action(self, env: TrialEnv, memory: BanditModel, state: TrialState, key: PRNGKeyArray) -> Action:
+    def action(self, env: TrialEnv, memory: Experience, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return an arm. The key is consumed."""
         key_explores, key_arm = jax.random.split(key)
         explores = jax.random.uniform(key_explores) < self.epsilon
@@ -77,7 +77,7 @@ class Ucb1(BanditBaseline):
 
     exploration: Number = 0.28
 
-    def index(self, memory: BanditModel) -> Float[Array, " A"]:
+    def index(self, memory: Experience) -> Float[Array, " A"]:
         """Return μ(a) + c √(ln t / n'(a)), ∞ where n'(a) = 0; ln t counts as 0 before the first pull."""
         wins, losses = self.posterior(memory)
         pulls = wins + losses
@@ -85,7 +85,7 @@ class Ucb1(BanditBaseline):
         width = jnp.sqrt(jnp.log(jnp.maximum(memory.counts.sum(), 1.0)) / seen)
         return jnp.where(pulls > 0.0, wins / seen + self.exploration * width, jnp.inf)
 
-    def action(self, env: TrialEnv, memory: BanditModel, state: TrialState, key: PRNGKeyArray) -> Action:
+    def action(self, env: TrialEnv, memory: Experience, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return the arm of the largest index. The key is not used."""
         return self.index(memory).argmax()
 
@@ -97,7 +97,7 @@ class Thompson(BanditBaseline):
     Source: Thompson 1933; for Bernoulli bandits with Beta priors, Chapelle and Li 2011, algorithm 2.
     """
 
-    def action(self, env: TrialEnv, memory: BanditModel, state: TrialState, key: PRNGKeyArray) -> Action:
+    def action(self, env: TrialEnv, memory: Experience, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return the arm whose drawn success probability is largest. The key is consumed."""
         return log_odds_draws(key, *self.posterior(memory)).argmax()
 
@@ -117,7 +117,7 @@ class OptimisticThompson(BanditBaseline):
 
     num_samples: int = struct.field(pytree_node=False, default=32)
 
-    def action(self, env: TrialEnv, memory: BanditModel, state: TrialState, key: PRNGKeyArray) -> Action:
+    def action(self, env: TrialEnv, memory: Experience, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return the arm whose success probability is largest in the draw acted on. The key is consumed."""
         wins, losses = self.posterior(memory)
         shape = (self.num_samples, *wins.shape)

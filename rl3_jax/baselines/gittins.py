@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.bandits import BanditBaseline
 from rl3_jax.errors import ConfigError
-from rl3_jax.object_rl.model_based import BanditModel
+from rl3_jax.object_rl.tabular_model import Experience
 from rl3_jax.tasks import Action, Task
 from rl3_jax.trial import TrialEnv, TrialState
 
@@ -52,13 +52,13 @@ class Gittins(BanditBaseline):
 
     indices: Float[Array, " N"]
 
-    def init(self, env: TrialEnv, task: Task) -> BanditModel:
+    def init(self, env: TrialEnv, task: Task) -> Experience:
         """Return the memory of no pulls; raises ConfigError if the table is for shorter trials."""
         if len(self.indices) < math.comb(env.horizon + 2, 3):
             raise ConfigError([f"horizon is {env.horizon}; this table of Gittins indices is for less"])
         return super().init(env, task)
 
-    def action(self, env: TrialEnv, memory: BanditModel, state: TrialState, key: PRNGKeyArray) -> Action:
+    def action(self, env: TrialEnv, memory: Experience, state: TrialState, key: PRNGKeyArray) -> Action:
         """Return the arm of the largest index. The key is not used."""
         pulls, wins = memory.counts.astype(jnp.int32), memory.reward_sum.astype(jnp.int32)
         steps_left = jnp.asarray(env.horizon - state.time)

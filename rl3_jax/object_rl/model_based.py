@@ -12,7 +12,7 @@ from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition,
 from rl3_jax.object_rl.planner import ModelPlanner, back_up, value_iteration, value_to_back_up
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
-from rl3_jax.object_rl.tabular_model import Rule, TabularModel
+from rl3_jax.object_rl.tabular_model import Experience, Rule, TabularModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,9 @@ class Tables(ModelPlanner):
         """Return a row of the tables."""
         model: TabularModel = state.model
         q = back_up(model.transition[s], model.reward[s], state.values) if self.awaits else state.values[s]
-        return ActionValues(q, model.counts[s].sum(-1), None if state.errors is None else state.errors[s])
+        return ActionValues(
+            q, model.experience.numbers[0, s].sum(-1), None if state.errors is None else state.errors[s]
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,30 +175,18 @@ class Lists(ModelPlanner):
         return state.model.dropped
 
 
-@struct.dataclass
-class BanditModel:
-    """Of each arm: pulls n(a), the sum of their rewards, and Σ (r − r̄)² if standard errors are asked for."""
-
-    counts: Float[Array, " A"]
-    reward_sum: Float[Array, " A"]
-    spread: Float[Array, " A"] | None = None
-
-
 class ClosedForm(ModelPlanner):
     """A bandit's values in closed form."""
 
-    def init(self) -> BanditModel:
-        """Return the model of a learner that has seen nothing."""
-        zeros = jnp.zeros(self.spec.num_actions)
-        return BanditModel(zeros, zeros, zeros if self.spec.standard_errors else None)
+    def init(self) -> Experience:
+        """Return the rewards of arms never pulled."""
+        return Experience.none((self.spec.num_actions,), self.spec.standard_errors)
 
-    def update(self, state: BanditModel, transition: Transition) -> BanditModel:
-        """Count one pull."""
-        a, r = transition.a, transition.r
-        counts, reward_sum = state.counts.at[a].add(1.0), state.reward_sum.at[a].add(r)
-        return BanditModel(counts, reward_sum, tabular_model.new_spread(state, a, r))
+    def update(self, state: Experience, transition: Transition) -> Experience:
+        """Return the rewards after one more pull."""
+        return state.after((transition.a,), transition.r)
 
-    def values(self, state: BanditModel, s: Int[Array, ""]) -> ActionValues:
+    def values(self, state: Experience, s: Int[Array, ""]) -> ActionValues:
         """Return Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest.
 
         It is one sweep of value iteration over the two states, the second absorbing. As it starts from
@@ -207,5 +197,4 @@ class ClosedForm(ModelPlanner):
         q = mean_reward * (n + rule.smoothing) / (pulled + 2.0 * rule.smoothing)
         if state.spread is None:
             return ActionValues(q, n)
-        errors = standard_errors.of_arms(rule, n, mean_reward, state.spread)
-        return ActionValues(q, n, errors)
+        return ActionValues(q, n, standard_errors.of_arms(rule, state))

@@ -163,8 +163,8 @@ def outcomes(
 ) -> tuple[Float[Array, " K"], Float[Array, " K"], Int[Array, " K"]]:
     """Return n(s,a,s') and the sum of rewards of each possible successor s' of a pair, and s' itself."""
     if isinstance(model, TabularModel):
-        return model.counts[s, a], model.reward_sum[s, a], jnp.arange(model.counts.shape[-1])
-    return model.counts[:, a, s], model.reward_sum[:, a, s], model.successors[:, s]
+        return *model.experience.of(s, a), jnp.arange(len(model.absorbing))
+    return *model.experience.of(slice(None), a, s), model.successors[:, s]
 
 
 def sample(

@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from rl3_jax.object_rl import successor_planner
 from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_planner import Problem, RowValues
-from rl3_jax.object_rl.tabular_model import Rule, TabularModel
+from rl3_jax.object_rl.tabular_model import Experience, Rule, TabularModel
 
 UNTRIED_VARIANCE = 1.0 / 12.0
 """Var T(s'|s,a) of a pair never tried, for each state that counts: that of a uniform variable."""
@@ -16,12 +16,12 @@ def plan_tables(
     rule: Rule, model: TabularModel, q: Float[Array, "S A"]
 ) -> tuple[Float[Array, "S A"], Float[Array, "S A"]]:
     """Return Q, swept from `q`, and E_Q, swept from zero along with it, on tables with spread."""
-    assert model.spread is not None
-    pair, num_states = model.counts.sum(-1, keepdims=True), model.counting.sum().astype(jnp.float32)
-    _, p_variance = probability(rule, model.counts, pair, num_states)
+    counts, num_states = model.experience.counts, model.counting.sum().astype(jnp.float32)
+    pair = counts.sum(-1, keepdims=True)
+    _, p_variance = probability(rule, counts, pair, num_states)
     p_variance = jnp.where(pair > 0.0, p_variance, UNTRIED_VARIANCE) * model.counting
-    mean_reward = model.reward_sum / jnp.maximum(model.counts, 1.0)
-    of_reward = reward_variance(model.counts, model.spread)
+    mean_reward = model.experience.reward_sum / jnp.maximum(counts, 1.0)
+    of_reward = reward_variance(model.experience)
 
     def backup(carry):
         q, variance = carry
@@ -44,15 +44,14 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
     Successors not in a list are of rank one, as in planning Q: their sums are those over all states less
     those over the list.
     """
-    model = problem.model
-    assert model.spread is not None
+    model, experience = problem.model, problem.model.experience
     start = successor_planner.start_of(problem, model.visits.shape[1])
     zero = RowValues(jnp.zeros_like(start.q), jnp.zeros_like(start.untried))
     # T, E_T², r̄ and E_R² of listed successors, T and E_T² of others.
     of_listed = (
-        *probability(rule, model.counts, model.visits, problem.num_states),
-        model.reward_sum / jnp.maximum(model.counts, 1.0),
-        reward_variance(model.counts, model.spread),
+        *probability(rule, experience.counts, model.visits, problem.num_states),
+        experience.reward_sum / jnp.maximum(experience.counts, 1.0),
+        reward_variance(experience),
     )
     of_other = probability(rule, jnp.zeros_like(model.visits), model.visits, problem.num_states)
 
@@ -95,11 +94,10 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
     return values, RowValues(jnp.sqrt(variances.q), jnp.sqrt(variances.untried))
 
 
-def of_arms(
-    rule: Rule, n: Float[Array, " A"], mean_reward: Float[Array, " A"], spread: Float[Array, " A"]
-) -> Float[Array, " A"]:
+def of_arms(rule: Rule, experience: Experience) -> Float[Array, " A"]:
     """Return E_Q of a bandit's arms: one sweep over its two states, whose values are 0 before."""
-    zero, of_reward = jnp.float32(0.0), reward_variance(n, spread)
+    zero, n, of_reward = jnp.float32(0.0), experience.counts, reward_variance(experience)
+    mean_reward = experience.reward_sum / jnp.maximum(n, 1.0)
     variance = term(rule, *probability(rule, n, n, 2.0), mean_reward, of_reward, zero, zero)
     variance += of_others(rule, *probability(rule, jnp.zeros_like(n), n, 2.0), 1.0, zero, zero)
     errors = jnp.sqrt(jnp.where(n > 0.0, variance, of_untried(rule, 2.0, zero, zero, zero)))
@@ -172,8 +170,8 @@ def of_untried(
     return variance + 1.0 + rule.discount**2 * own_variance if stays else variance
 
 
-def reward_variance(
-    n: Float[Array, "*triples"], spread: Float[Array, "*triples"]
-) -> Float[Array, "*triples"]:
+def reward_variance(experience: Experience) -> Float[Array, "*triples"]:
     """Return E_R² = (mean of r² − r̄²)/(n − 1), or 1 if n ≤ 1."""
+    n, spread = experience.counts, experience.spread
+    assert spread is not None, "standard errors are asked for"
     return jnp.where(n > 1.0, spread / jnp.maximum(n * (n - 1.0), 1.0), 1.0)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.base import TableSpec, Transition
-from rl3_jax.object_rl.tabular_model import new_spread
+from rl3_jax.object_rl.tabular_model import Experience
 
 
 @struct.dataclass
@@ -24,9 +24,7 @@ class SuccessorModel:
       num_met: [] states met.
       successors: [K, N] rows of the successors of a row, in order of first meeting.
       num_listed: [N] how many of them there are.
-      counts: [K, A, N] n(s,a,s') of the listed successors, float32.
-      reward_sum: [K, A, N] sum of the rewards of each triple.
-      spread: [K, A, N] Σ (r − r̄)² of each triple, or None where no standard errors are asked for.
+      experience: [K, A, N] the rewards of each triple (s,a,s') whose successor is listed.
       visits: [A, N] n(s,a), float32.
       reward: [A, N] Σ_s' (n(s,a,s') + α) r̄(s,a,s'), the expected reward times n(s,a) + αM.
       absorbing: [N] whether a state has been seen as absorbing; its value is 0.
@@ -38,9 +36,7 @@ class SuccessorModel:
     num_met: Int[Array, ""]
     successors: Int[Array, "K N"]
     num_listed: Int[Array, " N"]
-    counts: Float[Array, "K A N"]
-    reward_sum: Float[Array, "K A N"]
-    spread: Float[Array, "K A N"] | None
+    experience: Experience
     visits: Float[Array, "A N"]
     reward: Float[Array, "A N"]
     absorbing: Bool[Array, " N"]
@@ -53,15 +49,12 @@ def init(spec: TableSpec, compact: bool) -> SuccessorModel:
     # No more rows than a trial can meet.
     rows = min(spec.num_states, 2 * spec.horizon + 1) if compact and spec.horizon else spec.num_states
     pairs = (spec.num_actions, rows)
-    triples = (spec.num_successors, *pairs)
     return SuccessorModel(
         row_of=jnp.full(spec.num_states, -1),
         num_met=jnp.int32(0),
         successors=jnp.zeros((spec.num_successors, rows), jnp.int32),
         num_listed=jnp.zeros(rows, jnp.int32),
-        counts=jnp.zeros(triples),
-        reward_sum=jnp.zeros(triples),
-        spread=jnp.zeros(triples) if spec.standard_errors else None,
+        experience=Experience.none((spec.num_successors, *pairs), spec.standard_errors),
         visits=jnp.zeros(pairs),
         reward=jnp.zeros(pairs),
         absorbing=jnp.zeros(rows, bool),
@@ -79,7 +72,7 @@ def update(model: SuccessorModel, transition: Transition, smoothing: float) -> S
     """
     model, row = _meet(model, transition.s)
     model, next_row = _meet(model, transition.next_s)
-    slots, _, rows = model.counts.shape
+    slots, rows = model.successors.shape
     # Reads beyond the last row clamp; writes there drop.
     listed, slot_range = model.num_listed[row], jnp.arange(slots)
     matches = (model.successors[:, row] == next_row) & (slot_range < listed) | (slot_range == listed)
@@ -91,17 +84,14 @@ def update(model: SuccessorModel, transition: Transition, smoothing: float) -> S
             " let the table's num_successors and horizon be larger, or use learner.planner dense"
         )
     to = jnp.where(kept, row, rows)
-    counts = model.counts.at[slot, a, to].add(1.0)
-    reward_sum = model.reward_sum.at[slot, a, to].add(transition.r)
-    n = counts[:, a, row]
-    expected = jnp.where(n > 0.0, (n + smoothing) * reward_sum[:, a, row] / jnp.maximum(n, 1.0), 0.0)
+    experience = model.experience.after((slot, a, to), transition.r)
+    n, reward_sum = experience.of(slice(None), a, row)
+    expected = jnp.where(n > 0.0, (n + smoothing) * reward_sum / jnp.maximum(n, 1.0), 0.0)
     return dataclasses.replace(
         model,
         successors=model.successors.at[slot, to].set(next_row),
         num_listed=model.num_listed.at[to].max(slot + 1),
-        counts=counts,
-        reward_sum=reward_sum,
-        spread=new_spread(model, (slot, a, to), transition.r),
+        experience=experience,
         visits=model.visits.at[a, to].add(1.0),
         reward=model.reward.at[a, to].set(expected.sum()),
         absorbing=model.absorbing.at[next_row].max(transition.terminated),

@@ -136,7 +136,7 @@ def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
     total = value.sum() + problem.num_unmet * values.untried
     # One slice [A, W] per successor, so that each is gathered once and not once an action.
     successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
-    products = (n[:, :width] * v for n, v in zip(model.counts, successor_values, strict=True))
+    products = (n[:, :width] * v for n, v in zip(model.experience.counts, successor_values, strict=True))
     expected = functools.reduce(jnp.add, products, rule.smoothing * total)
     # Pairs never tried have a weight too, as without smoothing it would be 0.
     weight = jnp.maximum(visits, 1.0) + rule.smoothing * problem.num_states

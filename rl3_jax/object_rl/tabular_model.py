@@ -42,30 +42,74 @@ class Rule:
 
 
 @struct.dataclass
+class Experience:
+    """The rewards of each triple, or arm, in one trial; one array, which a step changes in one operation.
+
+    Attributes:
+      numbers: [2, *triples] n, float32, and the sum of the n rewards; [3, *triples] with their Σ (r − r̄)²
+        where standard errors are asked for.
+    """
+
+    numbers: Float[Array, "n ..."]
+
+    @classmethod
+    def none(cls, triples: tuple[int, ...], standard_errors: bool) -> "Experience":
+        """Return that of no rewards."""
+        return cls(jnp.zeros((3 if standard_errors else 2, *triples)))
+
+    @property
+    def counts(self) -> Float[Array, "*triples"]:
+        """How many rewards each triple has had."""
+        return self.numbers[0]
+
+    @property
+    def reward_sum(self) -> Float[Array, "*triples"]:
+        """Their sums."""
+        return self.numbers[1]
+
+    @property
+    def spread(self) -> Float[Array, "*triples"] | None:
+        """Their Σ (r − r̄)², or None if it is not kept."""
+        return self.numbers[2] if len(self.numbers) > 2 else None
+
+    def of(self, *index: Any) -> Array:
+        """Return counts and sums of rewards [2, …] of the triples at an index, read in one operation."""
+        return self.numbers[:2, *index]
+
+    def after(self, triple: tuple[Any, ...], reward: Float[Array, ""]) -> "Experience":
+        """Return it after one more reward of the triple with this index.
+
+        Σ (r − r̄)² never subtracts large sums (Welford 1962).
+        """
+        more = jnp.stack([jnp.float32(1.0), reward])
+        if len(self.numbers) > 2:
+            n, reward_sum = self.of(*triple)
+            before, mean = reward_sum / jnp.maximum(n, 1.0), (reward_sum + reward) / (n + 1.0)
+            more = jnp.append(more, (reward - before) * (reward - mean))
+        return Experience(self.numbers.at[:, *triple].add(more))
+
+
+@struct.dataclass
 class TabularModel:
-    """Experience of one trial, and the model it implies.
+    """Experience of one trial with the triples (s,a,s'), and the model it implies.
 
     The model is kept beside the experience since a step changes one row of it, while a planner
     reads all rows.
 
     Attributes:
-      counts: [S, A, S] n(s,a,s'), float32.
-      reward_sum: [S, A, S] sum of the rewards of each triple.
+      experience: [S, A, S] the rewards of each triple.
       counting: [S] the states that count as successors: all, or those met where states are discovered.
       transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM), 0 for a successor that does not
         count. For a pair never tried 1/M, or 1 for s' = s where such pairs stay.
       reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s').
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
-      spread: [S, A, S] Σ (r − r̄)² of each triple, or None where no standard errors are asked for.
     """
 
-    counts: Float[Array, "S A S"]
-    reward_sum: Float[Array, "S A S"]
+    experience: Experience
     counting: Bool[Array, " S"]
     transition: Float[Array, "S A S"]
     reward: Float[Array, "S A"]
     absorbing: Bool[Array, " S"]
-    spread: Float[Array, "S A S"] | None = None
 
 
 def init(spec: TableSpec, untried: Untried = "uniform") -> TabularModel:
@@ -74,13 +118,11 @@ def init(spec: TableSpec, untried: Untried = "uniform") -> TabularModel:
     triples = (num_states, num_actions, num_states)
     never = _never_tried(untried, jnp.ones(num_states, bool))
     return TabularModel(
-        counts=jnp.zeros(triples),
-        reward_sum=jnp.zeros(triples),
+        experience=Experience.none(triples, spec.standard_errors),
         counting=jnp.full(num_states, not spec.discovered),
         transition=jnp.broadcast_to(never / never.sum(-1, keepdims=True), triples),
         reward=jnp.zeros((num_states, num_actions)),
         absorbing=jnp.zeros(num_states, bool),
-        spread=jnp.zeros(triples) if spec.standard_errors else None,
     )
 
 
@@ -89,32 +131,29 @@ def count(model: TabularModel, transition: Transition) -> TabularModel:
     s, a, next_s = transition.s, transition.a, transition.next_s
     return dataclasses.replace(
         model,
-        counts=model.counts.at[s, a, next_s].add(1.0),
-        reward_sum=model.reward_sum.at[s, a, next_s].add(transition.r),
+        experience=model.experience.after((s, a, next_s), transition.r),
         # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
         absorbing=model.absorbing
         | (one_hot(next_s, len(model.absorbing), dtype=bool) & transition.terminated),
-        spread=new_spread(model, (s, a, next_s), transition.r),
     )
 
 
 def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: Rule) -> TabularModel:
     """Count one transition and refresh the row of its pair, or all rows where states are discovered."""
     s, a, next_s = transition.s, transition.a, transition.next_s
-    experience = count(model, transition)
+    model = count(model, transition)
     if spec.discovered:
         # A state met for the first time changes M, and so every row.
         counting = model.counting.at[jnp.stack([s, next_s])].set(True)
         never = _never_tried(rule.untried, counting)
-        probability, reward = _rows(experience.counts, experience.reward_sum, counting, rule.smoothing, never)
-        return dataclasses.replace(experience, counting=counting, transition=probability, reward=reward)
+        probability, reward = _rows(model.experience.of(), counting, rule.smoothing, never)
+        return dataclasses.replace(model, counting=counting, transition=probability, reward=reward)
     # The pair has now been tried.
-    counts, reward_sum = experience.counts[s, a], experience.reward_sum[s, a]
-    probability, reward = _rows(counts, reward_sum, model.counting, rule.smoothing, 0.0)
+    probability, reward = _rows(model.experience.of(s, a), model.counting, rule.smoothing, 0.0)
     num_states, num_actions = model.reward.shape
     pair = one_hot(s, num_states, dtype=bool)[:, None] & one_hot(a, num_actions, dtype=bool)
     return dataclasses.replace(
-        experience,
+        model,
         transition=model.transition.at[s, a].set(probability),
         reward=jnp.where(pair, reward, model.reward),
     )
@@ -126,28 +165,18 @@ def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, 
 
 
 def _rows(
-    counts: Float[Array, "*pairs S"],
-    reward_sum: Float[Array, "*pairs S"],
+    experience: Float[Array, "2 *pairs S"],
     counting: Bool[Array, " S"],
     smoothing: float,
     never: Float[Array, "*#pairs S"] | float,
 ) -> tuple[Float[Array, "*pairs S"], Float[Array, " *pairs"]]:
-    """Return T(·|s,a) and the expected reward Σ_s' T(s'|s,a) r̄(s,a,s') of pairs; see `_never_tried`."""
+    """Return T(·|s,a) and the expected reward Σ_s' T(s'|s,a) r̄(s,a,s') of pairs.
+
+    See `Experience.of` and `_never_tried`.
+    """
+    counts, reward_sum = experience
     total = counts.sum(-1, keepdims=True)
     weight = jnp.where(total > 0.0, (counts + smoothing) * counting, never)
     probability = weight / weight.sum(-1, keepdims=True)
     mean_reward = reward_sum / jnp.maximum(counts, 1.0)
     return probability, (probability * mean_reward).sum(-1)
-
-
-def new_spread(model: Any, triple: Any, reward: Float[Array, ""]) -> Float[Array, "*triples"] | None:
-    """Return Σ (r − r̄)² of all triples after one more reward of one, or None if it is not kept.
-
-    It never subtracts large sums (Welford 1962). The model's arrays [*triples] are those before the reward.
-    """
-    if model.spread is None:
-        return None
-    n, reward_sum = model.counts[triple], model.reward_sum[triple]
-    before = reward_sum / jnp.maximum(n, 1.0)
-    after = (reward_sum + reward) / (n + 1.0)
-    return model.spread.at[triple].set(model.spread[triple] + (reward - before) * (reward - after))

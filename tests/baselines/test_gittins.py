@@ -5,7 +5,7 @@ import pytest
 
 from rl3_jax.baselines.gittins import Gittins, gittins_indices, position
 from rl3_jax.errors import ConfigError
-from rl3_jax.object_rl.model_based import BanditModel
+from rl3_jax.object_rl.tabular_model import Experience
 from rl3_jax.tasks import Bandit
 from rl3_jax.trial import TrialEnv, method_features
 from tests.reference import bandits as reference
@@ -84,7 +84,7 @@ def test_the_arm_of_the_largest_index_for_the_steps_left_is_pulled():
     env, behaviour = trial(3, 30), Gittins(gittins_indices(30))
     observation, state = env.start(jax.random.key(0), env.family.default_params)
     wins, pulls = np.array([5, 0, 6]), np.array([8, 0, 11])
-    memory = BanditModel(counts=jnp.float32(pulls), reward_sum=jnp.float32(wins))
+    memory = Experience(jnp.float32([pulls, wins]))
     chosen = []
     for time in range(17, 30):
         now = state.replace(time=jnp.int32(time))
