@@ -98,6 +98,10 @@ class Learner(Protocol):
         """
         return size_problems(self, spec, "") + error_problems(self, spec)
 
+    def suited(self, spec: TableSpec, platform: str) -> "Learner":
+        """Return it with the choices that it leaves open made for a platform: `cpu`, `gpu` or `tpu`."""
+        return self
+
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
         ...

@@ -23,8 +23,8 @@ class ModelBased(Rule, Learner):
 
     Attributes:
       planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;
-        `visited` the same for the states met so far alone; `auto` is `visited` where the table gives the
-        number of successors, else `dense`. All find the same values.
+        `visited` the same for the states met so far alone; `auto` is one of the last two where the table
+        gives the number of successors, else `dense`. All find the same values.
     """
 
     learner: ClassVar[str] = "model-based"
@@ -49,8 +49,18 @@ class ModelBased(Rule, Learner):
             ]
         return size_problems(self, spec, "" if spec.num_successors else ", or learner q-learning")
 
+    def suited(self, spec: TableSpec, platform: str) -> "ModelBased":
+        """Return it with the planner that `auto` stands for on a platform.
+
+        To sweep as many rows as some task has met, an accelerator would wait for the host at each step.
+        """
+        all_met = 0 < spec.num_states <= 2 * spec.horizon + 1
+        if self.planner == "auto" and spec.num_successors and all_met and platform != "cpu":
+            return dataclasses.replace(self, planner="sparse")
+        return self
+
     def planner_name(self, spec: TableSpec) -> str:
-        """Return the planner that `auto` stands for."""
+        """Return the planner that `auto` stands for on a CPU."""
         if self.planner != "auto":
             return self.planner
         return "visited" if spec.num_successors else "dense"

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -16,7 +17,7 @@ from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
 
 @struct.dataclass
 class Trajectory:
-    """Steps [B, H] of trials as the meta-policy lived them; while they are collected, one of one trial.
+    """Steps [B, H] of trials as the meta-policy lived them.
 
     Attributes:
       observations: what it saw before each step.
@@ -73,7 +74,9 @@ def live(
 
     def keep(now: Moment):
         drawn, outputs, value = now.chosen
-        return Trajectory(now.observation, drawn, now.reward, outputs, value), now.step
+        numbers = [now.observation, outputs, now.reward[None], *([] if value is None else [value[None]])]
+        # In one array: an accelerator stores it in one operation.
+        return jnp.concatenate(numbers), drawn, now.step
 
     def split(keys, num):
         return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
@@ -85,10 +88,18 @@ def live(
     lived = rollout(
         env, policy_acting(policy, params), tasks, key_start, StepKeys(step, act), keep, num_segments
     )
-    trajectory, steps = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
-    # Once for all steps: fewer operations than in each.
-    parameters = policy.distribution.parameters(trajectory.distributions)
-    return lived, trajectory.replace(distributions=parameters), steps
+    numbers, actions, steps = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
+    sizes = (policy.observation_size, policy.distribution.num_outputs, 1)
+    observations, outputs, rewards, values = jnp.split(numbers, np.cumsum(sizes), axis=-1)
+    trajectory = Trajectory(
+        observations=observations,
+        actions=actions,
+        rewards=rewards[..., 0],
+        # Of all steps at once: fewer operations than in each.
+        distributions=policy.distribution.parameters(outputs),
+        values=values[..., 0] if values.shape[-1] else None,
+    )
+    return lived, trajectory, steps
 
 
 def gae(

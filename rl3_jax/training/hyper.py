@@ -57,10 +57,12 @@ def program_of(config: TrainConfig, platform: str | None = None) -> TrainConfig:
     Numbers that are arguments of the program, and fields that do not enter it, are the same in all. The
     platform is `cpu`, `gpu` or `tpu`; the default backend's, if not given.
     """
-    core = suited(config.policy.core, platform or jax.default_backend())
+    platform = platform or jax.default_backend()
+    core = suited(config.policy.core, platform)
     numbers = dict.fromkeys(OF_PPO, 1.0) | {"novelty_bonus": float(config.ppo.novelty_bonus > 0.0)}
     return dataclasses.replace(
         config,
+        learner=config.learner.suited(config.env.object_rl.table, platform),
         policy=dataclasses.replace(config.policy, core=core),
         ppo=dataclasses.replace(config.ppo, **numbers),
         features=dataclasses.replace(config.features, **dict.fromkeys(SCALES, 1.0)),

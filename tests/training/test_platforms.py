@@ -1,5 +1,7 @@
 """Programs are made for the platform they run on, which need not be there."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -29,6 +31,16 @@ def test_what_a_core_leaves_open_is_chosen_for_the_platform(core, on_a_cpu, else
 
 def test_a_core_without_choices_is_suited_everywhere():
     assert suited(Markov(), "tpu") == Markov()
+
+
+def test_planning_on_an_accelerator_does_not_depend_on_how_many_states_were_met():
+    config = make_config("gridworld-11x11-quick", ppo=SMALL)
+    assert config.horizon > config.task.num_states / 2  # a trial may meet them all
+    planners = [program_of(config, platform).learner.planner for platform in ("cpu", "gpu", "tpu")]
+    assert planners == ["auto", "sparse", "sparse"]
+    # In a short trial most rows would never be met.
+    assert program_of(dataclasses.replace(config, horizon=20), "gpu").learner.planner == "auto"
+    assert program_of(make_config("mdp-h100-quick"), "gpu").learner.planner == "auto"
 
 
 def test_a_program_is_lowered_for_an_accelerator_that_is_not_there():
