@@ -9,12 +9,13 @@ RL3 := $(BIN)/rl3
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 DEMO ?= runs/demo
 
-.PHONY: help install demo test test-all lint types unit unit-all clean baselines page tuning
+.PHONY: help install demo test test-all test-targets lint types unit unit-all clean baselines page tuning
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
 	@echo "make test     install, lint, check types, run the tests (15 to 20 minutes on two cores, 12 the next time)"
 	@echo "make test-all   the same with the slow tests and the notebooks (about an hour)"
+	@echo "make test-targets  compile for accelerators that are not there, and count kernels (downloads 1 GB; 10 minutes)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about 20 minutes)"
 	@echo "make page       make that page again, from the result files in results/baselines"
 	@echo "make tuning   try hyperparameters of the baselines in those settings (about an hour)"
@@ -101,6 +102,11 @@ unit: $(VENV)/.installed-dev
 
 unit-all: $(VENV)/.installed-dev
 	$(PYTEST) --nbmake tests notebooks
+
+# Tests that `make test-all` skips where compilers for accelerators are not installed.
+test-targets: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,cuda-plan,tpu-plan]'
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest tests/run/test_targets.py
 
 clean:
 	rm -rf .venv-* .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -79,7 +79,7 @@ def plan(
     elsewhere = None if target is None else (target, target_bytes(target))
     with TrainProgress(config.iterations, visible=progress) as shown:
         shown.phase("counting")
-        counts = count(config)
+        counts = count(training.made_for(config, used["platform"]))
         held = counts["parameters"] + counts["optimiser"]  # by a run, all the time
         # Processes on CPUs have a memory each, however many devices they make of it.
         num_memories = used.get("processes", 1) if used["platform"] == "cpu" else used["count"]

@@ -9,7 +9,7 @@ from rl3_jax.training.evaluation import (
     evaluate_trials,
     task_statistics,
 )
-from rl3_jax.training.hyper import Hyper, config_of, hyper_of, program_of
+from rl3_jax.training.hyper import Hyper, config_of, hyper_of, made_for, program_of
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
 from rl3_jax.training.steps import CHUNK_CAPACITY, TASKS, lower_steps, sharing_problems, train_steps
@@ -32,6 +32,7 @@ __all__ = [
     "hyper_of",
     "init",
     "lower_steps",
+    "made_for",
     "over_tasks",
     "program_of",
     "register",

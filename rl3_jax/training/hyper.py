@@ -51,19 +51,26 @@ def hyper_of(config: TrainConfig) -> Hyper:
     return Hyper(**{name: jnp.float32(values[name]) for name in NAMES})
 
 
+def made_for(config: TrainConfig, platform: str) -> TrainConfig:
+    """Return a configuration with the choices that core and learner leave open made for a platform.
+
+    It is `cpu`, `gpu` or `tpu`. What is chosen stays, for any other.
+    """
+    core = suited(config.policy.core, platform)
+    learner = config.learner.suited(config.env.object_rl.table, platform)
+    return dataclasses.replace(config, learner=learner, policy=dataclasses.replace(config.policy, core=core))
+
+
 def program_of(config: TrainConfig, platform: str | None = None) -> TrainConfig:
     """Return what a configuration's compiled training depends on: equal for runs that share one program.
 
-    Numbers that are arguments of the program, and fields that do not enter it, are the same in all. The
-    platform is `cpu`, `gpu` or `tpu`; the default backend's, if not given.
+    Numbers that are arguments of the program, and fields that do not enter it, are the same in all. Without a
+    platform it is made for the default backend's.
     """
-    platform = platform or jax.default_backend()
-    core = suited(config.policy.core, platform)
+    config = made_for(config, platform or jax.default_backend())
     numbers = dict.fromkeys(OF_PPO, 1.0) | {"novelty_bonus": float(config.ppo.novelty_bonus > 0.0)}
     return dataclasses.replace(
         config,
-        learner=config.learner.suited(config.env.object_rl.table, platform),
-        policy=dataclasses.replace(config.policy, core=core),
         ppo=dataclasses.replace(config.ppo, **numbers),
         features=dataclasses.replace(config.features, **dict.fromkeys(SCALES, 1.0)),
         iterations=1,

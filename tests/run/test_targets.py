@@ -16,6 +16,14 @@ from rl3_jax.run import planning, program
 
 TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
 """With the number of devices."""
+KERNELS = {
+    ("h100", "bandit-h100-quick"): (0, 0),
+    ("h100", "mdp-h100-quick"): (23, 60),
+    ("h100", "gridworld-11x11-quick"): (60, 400),
+    ("tpu-v5e:2x4", "mdp-h100-quick"): (75, 145),
+    ("tpu-v5e:2x4", "gridworld-11x11-quick"): (0, 0),
+}
+"""The most kernels of a step of all trials and of a gradient step: up to a tenth above what was found."""
 
 
 @pytest.mark.parametrize("name", ["a100", "h100:0", "tpu-v5e", "tpu-v1:2x2", "v5e", "tpu-h100:2x4", ""])
@@ -44,24 +52,44 @@ def test_a_program_is_made_for_the_devices_that_it_is_for(platform, scan, monkey
     assert made[0].policy.core.scan == scan
 
 
+def platform_of(name):
+    return "tpu" if name.startswith("tpu") else "gpu"
+
+
+def planned(folder, name, *line):
+    """Return what `rl3 plan` finds, in a process of its own: the platform is chosen before JAX starts."""
+    module, extra = planning.EXTRAS[platform_of(name)]
+    if not planning._is_installed(module):
+        pytest.skip(f"needs the extra {extra}")
+    file = folder / "plan.json"
+    command = [sys.executable, "-m", "rl3_jax", "plan", *line, "--target", name, "--json", str(file)]
+    subprocess.run(command, check=True, env=os.environ)
+    return json.loads(file.read_text())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_command_line(name, tmp_path):
-    platform = "tpu" if name.startswith("tpu") else "gpu"
-    module, extra = planning.EXTRAS[platform]
-    if not planning._is_installed(module):
-        pytest.skip(f"needs the extra {extra}")
-    file = tmp_path / "plan.json"
     sizes = ["--ppo.trials", "64", "--ppo.minibatch-trials", "16", "--horizon", "8"]
-    line = ["plan", "bandit-h100-quick", "--policy", "markov", "--target", name, "--json", str(file), *sizes]
-    # A process of its own: what is compiled for is chosen before JAX starts.
-    subprocess.run([sys.executable, "-m", "rl3_jax", *line], check=True, env=os.environ)
-    found = json.loads(file.read_text())
+    found = planned(tmp_path, name, "bandit-h100-quick", "--policy", "markov", *sizes)
     assert found["device"]["count"] == TARGETS[name]
-    assert found["device"]["platform"] == platform
+    assert found["device"]["platform"] == platform_of(name)
     assert found["seconds"]["iteration"] is None
     assert found["bytes"]["program"] > found["bytes"]["parameters"]
     assert 3 < found["costs"]["rollout_step"]["kernels"] < 60
     assert found["costs"]["rollout_step"]["collectives"] == 0
     # One sum of the gradients.
     assert found["costs"]["gradient_step"]["collectives"] == (TARGETS[name] > 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "preset"), KERNELS)
+def test_accelerators_are_given_few_kernels_and_never_wait_for_the_host(name, preset, tmp_path):
+    costs = planned(tmp_path, name, preset)["costs"]
+    rollout, update = costs["rollout_step"], costs["gradient_step"]
+    for part, most in zip((rollout, update), KERNELS[name, preset], strict=True):
+        assert part["kernels"] <= most
+        # What depends on a number that the device has computed.
+        assert part["conditionals"] == part["open_loops"] == 0
+    assert rollout["collectives"] == 0
+    assert update["collectives"] == (TARGETS[name] > 1)
