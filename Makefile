@@ -103,10 +103,17 @@ unit: $(VENV)/.installed-dev
 unit-all: $(VENV)/.installed-dev
 	$(PYTEST) --nbmake tests notebooks
 
-# Tests that `make test-all` skips where compilers for accelerators are not installed.
-test-targets: $(VENV)/.installed-dev
-	$(BIN)/python -m pip install --quiet --editable '.[dev,cuda-plan,tpu-plan]'
-	JAX_PLATFORMS=cpu $(BIN)/python -m pytest tests/run/test_targets.py
+# Tests that `make test-all` skips: their compilers for accelerators get an environment of their own.
+TARGETS := .venv-targets-$(VERSION)
+
+test-targets: $(TARGETS)/.installed
+	JAX_PLATFORMS=cpu $(TARGETS)/bin/python -m pytest tests/run/test_targets.py
+
+$(TARGETS)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(TARGETS)
+	$(TARGETS)/bin/python -m pip install --quiet --upgrade pip
+	$(TARGETS)/bin/python -m pip install --quiet --editable '.[dev,cuda-plan,tpu-plan]'
+	@touch $@
 
 clean:
 	rm -rf .venv-* .pytest_cache .ruff_cache .hypothesis build *.egg-info

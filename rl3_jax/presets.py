@@ -214,9 +214,11 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
       ConfigError: listing every name and value that is not valid.
     """
     names = {name: str(fields[name]) if name in fields else None for name in CHOSEN_BY_NAME}
+    unknown = [name for name, value in names.items() if name_problems(**{name: value})]
     changes = []
     for field, value in fields.items():
-        if field not in names:
+        # The fields of a part whose name is not known are not those of the part that it would replace.
+        if field not in names and field.split(".")[0] not in unknown:
             for part in reversed(field.split(".")):
                 value = {part: value}
             changes.append(value)

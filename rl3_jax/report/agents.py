@@ -48,7 +48,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class SeededAgent:
-    """Runs of one algorithm, each of another seed, or a result file of an agent; no two share a name."""
+    """Runs of one algorithm, each of another seed, or a result file of an agent; names are unique."""
 
     name: str
     runs: Sequence[Source]

@@ -55,7 +55,8 @@ def learning_figure(
 def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
     """Draw the reward per episode over the episodes of a trial, a panel for each setting.
 
-    Bands are intervals of 95 % over tasks, and over seeds where there are several.
+    Bands are intervals of 95 % over tasks, and over seeds where there are several. The names decide
+    the looks.
     """
     styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
     for axes, setting in zip(panels, settings, strict=True):

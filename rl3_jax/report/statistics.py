@@ -82,8 +82,8 @@ def trimmed_mean(returns: Returns) -> Estimate:
 def quantile(parts: Sequence[tuple[Any, Any]]) -> Any:
     """Return Student's quantile at 95 % for a mean whose variance is a sum of independent ones.
 
-    Each part is a variance, a number or array, and its degrees of freedom; theirs together are those of
-    Satterthwaite 1946.
+    Each part is a variance, a number or array, and its degrees of freedom; those of the sum are
+    Satterthwaite's (1946).
     """
     total = sum(variance for variance, _ in parts)
     weights = sum(variance**2 / freedom for variance, freedom in parts)

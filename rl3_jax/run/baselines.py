@@ -88,7 +88,7 @@ def baseline_problems(
 
 @compile_cache()
 def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = False) -> dict[str, Any]:
-    """Set the family's baselines beside a result of `evaluate_run`, on the same tasks, and note it likewise.
+    """Set the family's baselines beside a result of `evaluate_run`, on the same tasks, and note both.
 
     The result gets the baselines' entries after the agent's, and under `differences` by how much the agent
     exceeds each (`exceeds` in `report.gather`).

@@ -27,7 +27,7 @@ class OnDisk:
 
     Attributes:
       record: what is to be run.
-      config: the same, without what is beside it.
+      config: its configuration.
       state: as far as it is trained.
       wall_seconds: that earlier processes spent on it.
       failure: why it is not kept any longer: it has diverged.
@@ -137,7 +137,7 @@ class OnDisk:
 
 @dataclasses.dataclass
 class InMemory:
-    """A run without a folder: its lines of metrics, and as `OnDisk` its state and failure."""
+    """A run without a folder: its lines of metrics, and its state and failure as in `OnDisk`."""
 
     config: TrainConfig
     state: TrainState

@@ -44,7 +44,7 @@ def train_to_target(
     Args:
       runs: each with what is to be run; `config.json` gets its target once the checkpoint has been read.
       visible: whether to show progress.
-      on_metrics: as in `train`, like `devices`.
+      on_metrics: as in `train`.
       fits: whether `plan` has found that the runs fit into memory, which is then not asked again.
       devices: how many share the trials; as many as last or as can, if not given.
     """
@@ -160,11 +160,13 @@ class Loop:
         while True:
             self._agree_on_stopping()
             alive = [run for run in self.runs if not run.failure]
-            done = sorted({int(run.state.iteration) for run in alive})
-            first, until = [*done, self.target, self.target][:2]
+            done = [int(run.state.iteration) for run in alive]
+            first = min(done, default=self.target)
             if first >= self.target or self.signum is not None or self.told_to_stop:
                 break
-            self._advance([run for run in alive if run.state.iteration == first], until, started)
+            until = min((other for other in done if other > first), default=self.target)
+            behind = [run for run, number in zip(alive, done, strict=True) if number == first]
+            self._advance(behind, until, started)
         if self.failures and (self.signum is None or first >= self.target):
             raise NonFiniteError("; ".join(self.failures))
         return first

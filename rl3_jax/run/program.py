@@ -153,7 +153,7 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
 
 @functools.lru_cache(maxsize=8)
 def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for states on devices that need not be there, side by side if there are several; kept."""
+    """Compile for states on devices that need not be there, side by side if there are several; cached."""
     axes = (num_runs,) if num_runs else ()
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),

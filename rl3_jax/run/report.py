@@ -73,7 +73,10 @@ class Report(Shared):
 
 
 def read_sources(folder: Path) -> list[Source]:
-    """Return the run that a folder holds, or its result files; a `ConfigError` lists those that are none."""
+    """Return the run that a folder holds, or its result files.
+
+    Raises a `ConfigError` if there are none, or listing each that is not valid.
+    """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a folder")
     if (folder / "config.json").exists():

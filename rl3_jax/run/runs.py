@@ -179,7 +179,8 @@ def train_seeds(
     them side by side. A run that diverges is not kept any longer, and the others go on.
 
     Takes and raises what `train` does. Unless a number of devices is given, each of a CPU's cores has a run.
-    Progress is shown of the mean over the runs, and a `NonFiniteError` comes at the end.
+    Progress is shown of the mean over the runs, and a `NonFiniteError` comes at the end. `on_metrics` gets
+    the lines of all runs, of each chunk those of the first run first; if it returns true, all stop.
     """
     how = {"num_seeds": len(outs), "devices": devices}
     with hosts.together():
@@ -247,13 +248,14 @@ def resume(
       iterations: in all, noted as the run's target; more than first configured extends the run, with
         the schedules at their end. Without it, training goes on to the target of the last call.
       devices: how many share the trials of an iteration; as many as last, if not given.
-      progress: as in `train`, like `on_metrics`.
-      on_metrics: see there.
+      progress: as in `train`.
+      on_metrics: as in `train`.
 
     Raises:
       ConfigError: if this is no run folder, its checkpoint is of another configuration, its logger is
         not installed, or it has more iterations already.
-      NonFiniteError: as `train` does, like `Interrupted`.
+      NonFiniteError: as `train` does.
+      Interrupted: as `train` does.
     """
     return resume_seeds([path], iterations, devices=devices, progress=progress, on_metrics=on_metrics)[0]
 

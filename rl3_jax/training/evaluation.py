@@ -137,13 +137,15 @@ def task_statistics(
     family: TaskFamily, *, num_tasks: int, seed: int = 0, track: Track = iter
 ) -> dict[str, Float[np.ndarray, " N"]]:
     """Return the family's statistics of each of `num_tasks` candidates, which `sample_task` may reject."""
+    return _in_batches(partial(_statistics, family, seed), num_tasks, track)
 
-    @partial(jax.jit, static_argnums=1)
-    def statistics(start, size):
-        keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, size)
-        return family.statistics(jax.vmap(family.sample_candidate)(keys))
 
-    return _in_batches(statistics, num_tasks, track)
+@partial(jax.jit, static_argnames=("family", "num_tasks"))
+def _statistics(
+    family: TaskFamily, seed: Integer, start: Integer, num_tasks: int
+) -> dict[str, Float[Array, " N"]]:
+    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
+    return family.statistics(jax.vmap(family.sample_candidate)(keys))
 
 
 def _in_batches(function: Callable[[int, int], PyTree], num_tasks: int, track: Track = iter) -> PyTree:

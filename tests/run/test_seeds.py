@@ -34,6 +34,19 @@ def together(tmp_path_factory):
     return train_seeds(tiny.CONFIG, [folder / str(seed) for seed in range(SEEDS)], progress=False)
 
 
+def test_the_lines_of_all_runs_are_handed_over_and_may_stop_them_all(together, tmp_path):
+    outs, seen = [tmp_path / str(seed) for seed in range(2)], []
+    runs = train_seeds(tiny.CONFIG, outs, progress=False, on_metrics=lambda row: seen.append(row) or True)
+    assert seen == runs[0].metrics + runs[1].metrics
+    assert 0 < len(seen) < 2 * tiny.CONFIG.iterations
+    stopped = len(seen)
+    runs = resume_seeds(outs, progress=False, on_metrics=seen.append)
+    assert len(seen) == 2 * tiny.CONFIG.iterations
+    assert [row["iteration"] for row in seen[stopped:]].count(tiny.CONFIG.iterations) == 2
+    for one, other in zip(together, runs, strict=False):
+        tiny.assert_same_outcome(one, other)
+
+
 def copies(runs, folder):
     """The folders of runs, copied."""
     return [shutil.copytree(run.path, folder / run.path.name) for run in runs]

@@ -44,7 +44,7 @@ def first_device():
 
 
 def final_state(path):
-    """The newest checkpoint of a run, as arrays of the host."""
+    """The newest checkpoint of a run, as arrays of the host; what a kill left over is removed."""
     folder = RunFolder(path)
     with contextlib.ExitStack() as stack:
         run = OnDisk(folder, folder.read(), stack)

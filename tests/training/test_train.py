@@ -43,7 +43,6 @@ def test_a_run_with_muon_and_a_product_read_out_does_not_depend_on_how_it_is_cut
 def test_metrics_are_finite_and_named(whole):
     state, rows = whole
     assert all(set(row) == set(METRICS) for row in rows)
-    assert CONFIG.task.summary_names == ()
     assert_finite(rows)
     assert_finite(state.learnt)
     assert state.iteration == 6
