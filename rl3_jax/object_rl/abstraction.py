@@ -19,8 +19,8 @@ class Abstraction(Protocol):
     """A map from the concrete states of one task to those of a table; callers `vmap`.
 
     A frozen dataclass whose fields are its configuration. A concrete state has an index, coordinates or
-    both; what it lacks is None. `space` are the sizes of the table in which each has a row. The memory is any
-    pytree of arrays, kept for a trial; without methods of its own an abstraction remembers nothing.
+    both; what it lacks is None. `space` are the sizes of the table in which each index has a row. The memory
+    is any pytree of arrays, kept for a trial; without methods of its own an abstraction remembers nothing.
     """
 
     abstraction: ClassVar[str]
@@ -71,7 +71,7 @@ class Identity(Abstraction):
         return space
 
     def locate(self, space: TableSpec, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
-        """Return the index; 0 for a vector."""
+        """Return the index; 0 for a vector, which only a trial without object-level RL has."""
         return jnp.int32(0) if index is None else index
 
 

@@ -94,7 +94,7 @@ class Learner(Protocol):
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do.
 
-        Here: keep no more than `MAX_STATE_BYTES` of one task, and show standard errors.
+        By default, if it keeps more than `MAX_STATE_BYTES` of one task, and if standard errors are asked for.
         """
         return size_problems(self, spec, "") + error_problems(self, spec)
 
@@ -140,7 +140,7 @@ class NoLearner(Learner):
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
-    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` is a remedy."""
+    """Return a message if a learner keeps more than `MAX_STATE_BYTES` of one task; `mend` ends it."""
     leaves = jax.tree.leaves(jax.eval_shape(lambda: learner.init(spec)))
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if size <= MAX_STATE_BYTES:

@@ -50,7 +50,7 @@ class ModelBased(Rule, Learner):
         return size_problems(self, spec, "" if spec.num_successors else ", or learner q-learning")
 
     def suited(self, spec: TableSpec, platform: str) -> "ModelBased":
-        """Return it with the planner that `auto` stands for on a platform.
+        """Return it with `sparse` for `auto` on an accelerator, where a trial may meet all states.
 
         To sweep as many rows as some task has met, an accelerator would wait for the host at each step.
         """
@@ -60,7 +60,7 @@ class ModelBased(Rule, Learner):
         return self
 
     def planner_name(self, spec: TableSpec) -> str:
-        """Return the planner that `auto` stands for on a CPU."""
+        """Return the planner that `auto` otherwise stands for."""
         if self.planner != "auto":
             return self.planner
         return "visited" if spec.num_successors else "dense"
@@ -137,7 +137,7 @@ class Tables(ModelPlanner):
         model: TabularModel = state.model
         q = back_up(model.transition[s], model.reward[s], state.values) if self.awaits else state.values[s]
         return ActionValues(
-            q, model.experience.numbers[0, s].sum(-1), None if state.errors is None else state.errors[s]
+            q, model.experience.of(s)[0].sum(-1), None if state.errors is None else state.errors[s]
         )
 
 

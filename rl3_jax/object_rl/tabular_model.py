@@ -81,12 +81,12 @@ class Experience:
 
         Σ (r − r̄)² never subtracts large sums (Welford 1962).
         """
-        more = jnp.stack([jnp.float32(1.0), reward])
-        if len(self.numbers) > 2:
-            n, reward_sum = self.of(*triple)
-            before, mean = reward_sum / jnp.maximum(n, 1.0), (reward_sum + reward) / (n + 1.0)
-            more = jnp.append(more, (reward - before) * (reward - mean))
-        return Experience(self.numbers.at[:, *triple].add(more))
+        if len(self.numbers) == 2:
+            return Experience(self.numbers.at[:, *triple].add(jnp.stack([jnp.float32(1.0), reward])))
+        n, reward_sum, spread = self.numbers[:, *triple]
+        before, after = reward_sum / jnp.maximum(n, 1.0), (reward_sum + reward) / (n + 1.0)
+        spread = spread + (reward - before) * (reward - after)
+        return Experience(self.numbers.at[:, *triple].set(jnp.stack([n + 1.0, reward_sum + reward, spread])))
 
 
 @struct.dataclass

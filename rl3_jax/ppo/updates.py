@@ -54,7 +54,8 @@ def loss(
     E[(V_t − return_t)²] is added. Of several devices each returns its part of the means.
 
     Also returns the metrics `actor_loss` (first term), `entropy`, `max_abs_log_ratio`, with a shared trunk
-    `critic_loss` (that mean square), and with `kl_estimate: minibatches` `kl`, the mean KL.
+    `critic_loss` (that mean square), and with `kl_estimate: minibatches` `kl`, the mean KL
+    from the rollout's policy.
     """
     outputs, values = _unroll(config, policy, params, batch)
     trajectory, distribution = batch.trajectory, policy.distribution

@@ -48,7 +48,7 @@ class ConcreteState:
 class Step:
     """One step of a task, before any abstraction; the next episode's first state is not in it.
 
-    It terminated the episode if it ended in an absorbing state, and truncated it if it ended otherwise.
+    It `terminated` an episode that ended in an absorbing state, and `truncated` one that ended otherwise.
     """
 
     state: ConcreteState

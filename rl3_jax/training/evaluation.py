@@ -104,7 +104,7 @@ def evaluate_trials(
     Warns if object-level RL could not keep all transitions in its model. `seed` names the set of tasks;
     `track` wraps the iteration over batches, to show progress.
     """
-    of_batch = partial(held_out_trials, env, behaviour, seed)
+    of_batch = partial(held_out_trials, env.suited(jax.default_backend()), behaviour, seed)
     trials: Trials = _in_batches(of_batch, num_tasks, track)
     if trials.dropped.any():
         warnings.warn(dropped_message(float(trials.dropped.mean())), stacklevel=2)

@@ -54,10 +54,9 @@ def hyper_of(config: TrainConfig) -> Hyper:
 def made_for(config: TrainConfig, platform: str) -> TrainConfig:
     """Return a configuration with the choices that core and learner leave open made for a platform.
 
-    It is `cpu`, `gpu` or `tpu`. What is chosen stays, for any other.
+    It is `cpu`, `gpu` or `tpu`.
     """
-    core = suited(config.policy.core, platform)
-    learner = config.learner.suited(config.env.object_rl.table, platform)
+    core, learner = suited(config.policy.core, platform), config.env.suited(platform).learner
     return dataclasses.replace(config, learner=learner, policy=dataclasses.replace(config.policy, core=core))
 
 

@@ -18,7 +18,7 @@ from rl3_jax.training.train import TrainState, init
 def count(config: TrainConfig) -> dict[str, int]:
     """Return the bytes of a run's arrays. Functions are traced; nothing is compiled or allocated.
 
-    `parameters`, each of four bytes; `optimiser`, the optimisers' states; `trajectory`, the batch that an
+    `parameters`, four bytes each; `optimiser`, the optimisers' states; `trajectory`, the batch that an
     iteration collects and learns from; `update`, what the update cannot do without in that batch; `carries`,
     the memories of all trials while they are collected; `activations`, what the forward pass over a minibatch
     stores for the backward pass; `evaluation`, see `evaluation_bytes`.

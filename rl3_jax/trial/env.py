@@ -107,6 +107,12 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             return ObjectRL(self.learner, self.abstraction, space)
         return ObjectRL(NoLearner(), Identity(), space)
 
+    def suited(self, platform: str) -> "TrialEnv":
+        """Return it with the choices that its learner leaves open made for `cpu`, `gpu` or `tpu`."""
+        make: Any = getattr(self.learner, "suited", None)
+        learner = self.learner if make is None else make(self.object_rl.table, platform)
+        return dataclasses.replace(self, learner=learner)
+
     def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
         found = self.object_rl.conflicts() if self.features.uses_object_rl else []

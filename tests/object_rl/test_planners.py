@@ -105,9 +105,9 @@ def one_step(s, next_s, terminated=False):
     )
 
 
-@pytest.mark.parametrize("planner", ["sparse", "visited"])
-def test_too_many_successors_are_an_error_or_are_counted(planner):
-    spec = TableSpec(5, 2, 10, num_successors=2)
+@pytest.mark.parametrize(("planner", "errors"), [("sparse", False), ("visited", False), ("visited", True)])
+def test_too_many_successors_are_an_error_or_are_counted(planner, errors):
+    spec = TableSpec(5, 2, 10, num_successors=2, standard_errors=errors)
     learner = ModelBased(planner=planner)
     state = learner.init(spec)
     for next_s in (1, 0, 1):
@@ -118,6 +118,8 @@ def test_too_many_successors_are_an_error_or_are_counted(planner):
     assert (learner.dropped(spec, state), learner.dropped(spec, full)) == (0, 1)
     np.testing.assert_array_equal(learner.values(spec, full, jnp.int32(0)).counts, [3.0, 0.0])
     # It is left out of the model as a transition, but its end is known from now on.
+    for kept, left in zip(state.model.experience.numbers, full.model.experience.numbers, strict=True):
+        np.testing.assert_array_equal(kept, left)
     assert full.model.absorbing[full.model.row_of[3]]
     after = jax.jit(partial(learner.update, spec))(full, one_step(3, 0))
     assert learner.dropped(spec, after) == 1

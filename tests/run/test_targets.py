@@ -23,7 +23,7 @@ KERNELS = {
     ("tpu-v5e:2x4", "mdp-h100-quick"): (72, 141),
     ("tpu-v5e:2x4", "gridworld-11x11-quick"): (180, 884),
 }
-"""The most kernels of a step of all trials and of a gradient step: up to a tenth above what was found."""
+"""The most kernels of a step of all trials and of a gradient step: up to a tenth over those of jax 0.11.2."""
 
 
 @pytest.mark.parametrize("name", ["a100", "h100:0", "tpu-v5e", "tpu-v1:2x2", "v5e", "tpu-h100:2x4", ""])

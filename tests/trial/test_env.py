@@ -113,6 +113,7 @@ def test_gymnax_step_starts_a_new_trial_by_itself(family, pooled):
     assert observations.shape[1:] == space.shape
     assert jax.vmap(space.contains)(observations).all()
     assert jax.vmap(env.action_space(params).contains)(states.previous_action).all()
+    assert ((states.time >= 0) & (states.time < env.horizon)).all()
     assert ((states.inner.time >= 0) & (states.inner.time < env.episode_length)).all()
 
 
