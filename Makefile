@@ -13,7 +13,7 @@ DEMO ?= runs/demo
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
-	@echo "make test     install, lint, check types, run the tests (15 to 20 minutes on two cores, 12 the next time)"
+	@echo "make test     install, lint, check types, run the tests (9 to 20 minutes on two cores, half of that the next time)"
 	@echo "make test-all   the same with the slow tests and the notebooks (about an hour)"
 	@echo "make test-targets  compile for accelerators that are not there, and count kernels (downloads 1 GB; 10 minutes)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about 20 minutes)"
