@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+import chex
 import jax.numpy as jnp
 import pytest
 
@@ -33,6 +34,7 @@ def apart(monkeypatch):
     """What is registered and imported here is forgotten afterwards."""
     registries: list[dict] = [rl3_jax.PRESETS, *(classes for _, classes in NAMED.values())]
     before = [dict(registry) for registry in registries]
+    chex.clear_trace_counter()
     monkeypatch.syspath_prepend(EXAMPLES)
     yield
     for registry, earlier in zip(registries, before, strict=True):
