@@ -12,7 +12,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.transformer import Transformer
 from rl3_jax.presets import make_config
-from rl3_jax.run import loop, machine, planning, program
+from rl3_jax.run import loop, machine, planning, program, tables
 from rl3_jax.run.folder import newest_iteration
 from rl3_jax.run.machine import available_bytes, refuse_what_cannot_fit
 from rl3_jax.training.plan import num_bytes
@@ -149,6 +149,33 @@ def test_the_command_line(monkeypatch, tmp_path, capsys):
     for command in ("plan", "train"):
         assert main([command, *LINE]) == 2
         assert "20.00 kB are available" in capsys.readouterr().err
+
+
+def test_what_a_program_for_a_target_does_is_printed(capsys):
+    step = {
+        "kernels": 21,
+        "conditionals": 1,
+        "open_loops": 2,
+        "collectives": 4,
+        "flops": 1622016,
+        "bytes": 2048,
+    }
+    found = {
+        "device": {"platform": "gpu", "kind": "H100", "count": 2},
+        "parameters": 12678,
+        "iterations": 400,
+        "steps_per_iteration": 12800,
+        "bytes": dict.fromkeys(tables.PLANNED_SIZES, None),
+        "seconds": {"compile": 2.0, "iteration": None, "run": None},
+        "steps_per_second": None,
+        "costs": {"rollout_step": step},
+    }
+    tables.print_plan(found)
+    row = next(line for line in capsys.readouterr().out.splitlines() if "rollout step" in line)
+    assert row.split()[2:] == ["21", "3", "4", "1,622,016", "2.05", "kB"]
+    tables.print_plan(found | {"costs": {}})
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.endswith("were not found in the program, so nothing is counted")
 
 
 def test_memory_that_is_available(monkeypatch, tmp_path):
