@@ -87,6 +87,9 @@ class Learner(Protocol):
 
     A learner is a frozen dataclass whose fields are its configuration. Its state is any pytree of
     arrays, cleared between trials and kept across the episodes of one.
+
+    One that leaves choices open, to be made by where a program runs, also has `suited(spec, platform)`, which
+    returns it with these made; see `TrialEnv.suited`.
     """
 
     learner: ClassVar[str]
@@ -97,10 +100,6 @@ class Learner(Protocol):
         By default, if it keeps more than `MAX_STATE_BYTES` of one task, and if standard errors are asked for.
         """
         return size_problems(self, spec, "") + error_problems(self, spec)
-
-    def suited(self, spec: TableSpec, platform: str) -> "Learner":
-        """Return it with the choices that it leaves open made for a platform: `cpu`, `gpu` or `tpu`."""
-        return self
 
     def init(self, spec: TableSpec) -> Any:
         """Return the state of a learner that has seen nothing."""
