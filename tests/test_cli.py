@@ -98,6 +98,7 @@ BAD_INPUT = [
     ("baselines bandit --prior-reward 0", ["no baseline of bandit has a prior mean"]),
     ("baselines bandit --json file/x.json", ["cannot write file/x.json", "file is a file"]),
     ("compare", ["at least one run folder"]),
+    ("report", ["at least one folder with result files"]),
     ("train --overwrite maze", ["unknown preset 'maze'"]),
     ("train --config run/config.json maze", ["unknown preset 'maze'", "either the preset maze or --config"]),
     (

@@ -132,9 +132,12 @@ def test_a_plugin_that_cannot_be_imported_is_named(apart, tmp_path, monkeypatch,
     assert main(["list", "--plugin", "no_such_plugin"]) == 2
     assert main(["list", "--plugin", "broken_plugin"]) == 2
     assert main(["list", "--plugin", ""]) == 2
+    (tmp_path / "wrong_plugin.py").write_text("import rl3_jax\nrl3_jax.make_config('maze')\n")
+    assert main(["list", "--plugin", "wrong_plugin"]) == 2
     printed = " ".join(capsys.readouterr().err.split())
     assert "plugin no_such_plugin cannot be imported: ModuleNotFoundError: No module named" in printed
     assert "plugin broken_plugin cannot be imported: ZeroDivisionError: division by zero" in printed
+    assert "unknown preset 'maze'" in printed
 
 
 def test_what_cannot_be_registered_says_why(apart):

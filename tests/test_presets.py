@@ -120,3 +120,8 @@ def test_all_mistakes_are_listed():
     assert len(caught.value.problems) == 6
     for name in ("'maze'", "'rl4'", "'lstm'", "'sarsa'", "'horizn'", "horizon is 0", "mdp-h100-quick", "gru"):
         assert name in message
+
+
+def test_a_learner_that_is_not_known_is_refused():
+    with pytest.raises(ConfigError, match="unknown learner 'sarsa'; choose from: dyna-q, model-based"):
+        make_learner("sarsa")

@@ -1,10 +1,12 @@
 """What XLA is told before it starts."""
 
 import os
+from unittest import mock
 
+import jax
 import pytest
 
-from rl3_jax import startup
+from rl3_jax import ConfigError, startup
 from rl3_jax.run import machine
 
 
@@ -79,3 +81,28 @@ def test_a_container_has_the_cores_of_its_quota(quota, cores, tmp_path, monkeypa
     if quota is not None:
         (tmp_path / "cpu.max").write_text(quota + "\n")
     assert startup.num_cores() == cores
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """JAX's way of joining processes, which does nothing here."""
+    join = mock.Mock()
+    monkeypatch.setattr(jax.distributed, "initialize", join)
+    monkeypatch.setattr(jax.config, "update", mock.Mock())
+    return join
+
+
+def test_where_jax_finds_no_other_processes_the_reason_is_told(joined):
+    joined.side_effect = RuntimeError("no cluster was found\nand more")
+    with pytest.raises(ConfigError, match=r"cannot join the processes at auto: no cluster was found$"):
+        startup.join_hosts(["train", "--coordinator", "auto"])
+
+
+def test_processes_have_equally_many_devices(joined, monkeypatch):
+    devices = [mock.Mock(process_index=process) for process in (0, 0, 1)]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    with pytest.raises(ConfigError, match="processes have from 1 to 2 devices; give each equally many"):
+        startup.join_hosts(["train", "--coordinator=auto"])
+    devices.pop(0)
+    startup.join_hosts(["train", "--coordinator=auto"])
+    assert joined.call_count == 2

@@ -14,6 +14,8 @@ Number = float | Float[Array, ""]
 
 MUON_SCALE = 0.2
 """Root mean square of the entries of muon's step, about that of Adam's (Liu et al., arXiv 2502.16982)."""
+CACHED_STEPS = 12_000
+"""Steps whose activations a CPU's caches hold (docs/measurements.md)."""
 SMALLEST = 1e-30
 """Keeps a division by 0 out of a branch that `where` does not take."""
 
@@ -55,6 +57,9 @@ class PPOConfig:
       critic_scale: what the critic's output is multiplied by; `remaining-steps` is
         (1 − γ^(H−t))/(1 − γ), the return of the steps that remain if each paid 1, which lets the critic
         learn at once.
+      part_steps: steps of a minibatch whose gradient is computed at once, at the most, but one sequence at
+        the least; the gradients of the parts are averaged. It bounds the memory of the update. 0: all of
+        them, and on a CPU as many as its caches hold (`CACHED_STEPS`).
       segment_length: steps of the parts in which the update goes through a trial, which bounds its memory; 0
         for whole trials, as is any length from the horizon on. It divides the horizon, and needs a core
         whose memory does not grow with the trial.
@@ -89,6 +94,7 @@ class PPOConfig:
     normalise_advantages: bool = True
     critic_scale: Literal["none", "remaining-steps"] = "none"
     kl_estimate: Literal["batch", "minibatches"] = "batch"
+    part_steps: Natural = 0
     segment_length: Natural = 0
     segment_carries: Literal["recomputed", "stored"] = "recomputed"
 
@@ -96,6 +102,20 @@ class PPOConfig:
     def num_minibatches(self) -> int:
         """Minibatches in an epoch."""
         return self.trials // self.minibatch_trials
+
+    def suited(self, platform: str) -> "PPOConfig":
+        """Return it with the choices that it leaves open made for `cpu`, `gpu` or `tpu`."""
+        cached = CACHED_STEPS if platform == "cpu" else 0
+        return dataclasses.replace(self, part_steps=self.part_steps or cached)
+
+    def num_parts(self, num_sequences: int, length: int) -> int:
+        """Return into how many equal parts so many sequences are cut, each of at most `part_steps` steps."""
+        if not self.part_steps:
+            return 1
+        most = max(1, self.part_steps // length)
+        return next(
+            n for n in range(1, num_sequences + 1) if not num_sequences % n and num_sequences // n <= most
+        )
 
     def segmented(self, horizon: int) -> bool:
         """Whether the update goes through trials of this length in parts."""

@@ -72,11 +72,14 @@ def critic_values(
 
 
 def by_minibatch(config: PPOConfig, function: Callable[[Any], PyTree], batch: PyTree) -> PyTree:
-    """Return function(batch), taken on one part of the batch after another, each of a minibatch's size.
+    """Return function(batch), taken on one part of the batch after another, as large as those of an update.
 
     So a pass over the whole batch needs no more memory than the update.
     """
-    parts = jax.tree.map(lambda x: x.reshape(config.num_minibatches, -1, *x.shape[1:]), batch)
+    num_sequences, length = jax.tree.leaves(batch)[0].shape[:2]
+    num_parts = config.num_minibatches
+    num_parts *= config.num_parts(num_sequences // num_parts, length)
+    parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), batch)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.lax.map(function, parts))
 
 

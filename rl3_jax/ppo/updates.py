@@ -235,20 +235,47 @@ def _minibatch_step(
     metrics = {name: jnp.float32(0.0) for name in known}
     if not names:
         return state, metrics
+    part = partial(_part_gradients, config, policy, batch, rates.entropy_bonus, names, state.params)
+    num_parts = config.num_parts(*chosen[1].shape)
+    if num_parts == 1:
+        grads, found = part(chosen)
+    else:
+        parts = jax.tree.map(lambda x: x.reshape(num_parts, -1, *x.shape[1:]), chosen)
+        learning = {name: params for name, params in state.params.items() if name in names}
+        none = jax.tree.map(jnp.zeros_like, learning)
+
+        def add(total, chosen):
+            grads, found = part(chosen)
+            return jax.tree.map(jnp.add, total, grads), found
+
+        grads, found = jax.lax.scan(add, none, parts)
+        grads = jax.tree.map(lambda g: g / num_parts, grads)
+        found = {name: x.max() if name == "max_abs_log_ratio" else x.mean() for name, x in found.items()}
+    return _descend(config, state, sum_over_devices(grads, batch.axis), rates), metrics | found
+
+
+def _part_gradients(
+    config: PPOConfig,
+    policy: Policy,
+    batch: Batch,
+    entropy_bonus: Float[Array, ""],
+    names: tuple[str, ...],
+    params: Params,
+    chosen: tuple[Int[Array, " b"], Float[Array, "b L"]],
+) -> tuple[Params, Metrics]:
+    """Return the named networks' gradients on the chosen sequences, and their metrics."""
     sequences, advantages = chosen
     minibatch = jax.tree.map(lambda x: x[sequences], batch).replace(advantages=advantages)
-    trunk, grads = policy.config.shared_trunk, {}
+    trunk, grads, metrics = policy.config.shared_trunk, {}, {}
     if "actor" in names:
-        params = state.params if trunk else {"actor": state.params["actor"]}
-        objective = partial(loss, config, policy, batch=minibatch, entropy_bonus=rates.entropy_bonus)
-        grads, found = jax.grad(objective, has_aux=True)(params)
-        metrics |= found
+        objective = partial(loss, config, policy, batch=minibatch, entropy_bonus=entropy_bonus)
+        grads, metrics = jax.grad(objective, has_aux=True)(params if trunk else {"actor": params["actor"]})
     if not trunk:
         metrics["critic_loss"], of_critic = jax.value_and_grad(
             lambda params: critic_loss(config, policy, params, minibatch)
-        )({"critic": state.params["critic"]})
+        )({"critic": params["critic"]})
         grads |= jax.tree.map(lambda g: config.critic_coefficient * g, of_critic)
-    return _descend(config, state, sum_over_devices(grads, batch.axis), rates), metrics
+    return grads, metrics
 
 
 def _descend(config: PPOConfig, state: PPOState, grads: Params, rates: Rates) -> PPOState:

@@ -201,7 +201,11 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
         """Return each number of the fields of the state that are the task."""
         columns = {name: field.reshape(field.shape[0], -1) for name, field in tasks.fields.items()}
-        return {f"{name}_{i}": rows[:, i] for name, rows in columns.items() for i in range(rows.shape[1])}
+        return {
+            f"{name}_{i}": rows[:, i].astype(jnp.float32)
+            for name, rows in columns.items()
+            for i in range(rows.shape[1])
+        }
 
     def _start(self, key: PRNGKeyArray, task: GymnaxTask) -> GymnaxState:
         """Return the first state of an episode, with numbers of whatever type the environment gives."""

@@ -57,7 +57,8 @@ def made_for(config: TrainConfig, platform: str) -> TrainConfig:
     It is `cpu`, `gpu` or `tpu`.
     """
     core, learner = suited(config.policy.core, platform), config.env.suited(platform).learner
-    return dataclasses.replace(config, learner=learner, policy=dataclasses.replace(config.policy, core=core))
+    policy = dataclasses.replace(config.policy, core=core)
+    return dataclasses.replace(config, learner=learner, policy=policy, ppo=config.ppo.suited(platform))
 
 
 def program_of(config: TrainConfig, platform: str | None = None) -> TrainConfig:

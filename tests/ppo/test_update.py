@@ -1,14 +1,17 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rl3_jax import ppo
+from rl3_jax.ppo.config import CACHED_STEPS
 from rl3_jax.ppo.updates import normalised
 from rl3_jax.training.hlo import Program
 from tests.conformance.trees import assert_close, differs
 from tests.marks import slow
-from tests.ppo.setting import TRIALS, collected, configure, make_state, rates, update
+from tests.ppo.setting import HORIZON, TRIALS, collected, configure, make_policy, make_state, rates, update
 from tests.reference.outer import Adam, Muon
 
 KEY = jax.random.key(3)
@@ -63,6 +66,33 @@ def test_steps_are_the_optimisers_with_the_critics_l2_in_its_gradient(optimiser,
                 made.step(factor * np.asarray(grad, float), STEP)
         for leaf, made in zip(jax.tree.leaves(learnt.params[name]), twins, strict=True):
             np.testing.assert_allclose(leaf, made.parameter, rtol=1e-3, atol=1e-4)
+
+
+def test_a_minibatch_is_cut_into_the_fewest_equal_parts_that_are_small_enough():
+    for part_steps, expected in ((0, 1), (80, 1), (79, 2), (40, 2), (39, 4), (10, 8), (1, 8)):
+        assert configure(part_steps=part_steps).num_parts(TRIALS, HORIZON) == expected
+    assert configure(part_steps=50).num_parts(7, HORIZON) == 7
+
+
+def test_a_cpu_goes_through_large_minibatches_in_parts_unless_told_otherwise():
+    assert configure().suited("gpu") == configure()
+    assert configure().suited("cpu").part_steps == CACHED_STEPS
+    assert configure(part_steps=7).suited("cpu") == configure(part_steps=7)
+
+
+@pytest.mark.parametrize("shared_trunk", [False, True])
+@pytest.mark.parametrize("part_steps", [1, 40])
+def test_parts_of_a_minibatch_have_the_gradient_of_the_whole(shared_trunk, part_steps):
+    policy = make_policy(shared_trunk=shared_trunk)
+    config = configure(minibatch_trials=TRIALS // 2, kl_estimate="minibatches", epochs=2)
+    _, _, batch, _ = collected()
+    state = make_state(policy, config)
+    whole, in_parts = (
+        update(cut, policy, state, batch, rates(SMALL_STEP, 0.1), KEY)
+        for cut in (config, dataclasses.replace(config, part_steps=part_steps))
+    )
+    assert_close(in_parts, whole, rtol=1e-4, atol=1e-5)
+    assert differs(in_parts[0].params, state.params)
 
 
 @pytest.fixture(scope="module")

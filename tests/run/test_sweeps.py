@@ -246,6 +246,14 @@ def test_a_folder_of_something_else_is_left_alone(grid, tmp_path):
     train(tiny.vary(iterations=1), tmp_path / name / "seed0", progress=False)
     with pytest.raises(ConfigError, match="holds a run of another configuration; choose another --out"):
         sweep(GRID, tmp_path)
+    (tmp_path / "sweep.json").write_text("[]")
+    with pytest.raises(ConfigError, match="is not what `rl3 sweep` writes; choose another --out"):
+        sweep(GRID, tmp_path)
+
+
+def test_a_field_without_values_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"ppo\.clip has no values"):
+        sweep(dataclasses.replace(GRID, values={"ppo.clip": ()}), tmp_path)
 
 
 def test_the_command_line_reads_values_and_prints_a_table(grid, capsys, monkeypatch):

@@ -258,3 +258,28 @@ def test_a_family_first_used_while_tracing_keeps_no_tracer():
     _, state = family.reset_env(jax.random.key(0), task)
     family.step_env(jax.random.key(0), state, jnp.zeros(1), task)
     assert family.table_action(jnp.zeros(1)) == 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs(Counters):
+    """Spaces of several parts, which no policy reads or acts in."""
+
+    def observation_space(self, params=None):
+        return spaces.Tuple([spaces.Discrete(2), spaces.Discrete(3)])
+
+    def action_space(self, params=None):
+        return spaces.Tuple([spaces.Discrete(2), spaces.Discrete(3)])
+
+
+def test_spaces_of_several_parts_are_refused():
+    seen, actions = Pairs().conflicts()
+    assert "`shown` must make it one integer or vector" in seen
+    assert "they must be a Discrete or a Box" in actions
+
+
+def test_the_fields_that_are_the_task_are_its_numbers():
+    family = Counters()
+    tasks = jax.vmap(family.sample_task)(jax.random.split(jax.random.key(0), 5))
+    (name,) = family.statistics(tasks)
+    assert name == "secret_0"
+    np.testing.assert_array_equal(family.statistics(tasks)[name], tasks.fields["secret"])

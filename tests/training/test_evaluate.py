@@ -4,9 +4,15 @@ import jax
 import numpy as np
 import pytest
 
+from rl3_jax.baselines.common import Random
+from rl3_jax.errors import ConfigError
+from rl3_jax.object_rl import ModelBased
+from rl3_jax.policies import PolicyConfig, Transformer
+from rl3_jax.tasks import FrozenLakes
 from rl3_jax.training import Agent, evaluate, evaluation, init
 from rl3_jax.training.evaluation import held_out_tasks, task_set_hash
 from rl3_jax.training.train import Purpose, stream, task_keys
+from rl3_jax.trial import TrialEnv
 from tests.conformance.cores import opinionated
 from tests.conformance.trees import assert_close
 from tests.training.setting import CONFIG
@@ -70,3 +76,21 @@ def test_greedy_takes_the_likeliest_action(agent):
     frequency = np.bincount(actions[False], minlength=2) / 200
     np.testing.assert_allclose(frequency, jax.nn.softmax(logits), atol=0.15)
     assert frequency.min() > 0
+
+
+def test_transitions_that_the_model_cannot_keep_are_told():
+    @dataclasses.dataclass(frozen=True)
+    class Promising(FrozenLakes):
+        @property
+        def num_successors(self):
+            return 1
+
+    env = TrialEnv(Promising(), horizon=30, learner=ModelBased(planner="sparse"))
+    with pytest.warns(UserWarning, match="object-level RL left .* transitions a trial out of its model"):
+        evaluate(env, Random(), num_tasks=4)
+
+
+def test_an_agent_is_asked_for_no_more_steps_than_its_core_has_room_for():
+    policy = dataclasses.replace(CONFIG.network, config=PolicyConfig(core=Transformer(), width=8), horizon=5)
+    with pytest.raises(ConfigError, match="horizon is 6, but this policy's transformer was trained for"):
+        Agent({}, policy).init(dataclasses.replace(ENV, horizon=6), ENV.family.default_params)

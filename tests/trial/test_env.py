@@ -188,6 +188,7 @@ def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name
         ),
         ({"family": "mdp", "horizon": 0}, "horizon is 0"),
         ({"family": "mdp", "pool_size": 0}, "pool_size is 0; a pool has at least 1 task"),
+        ({"family": "reacher", "method": "rl3-coarse"}, "clusters"),
         ({"family": "mdp", "step_api": "four"}, "unknown step_api 'four'; choose from: five, six"),
     ],
 )

@@ -1,0 +1,50 @@
+"""What the command does before JAX starts."""
+
+from unittest import mock
+
+import pytest
+
+from rl3_jax import ConfigError, __main__, startup
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Run a line with nothing behind it; return the exit code and the environment that JAX would see."""
+    join, command = mock.Mock(), mock.Mock(return_value=7)
+    monkeypatch.setattr(__main__, "join_hosts", join)
+    monkeypatch.setattr("rl3_jax.cli.main", command)
+
+    def run(*line, failure=None):
+        environment = {}
+        join.side_effect = failure
+        monkeypatch.setattr(__main__.os, "environ", environment)
+        monkeypatch.setattr(__main__.sys, "argv", ["rl3", *line])
+        code = __main__.main()
+        assert join.call_args == mock.call(list(line))
+        assert command.called is (failure is None)
+        return code, environment
+
+    return run
+
+
+def test_commands_that_train_take_each_core_for_a_device(typed):
+    for line in (["train", "mdp-h100-quick"], ["resume", "run"], ["sweep", "x"], ["plan", "x"]):
+        code, environment = typed(*line)
+        assert code == 7
+        assert environment["JAX_NUM_CPU_DEVICES"] == str(startup.num_cores())
+    assert typed("evaluate", "run") == (7, {})
+    assert typed() == (7, {})
+
+
+def test_an_accelerator_to_compile_for_is_not_looked_for(typed):
+    assert typed("plan", "x", "--target=h100")[1] == {"JAX_PLATFORMS": "cpu"}
+
+
+def test_determinism_is_asked_for_before_jax_starts(typed):
+    assert startup.DETERMINISTIC in typed("evaluate", "x", "--deterministic")[1]["XLA_FLAGS"]
+
+
+@pytest.mark.parametrize(("failure", "code"), [(ConfigError("port in use"), 2), (KeyboardInterrupt(), 130)])
+def test_without_the_other_processes_nothing_runs(typed, failure, code, capsys):
+    assert typed("train", "x", failure=failure)[0] == code
+    assert capsys.readouterr().err == ("error: port in use\n" if code == 2 else "")
