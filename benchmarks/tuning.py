@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax import ConfigError, compile_cache, constraints, make_family
 from rl3_jax.baselines import Baseline, asked_names, baseline_names, make_baselines, plain_name
+from rl3_jax.baselines.gittins import discounted_gittins
 from rl3_jax.errors import unknown_choice
 from rl3_jax.run.baselines import baseline_problems
 from rl3_jax.run.evaluation import task_set_problems
@@ -56,6 +57,14 @@ class Grid:
         return dataclasses.replace(baseline, **{self.field: value})
 
 
+class DiscountGrid(Grid):
+    """Discounts γ, each of which has a table of Gittins indices."""
+
+    def make(self, baseline: Any, value: Any) -> Baseline:
+        """Return the policy of a discount."""
+        return discounted_gittins(value)
+
+
 GRIDS: dict[str, dict[str, Grid]] = {
     Bandit.family: {
         "epsilon-greedy": Grid("epsilon", (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)),
@@ -63,6 +72,7 @@ GRIDS: dict[str, dict[str, Grid]] = {
             "exploration", (0.1, 0.13, 0.16, 0.19, 0.22, 0.25, 0.28, 0.31, 0.34, 0.37, 0.4, 0.45, 0.5)
         ),
         "optimistic-thompson": Grid("num_samples", (4, 8, 12, 16, 24, 32, 48, 64), static=True, draws=True),
+        "gittins-discounted": DiscountGrid("discount", (0.9, 0.99, 0.999, 0.9999)),
     },
     RandomMdp.family: {
         # Greedy, which stands beside it, is the limit of less.
@@ -74,6 +84,8 @@ GRIDS: dict[str, dict[str, Grid]] = {
             "bonus", (6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0, 23.0, 26.0, 29.0, 32.0, 38.0, 45.0)
         ),
         "opsrl": Grid("num_samples", (5, 10, 20, 30, 50), static=True),
+        "ucrl2-tabularl": Grid("scale", (0.1, 0.16, 0.25, 0.4, 0.63)),
+        "beb-tabularl": Grid("scale", (0.0, 0.0001, 0.00025, 0.0004, 0.00063, 0.001, 0.0016, 0.0025, 0.004)),
     },
     Gridworld.family: {"q-learning": Grid("epsilon", (0.0, 0.02, 0.05, 0.1, 0.2, 0.3))},
 }

@@ -1,4 +1,4 @@
-"""The exact finite-horizon index policy for Bernoulli bandits, and the table of its indices.
+"""Gittins indices for Bernoulli bandits, exact over what is left of a trial or discounted for ever.
 
 Let V(w, n, m) be the worth of an option on an arm with w wins in n pulls, over the m steps left, when each
 pull costs λ and one may stop for good at any time. With p = (1 + w)/(2 + n),
@@ -8,6 +8,8 @@ pull costs λ and one may stop for good at any time. With p = (1 + w)/(2 + n),
 
 and the index ν(w, n, m) is the λ at which f, which falls with λ and is convex, is 0. As n + m stays the same
 all the way down, there is one such recursion for each n + m = 1, …, H: a chain.
+
+The discounted index has one chain, without an end: V(w, n) = max(f, 0) with later steps worth γ each.
 
 It is done for a grid of λ at once. Of the wins, only a band around λ(n + 2) matters: far above it one never
 stops, which is worth m(p − λ), and far below one never pulls.
@@ -23,11 +25,14 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.bandits import BanditBaseline
+from rl3_jax.baselines.common import Number
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.tabular_model import Experience
 from rl3_jax.tasks import Action, Task
 from rl3_jax.trial import TrialEnv, TrialState
 
+NUM_PULLS = 1000
+"""Pulls of an arm after which the discounted index takes it as known, about as in the literature."""
 NUM_COSTS = 1024
 """Size of the grid of λ. Indices are then within a few 1e-4 of the exact ones (docs/measurements.md)."""
 
@@ -65,21 +70,76 @@ class Gittins(BanditBaseline):
         return self.indices[position(wins, pulls, steps_left)].argmax()
 
 
+@struct.dataclass
+class DiscountedGittins(BanditBaseline):
+    """The index for a trial without an end whose rewards are discounted: argmax_a ν(wins, n).
+
+    ν(wins, n) = max_τ E[Σ_{t<τ} γ^t reward_t]/E[Σ_{t<τ} γ^t] over stopping times τ ≥ 1. In trials of H
+    steps it earns less than `Gittins`; it is there to set beside the literature (docs/measurements.md).
+
+    Source: Gittins 1979. Duan et al. 2016 (arXiv 1611.02779, table 1) appear to have taken the best of
+    γ = 0.9, 0.99, 0.999 and 0.9999.
+
+    Attributes:
+      discount: γ, tuned per setting in `baselines/registry.py`.
+      indices: [N, N] the table of `discounted_indices` for it, N at least the trial's length.
+    """
+
+    discount: Number
+    indices: Float[Array, "N N"]
+
+    def init(self, env: TrialEnv, task: Task) -> Experience:
+        """Return the memory of no pulls; raises ConfigError if the table is for shorter trials."""
+        if len(self.indices) < env.horizon:
+            raise ConfigError([f"horizon is {env.horizon}; this table of Gittins indices is for less"])
+        return super().init(env, task)
+
+    def action(self, env: TrialEnv, memory: Experience, state: TrialState, key: PRNGKeyArray) -> Action:
+        """Return the arm of the largest index. The key is not used."""
+        pulls, wins = memory.counts.astype(jnp.int32), memory.reward_sum.astype(jnp.int32)
+        return self.indices[pulls, wins].argmax()
+
+
+def discounted_gittins(discount: Number) -> DiscountedGittins:
+    """Return the index policy for γ, in trials of at most `NUM_PULLS` steps."""
+    return DiscountedGittins(discount=discount, indices=discounted_indices(discount))
+
+
+@partial(jax.jit, static_argnames="num_pulls")
+def discounted_indices(discount: Number, num_pulls: int = NUM_PULLS) -> Float[Array, "N N"]:
+    """Return ν(w, n) at [n, w] for n < N pulls; entries with w > n are no state.
+
+    After N pulls an arm is taken to pay its posterior mean for ever, so that V(w, N) = max(p − λ, 0)/(1 − γ).
+
+    Args:
+      discount: γ, below 1.
+      num_pulls: N.
+    """
+    band, costs = _band(num_pulls), _costs()
+    annuity = 1.0 / (1.0 - discount)
+    wins = jnp.floor(costs * (num_pulls + 2)) + jnp.arange(-band - 1.0, band + 2.0)[:, None]
+    known = annuity * jnp.maximum((1.0 + wins) / (2.0 + num_pulls) - costs, 0.0)
+
+    def row(values, pulls):
+        gain, values = _step(costs, values, pulls, discount, annuity)
+        return values, _roots(costs, gain, pulls, jnp.arange(num_pulls))
+
+    return jax.lax.scan(row, known, jnp.arange(num_pulls), reverse=True)[1]
+
+
 @partial(jax.jit, static_argnames="horizon")
 def gittins_indices(horizon: int) -> Float[Array, " N"]:
     """Return ν(w, n, m) for all w ≤ n, m ≥ 1, n + m ≤ H, at the places that `position` gives.
 
     N = H(H + 1)(H + 2)/6: 0.7 MB for H=100, 84 MB for H=500. The work grows with H³·√H.
     """
-    band, size = math.ceil(math.sqrt(horizon)) + 2, math.comb(horizon + 2, 3)
-    # Even in arcsin √λ, in which the posterior of an arm is about as wide for every λ.
-    costs = jnp.asarray(np.sin(np.linspace(0.0, np.pi / 2.0, NUM_COSTS)) ** 2, jnp.float32)
+    band, costs, size = _band(horizon), _costs(), math.comb(horizon + 2, 3)
 
     def chain(last, table):
         def row(steps_left, carry):
             values, table = carry
             pulls = last - steps_left
-            gain, values = _step(costs, values, pulls, steps_left)
+            gain, values = _step(costs, values, pulls, 1.0, steps_left - 1)
             found = _roots(costs, gain, pulls, jnp.arange(horizon))
             start = position(jnp.int32(0), pulls, steps_left)
             # Wins beyond n are no state; the next row, longer than n, is written over them.
@@ -104,23 +164,44 @@ def position(
     return chains_before + rows_before + wins
 
 
+def _band(num_pulls: int) -> int:
+    """Return how many wins on each side of λ(n + 2) matter."""
+    return math.ceil(math.sqrt(num_pulls)) + 2
+
+
+def _costs() -> Float[Array, " L"]:
+    """Return the grid of λ, even in arcsin √λ, in which an arm's posterior is about as wide for every λ."""
+    return jnp.asarray(np.sin(np.linspace(0.0, np.pi / 2.0, NUM_COSTS)) ** 2, jnp.float32)
+
+
 def _step(
-    costs: Float[Array, " L"], values: Float[Array, "W L"], pulls: Int[Array, ""], steps_left: Int[Array, ""]
+    costs: Float[Array, " L"],
+    values: Float[Array, "W L"],
+    pulls: Int[Array, ""],
+    discount: Number,
+    annuity: Number | Int[Array, ""],
 ) -> tuple[Float[Array, "V L"], Float[Array, "W L"]]:
-    """Return f(·, n, m), and V(·, n, m) from V(·, n + 1, m − 1).
+    """Return f after n pulls, and V after n pulls from V after n + 1.
 
     Row i of V is for c + i − (W − 1)/2 wins, c = ⌊λ(n + 2)⌋ the band's centre; f lacks the first and last.
+
+    Args:
+      costs: λ.
+      values: V after n + 1 pulls.
+      pulls: n.
+      discount: γ; 1 where a trial ends.
+      annuity: what 1 a step is worth after n + 1 pulls, to who never stops.
     """
     band = (len(values) - 3) // 2
     centre, next_centre = jnp.floor(costs * (pulls + 2)), jnp.floor(costs * (pulls + 3))
     never_stop = (2.0 + next_centre + band) / (3.0 + pulls) - costs
-    values = values.at[-1].set((steps_left - 1) * jnp.maximum(never_stop, 0.0))
+    values = values.at[-1].set(annuity * jnp.maximum(never_stop, 0.0))
     wins = centre + jnp.arange(-band, band + 1.0)[:, None]
     p = jnp.clip((1.0 + wins) / (2.0 + pulls), 0.0, 1.0)
     moved = next_centre > centre  # by one row
     after_loss = jnp.where(moved, values[:-2], values[1:-1])
     after_win = jnp.where(moved, values[1:-1], values[2:])
-    gain = p * (1.0 + after_win) + (1.0 - p) * after_loss - costs
+    gain = p + discount * (p * after_win + (1.0 - p) * after_loss) - costs
     return gain, values.at[1:-1].set(jnp.maximum(gain, 0.0))
 
 

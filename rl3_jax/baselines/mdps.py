@@ -9,7 +9,14 @@ from flax import struct
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax.baselines.common import Baseline, Number
-from rl3_jax.baselines.planning import MdpMemory, Model, backward_induction, likeliest_model, mean_model
+from rl3_jax.baselines.planning import (
+    MdpMemory,
+    Model,
+    backward_induction,
+    likeliest_model,
+    mean_model,
+    optimistic_transition,
+)
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Action, MdpTask, Task
 from rl3_jax.trial import TrialEnv, TrialState
@@ -194,6 +201,42 @@ class Ucrl2(EpisodePlanner):
 
 
 @struct.dataclass
+class TabulaUcrl2(Ucrl2):
+    """UCRL2 with the confidence sets of TabulaRL, in the e-th episode, with L = ln(2SA(e + 1)/δ).
+
+    |R(s,a) − r̄(s,a)| ≤ c √(4L/max(1, n(s,a))) and ‖T(s,a,·) − T̂(s,a,·)‖₁ ≤ c √(4S L/max(1, n(s,a))).
+
+    TabulaRL changes T̂ in place as it plans, so that each stage starts from the best T of the stage after it,
+    but where that is certain of its next state. Without this the published returns are not reached
+    (docs/measurements.md).
+
+    Source: TabulaRL (github.com/iosband/TabulaRL), with which Duan et al. 2016 appear to have evaluated.
+    """
+
+    def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
+        """Return the values of the best task of sets that move with the stages. The key is not used."""
+        transition, reward = likeliest_model(memory, self.prior_reward)
+        width, radius = self.confidence_widths(memory)
+
+        def earlier(carry, _):
+            q, transition = carry
+            best, certain = optimistic_transition(transition, q.max(axis=-1), radius)
+            q = reward + width + (best * q.max(axis=-1)).sum(axis=-1)
+            return (q, jnp.where(certain[..., None], transition, best)), q
+
+        start = jnp.zeros_like(reward), transition
+        return jax.lax.scan(earlier, start, length=env.episode_length)[1]
+
+    def confidence_widths(self, memory: MdpMemory) -> tuple[Float[Array, "S A"], Float[Array, "S A"]]:
+        """Return how far the mean reward and, in L1, the transition probabilities of each pair may be off."""
+        num_states, num_actions = memory.counts.shape
+        episode = memory.time // len(memory.values) + 1
+        log = jnp.log(2 * num_states * num_actions * (episode + 1) / CONFIDENCE)
+        width = self.scale * jnp.sqrt(4.0 * log / jnp.maximum(memory.counts, 1.0))
+        return width, width * num_states**0.5
+
+
+@struct.dataclass
 class Beb(EpisodePlanner):
     """Bayesian exploration bonus: plan on the posterior's mean, where each pair pays β/(1 + S + n(s,a)) more.
 
@@ -212,6 +255,30 @@ class Beb(EpisodePlanner):
         transition, reward = mean_model(memory, self.prior_reward)
         reward = reward + self.bonus / (1.0 + len(reward) + memory.counts)
         return backward_induction(transition, reward, env.episode_length)
+
+
+@struct.dataclass
+class TabulaBeb(EpisodePlanner):
+    """The Bayesian exploration bonus of TabulaRL, on the posterior's mean, with episodes of L steps.
+
+    Each pair pays 1/(2 + n(s,a)) more, and with k steps to go (k − 1) β L/(1 + S + n(s,a)), where β = 2c L².
+
+    Source: TabulaRL (github.com/iosband/TabulaRL), with which Duan et al. 2016 appear to have evaluated.
+
+    Attributes:
+      scale: c, tuned per setting in `baselines/registry.py`; the default is for H=100 and m = 0.
+    """
+
+    scale: Number = 0.004
+
+    def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
+        """Return the values of the mean model with the bonuses. The key is not used."""
+        transition, reward = mean_model(memory, self.prior_reward)
+        num_steps = env.episode_length
+        later = 2.0 * self.scale * num_steps**3 / (1.0 + len(reward) + memory.counts)
+        stages = jnp.arange(num_steps, dtype=jnp.float32)[:, None, None]
+        rewards = reward + 1.0 / (2.0 + memory.counts) + stages * later
+        return backward_induction(transition, rewards, num_steps)
 
 
 @struct.dataclass

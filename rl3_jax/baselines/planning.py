@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.baselines.common import Number
 
@@ -62,19 +62,20 @@ def mean_model(memory: MdpMemory, prior_reward: Number) -> Model:
 
 def backward_induction(
     transition: Float[Array, "S A S"],
-    reward: Float[Array, "S A"],
+    reward: Float[Array, "*L S A"],
     num_steps: int,
     radius: Float[Array, "S A"] | None = None,
 ) -> Float[Array, "L S A"]:
     """Return the optimal undiscounted values Q_k for k = 1, …, L steps to go, Q_k at index k − 1.
 
     Q_1 = R and Q_{k+1}(s,a) = R(s,a) + Σ_s' T(s'|s,a) V_k(s'), V_k = max_a Q_k (Puterman 1994, section 4.5).
-    An absorbing state is one that pays 0 and leads to itself.
+    An absorbing state is one that pays 0 and leads to itself. Rewards may differ with the steps to go, R_k at
+    index k − 1.
 
     With a `radius` d one may also choose T: `optimistic_mean` takes the place of the sum.
     """
 
-    def earlier(q, _):
+    def earlier(q, reward):
         value = q.max(axis=-1)
         if radius is None:
             # A GPU would else multiply in TF32, with three decimal digits.
@@ -83,7 +84,8 @@ def backward_induction(
             later = optimistic_mean(transition, value, radius)
         return reward + later, reward + later
 
-    return jax.lax.scan(earlier, jnp.zeros_like(reward), length=num_steps)[1]
+    pairs = transition.shape[:2]
+    return jax.lax.scan(earlier, jnp.zeros(pairs), jnp.broadcast_to(reward, (num_steps, *pairs)))[1]
 
 
 def optimistic_mean(
@@ -102,3 +104,20 @@ def optimistic_mean(
     mass = jnp.matmul(transition, among_best, precision=jax.lax.Precision.HIGHEST)
     reached = jnp.minimum(1.0, radius[..., None] / 2.0 + mass)
     return ranked[-1] + reached @ (ranked[:-1] - ranked[1:])
+
+
+def optimistic_transition(
+    transition: Float[Array, "S A S"], value: Float[Array, " S"], radius: Float[Array, "S A"]
+) -> tuple[Float[Array, "S A S"], Bool[Array, "S A"]]:
+    """Return the probabilities p of `optimistic_mean`, and where p is certain of the best state.
+
+    d/2 is added to the state of largest value, and what is then too much taken from those of least value,
+    one after the other (Jaksch, Ortner and Auer 2010, figure 2).
+    """
+    ascending = jnp.argsort(value)
+    raised = transition[..., ascending].at[..., -1].add(radius / 2.0)
+    certain = raised[..., -1] > 1.0
+    below = jnp.cumsum(raised, axis=-1) - raised
+    best = raised - jnp.clip(raised.sum(-1, keepdims=True) - 1.0 - below, 0.0, raised)
+    best = jnp.where(certain[..., None], jnp.arange(len(value)) == len(value) - 1, best)
+    return best[..., jnp.argsort(ascending)], certain

@@ -7,8 +7,18 @@ from typing import Any, NamedTuple
 
 from rl3_jax.baselines.bandits import BestArm, EpsilonGreedy, OptimisticThompson, Thompson, Ucb1
 from rl3_jax.baselines.common import Baseline, LearnerAlone, Random
-from rl3_jax.baselines.gittins import Gittins, gittins_indices
-from rl3_jax.baselines.mdps import TRUE_PRIOR_REWARD, Beb, Clairvoyant, ModelGreedy, Opsrl, Psrl, Ucrl2
+from rl3_jax.baselines.gittins import NUM_PULLS, Gittins, discounted_gittins, gittins_indices
+from rl3_jax.baselines.mdps import (
+    TRUE_PRIOR_REWARD,
+    Beb,
+    Clairvoyant,
+    ModelGreedy,
+    Opsrl,
+    Psrl,
+    TabulaBeb,
+    TabulaUcrl2,
+    Ucrl2,
+)
 from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight
 from rl3_jax.object_rl import ModelBased, QLearning, RMax
 from rl3_jax.tasks import TaskFamily
@@ -20,47 +30,70 @@ from rl3_jax.trial import Behaviour
 
 
 class TunedBandit(NamedTuple):
-    """c of UCB1, ε of ε-greedy and N of optimistic Thompson sampling."""
+    """c of UCB1, ε of ε-greedy, N of optimistic Thompson sampling and γ of discounted Gittins indices."""
 
     exploration: float
     epsilon: float
     num_samples: int
+    discount: float
 
 
 TUNED_BANDITS: dict[tuple[int, int], TunedBandit] = {
-    (5, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=48),
-    (10, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=64),
-    (50, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=64),
-    (5, 100): TunedBandit(exploration=0.28, epsilon=0.01, num_samples=32),
-    (10, 100): TunedBandit(exploration=0.28, epsilon=0.01, num_samples=48),
-    (50, 100): TunedBandit(exploration=0.28, epsilon=0.04, num_samples=8),
-    (5, 500): TunedBandit(exploration=0.37, epsilon=0.04, num_samples=8),
-    (10, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=24),
-    (50, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=8),
+    (5, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=48, discount=0.9),
+    (10, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=64, discount=0.9),
+    (50, 10): TunedBandit(exploration=0.13, epsilon=0.0, num_samples=64, discount=0.9),
+    (5, 100): TunedBandit(exploration=0.28, epsilon=0.01, num_samples=32, discount=0.99),
+    (10, 100): TunedBandit(exploration=0.28, epsilon=0.01, num_samples=48, discount=0.99),
+    (50, 100): TunedBandit(exploration=0.28, epsilon=0.04, num_samples=8, discount=0.99),
+    (5, 500): TunedBandit(exploration=0.37, epsilon=0.04, num_samples=8, discount=0.999),
+    (10, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=24, discount=0.999),
+    (50, 500): TunedBandit(exploration=0.28, epsilon=0.06, num_samples=8, discount=0.999),
 }
 """(k, H) → hyperparameters."""
 
 
 class TunedMdp(NamedTuple):
-    """ε of ε-greedy, N of optimistic posterior sampling, c of UCRL2 and β of BEB."""
+    """ε of ε-greedy, N of optimistic posterior sampling, c of UCRL2, β of BEB, and c of both in TabulaRL."""
 
     epsilon: float
     num_samples: int
     scale: float
     bonus: float
+    tabula_ucrl2: float
+    tabula_beb: float
 
 
 TUNED_MDPS: dict[tuple[int, float], TunedMdp] = {
-    (100, 0.0): TunedMdp(epsilon=0.05, num_samples=30, scale=0.34, bonus=38.0),
-    (250, 0.0): TunedMdp(epsilon=0.1, num_samples=50, scale=0.34, bonus=29.0),
-    (500, 0.0): TunedMdp(epsilon=0.15, num_samples=30, scale=0.34, bonus=26.0),
-    (750, 0.0): TunedMdp(epsilon=0.15, num_samples=20, scale=0.37, bonus=26.0),
-    (1000, 0.0): TunedMdp(epsilon=0.1, num_samples=20, scale=0.37, bonus=26.0),
-    (100, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.15, bonus=12.0),
-    (250, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.03, bonus=14.0),
-    (500, 1.0): TunedMdp(epsilon=0.05, num_samples=20, scale=0.04, bonus=14.0),
-    (750, 1.0): TunedMdp(epsilon=0.05, num_samples=5, scale=0.04, bonus=14.0),
-    (1000, 1.0): TunedMdp(epsilon=0.05, num_samples=5, scale=0.04, bonus=14.0),
+    (100, 0.0): TunedMdp(
+        epsilon=0.05, num_samples=30, scale=0.34, bonus=38.0, tabula_ucrl2=0.4, tabula_beb=0.0016
+    ),
+    (250, 0.0): TunedMdp(
+        epsilon=0.1, num_samples=50, scale=0.34, bonus=29.0, tabula_ucrl2=0.4, tabula_beb=0.0016
+    ),
+    (500, 0.0): TunedMdp(
+        epsilon=0.15, num_samples=30, scale=0.34, bonus=26.0, tabula_ucrl2=0.4, tabula_beb=0.0016
+    ),
+    (750, 0.0): TunedMdp(
+        epsilon=0.15, num_samples=20, scale=0.37, bonus=26.0, tabula_ucrl2=0.4, tabula_beb=0.0016
+    ),
+    (1000, 0.0): TunedMdp(
+        epsilon=0.1, num_samples=20, scale=0.37, bonus=26.0, tabula_ucrl2=0.4, tabula_beb=0.0016
+    ),
+    (100, 1.0): TunedMdp(
+        epsilon=0.05, num_samples=20, scale=0.15, bonus=12.0, tabula_ucrl2=0.1, tabula_beb=0.0
+    ),
+    (250, 1.0): TunedMdp(
+        epsilon=0.05, num_samples=20, scale=0.03, bonus=14.0, tabula_ucrl2=0.16, tabula_beb=0.0004
+    ),
+    (500, 1.0): TunedMdp(
+        epsilon=0.05, num_samples=20, scale=0.04, bonus=14.0, tabula_ucrl2=0.16, tabula_beb=0.0004
+    ),
+    (750, 1.0): TunedMdp(
+        epsilon=0.05, num_samples=5, scale=0.04, bonus=14.0, tabula_ucrl2=0.16, tabula_beb=0.00063
+    ),
+    (1000, 1.0): TunedMdp(
+        epsilon=0.05, num_samples=5, scale=0.04, bonus=14.0, tabula_ucrl2=0.16, tabula_beb=0.00063
+    ),
 }
 """(H, m) → hyperparameters."""
 
@@ -105,6 +138,7 @@ BASELINES: dict[str, dict[str, Baseline | Callable[[BaselineSetting], Baseline]]
         "ucb1": lambda at: Ucb1(at.bandit.exploration),
         "thompson": Thompson(),
         "optimistic-thompson": lambda at: OptimisticThompson(at.bandit.num_samples),
+        "gittins-discounted": lambda at: discounted_gittins(at.bandit.discount),
         "gittins": lambda at: Gittins(gittins_indices(at.horizon)),
         "clairvoyant": BestArm(),
     },
@@ -116,6 +150,8 @@ BASELINES: dict[str, dict[str, Baseline | Callable[[BaselineSetting], Baseline]]
         "opsrl": lambda at: Opsrl(at.prior_reward, at.mdp.num_samples),
         "ucrl2": lambda at: Ucrl2(at.prior_reward, at.mdp.scale),
         "beb": lambda at: Beb(at.prior_reward, at.mdp.bonus),
+        "ucrl2-tabularl": lambda at: TabulaUcrl2(at.prior_reward, at.mdp.tabula_ucrl2),
+        "beb-tabularl": lambda at: TabulaBeb(at.prior_reward, at.mdp.tabula_beb),
         "clairvoyant": Clairvoyant(),
     },
     "gridworld": {
@@ -134,12 +170,14 @@ BASELINES: dict[str, dict[str, Baseline | Callable[[BaselineSetting], Baseline]]
 }
 """Baselines beside chance, or what makes one, family by family; a family without an entry has none."""
 
-BELIEVING = {"mdp": ("greedy", "epsilon-greedy", "psrl", "opsrl", "ucrl2", "beb")}
+BELIEVING = {
+    "mdp": ("greedy", "epsilon-greedy", "psrl", "opsrl", "ucrl2", "beb", "ucrl2-tabularl", "beb-tabularl")
+}
 """Baselines of each family that believe beforehand in a mean reward."""
 PRIOR = " (m = "
 """What sets a baseline's name and the mean of its prior apart."""
-LONGEST = {"gittins": 600}
-"""The longest trial of those that do not serve all: the table of indices has H³/6 entries, here 145 MB."""
+LONGEST = {"gittins": 600, "gittins-discounted": NUM_PULLS}
+"""The longest trial of those that do not serve all: the table of indices of `gittins` takes 145 MB there."""
 
 
 def baseline_names(family: TaskFamily, horizon: int, prior_reward: float | None = None) -> list[str]:

@@ -3,7 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines.gittins import Gittins, gittins_indices, position
+from rl3_jax.baselines.gittins import (
+    DiscountedGittins,
+    Gittins,
+    discounted_gittins,
+    discounted_indices,
+    gittins_indices,
+    position,
+)
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl.tabular_model import Experience
 from rl3_jax.tasks import Bandit
@@ -99,3 +106,40 @@ def test_a_table_for_shorter_trials_is_refused():
     env = trial(2, 11)
     with pytest.raises(ConfigError, match="horizon is 11"):
         Gittins(gittins_indices(10)).init(env, env.family.default_params)
+
+
+@pytest.mark.parametrize("discount", [0.9, 0.99, 0.9999])
+def test_the_discounted_indices_equal_their_numpy_twin(discount):
+    found = np.asarray(discounted_indices(discount, LONG))
+    assert found.shape == (LONG, LONG)
+    for pulls in (0, 1, 2, 5, 12, 30, LONG - 2, LONG - 1):
+        for wins in {0, 1, pulls // 3, pulls // 2, pulls - 1, pulls} & set(range(pulls + 1)):
+            expected = reference.discounted_index(wins, pulls, discount, LONG)
+            # In the last rows f has kinks as far apart as the costs of the grid, by which roots are then off.
+            assert abs(found[pulls, wins] - expected) < (1e-4 if pulls <= 12 else 5e-4)
+
+
+def test_the_discounted_indices_are_those_of_the_literature():
+    # Gittins, Glazebrook and Weber 2011, table 8.1: γ = 0.9, for Beta(1, 1), Beta(2, 1) and Beta(1, 3).
+    found = discounted_gittins(0.9).indices
+    np.testing.assert_allclose([found[0, 0], found[1, 1], found[2, 0]], [0.7029, 0.8001, 0.3796], atol=2e-4)
+
+
+def test_a_table_of_discounted_indices_for_shorter_trials_is_refused():
+    env = trial(2, 13)
+    behaviour = DiscountedGittins(discount=0.9, indices=discounted_indices(0.9, 12))
+    with pytest.raises(ConfigError, match="horizon is 13"):
+        behaviour.init(env, env.family.default_params)
+
+
+def test_the_arm_of_the_largest_discounted_index_is_pulled():
+    env = trial(3, 30)
+    observation, state = env.start(jax.random.key(0), env.family.default_params)
+    wins, pulls = np.array([13, 0, 6]), np.array([17, 0, 8])
+    memory, chosen = Experience(jnp.float32([pulls, wins])), []
+    for discount in (0.9, 0.999):
+        _, arm = discounted_gittins(discount).act(env, memory, state, observation, jax.random.key(0))
+        indices = [reference.discounted_index(w, n, discount, 1000) for w, n in zip(wins, pulls, strict=True)]
+        assert arm == np.argmax(indices)
+        chosen.append(int(arm))
+    assert len(set(chosen)) > 1, "the case must tell discounts apart"

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from rl3_jax.baselines.mdps import Beb, ModelGreedy, Opsrl, Psrl, Ucrl2
+from rl3_jax.baselines.mdps import Beb, ModelGreedy, Opsrl, Psrl, TabulaBeb, TabulaUcrl2, Ucrl2
 from rl3_jax.baselines.planning import likeliest_model, mean_model
 from tests.mdp_history import ENV, FAMILY, history, remember
 from tests.reference import baselines as reference
@@ -69,6 +69,28 @@ def test_beb_plans_on_the_mean_model_with_its_bonus(num_steps, prior_reward, bon
     reward = twin.beb_reward(steps, *SIZES, prior_reward, bonus)
     values = behaviour.plan(ENV, remember(behaviour, steps), KEY)
     np.testing.assert_allclose(values, reference.backward_induction(transition, reward, LENGTH), rtol=1e-5)
+
+
+@LENGTHS
+@PRIORS
+@pytest.mark.parametrize("scale", [0.02, 0.2, 1.0])
+def test_the_confidence_sets_of_tabularl_move_with_the_stages(num_steps, prior_reward, scale):
+    steps, behaviour = history(num_steps), TabulaUcrl2(prior_reward, scale)
+    memory = remember(behaviour, steps)
+    widths = twin.tabularl_widths(steps, *SIZES, LENGTH, scale)
+    for ours, theirs in zip(behaviour.confidence_widths(memory), widths, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    expected = twin.tabularl_ucrl2_values(steps, *SIZES, prior_reward, scale, LENGTH)
+    np.testing.assert_allclose(behaviour.plan(ENV, memory, KEY), expected, rtol=1e-5, atol=1e-5)
+
+
+@LENGTHS
+@PRIORS
+@pytest.mark.parametrize("scale", [0.001, 0.1])
+def test_the_bonus_of_tabularl_grows_with_the_steps_to_go(num_steps, prior_reward, scale):
+    steps, behaviour = history(num_steps), TabulaBeb(prior_reward, scale)
+    expected = twin.tabularl_beb_values(steps, *SIZES, prior_reward, scale, LENGTH)
+    np.testing.assert_allclose(behaviour.plan(ENV, remember(behaviour, steps), KEY), expected, rtol=1e-5)
 
 
 @LENGTHS

@@ -10,7 +10,8 @@ import pytest
 
 from rl3_jax.baselines import baseline_names, make_baselines
 from rl3_jax.baselines.bandits import Ucb1
-from rl3_jax.baselines.mdps import Beb, EpisodePlanner, ModelGreedy, Psrl, Ucrl2
+from rl3_jax.baselines.gittins import discounted_gittins
+from rl3_jax.baselines.mdps import Beb, EpisodePlanner, ModelGreedy, Psrl, TabulaBeb, Ucrl2
 from rl3_jax.baselines.registry import (
     BASELINES,
     BELIEVING,
@@ -48,6 +49,7 @@ def test_each_family_has_its_baselines():
         "ucb1",
         "thompson",
         "optimistic-thompson",
+        "gittins-discounted",
         "gittins",
         "clairvoyant",
     ]
@@ -60,6 +62,8 @@ def test_each_family_has_its_baselines():
         "opsrl",
         "ucrl2",
         "beb",
+        "ucrl2-tabularl",
+        "beb-tabularl",
         "clairvoyant",
     ]
     assert baseline_names(make_family("gridworld"), 100) == [
@@ -75,7 +79,8 @@ def test_each_family_has_its_baselines():
 
 def test_only_trials_of_a_bearable_length_have_gittins_indices():
     assert "gittins" in baseline_names(make_family("bandit"), 600)
-    assert "gittins" not in baseline_names(make_family("bandit"), 601)
+    assert baseline_names(make_family("bandit"), 601)[-2] == "gittins-discounted"
+    assert "gittins-discounted" not in baseline_names(make_family("bandit"), 1001)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -148,6 +153,8 @@ def test_a_baseline_runs_and_its_trial_depends_on_its_own_task_and_key_alone(fam
             ("mdp", partial(ModelGreedy, 0.0), [0.0, 0.5]),
             ("mdp", partial(Ucrl2, 0.0), [0.1, 0.5]),
             ("mdp", partial(Beb, 0.0), [1.0, 40.0]),
+            ("mdp", partial(TabulaBeb, 0.0), [0.001, 0.1]),
+            ("bandit", discounted_gittins, [0.5, 0.99]),
         ],
         keep=2,
     ),

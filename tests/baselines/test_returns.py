@@ -55,6 +55,9 @@ def test_the_mean_return_is_the_known_one(family, name, known, num_tasks):
 
 PUBLISHED = dict(literature.PUBLISHED["mdp"][f"states = 10, actions = 5, steps = 10, H = {HORIZON}"])
 del PUBLISHED["rl2"]
+PUBLISHED |= {
+    variant: PUBLISHED[name] for name, variant in literature.SOURCE_VARIANTS.items() if name in PUBLISHED
+}
 
 
 @pytest.mark.parametrize("name", slow(PUBLISHED))

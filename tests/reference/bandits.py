@@ -29,6 +29,30 @@ def gittins_index(wins, pulls, steps_left):
     return low
 
 
+def discounted_index(wins, pulls, discount, num_pulls):
+    """Return max_τ E[Σ_{t<τ} γ^t reward_t]/E[Σ_{t<τ} γ^t], by bisection of λ.
+
+    After N pulls the arm is known: it pays its posterior mean for ever, or is left for good.
+    """
+
+    def worth(cost):
+        """The largest E[Σ γ^t (reward_t − λ)]: the first pull must be made, the others are a choice."""
+        left = num_pulls - pulls
+        mean = (1 + wins + np.arange(left + 1)) / (2 + num_pulls)
+        later = np.maximum(mean - cost, 0.0) / (1.0 - discount)
+        for made in reversed(range(left)):
+            p = (1 + wins + np.arange(made + 1)) / (2 + pulls + made)
+            pull = p - cost + discount * (p * later[1:] + (1 - p) * later[:-1])
+            later = np.maximum(pull, 0.0)
+        return pull[0]
+
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if worth(middle) > 0.0 else (low, middle)
+    return low
+
+
 def policy_value(num_arms, horizon, choose):
     """Return the expected return of a policy over tasks drawn from the prior.
 

@@ -74,6 +74,55 @@ def ucrl2_widths(steps, num_states, num_actions, scale):
     return reward, transition
 
 
+def tabularl_widths(steps, num_states, num_actions, episode_length, scale):
+    """Return the reward and transition widths of TabulaRL's UCRL2, planned at the start of an episode."""
+    counts, episode = pair_counts(steps, num_states, num_actions), len(steps) // episode_length + 1
+    reward, transition = np.zeros_like(counts), np.zeros_like(counts)
+    for pair in np.ndindex(*counts.shape):
+        n, log = max(1.0, counts[pair]), np.log(2.0 * num_states * num_actions * (episode + 1) / 0.05)
+        reward[pair] = scale * np.sqrt(4.0 * log / n)
+        transition[pair] = scale * np.sqrt(4.0 * num_states * log / n)
+    return reward, transition
+
+
+def tabularl_ucrl2_values(steps, num_states, num_actions, prior_reward, scale, episode_length):
+    """Return Q_1, …, Q_L of TabulaRL's UCRL2, which plans on a model that it changes as it goes.
+
+    Where the state of largest value would get a probability above 1 it takes a fresh row instead.
+    """
+    transition, mean = likeliest_model(steps, num_states, num_actions, prior_reward)
+    width, radius = tabularl_widths(steps, num_states, num_actions, episode_length, scale)
+    value, stages = np.zeros(num_states), []
+    for _ in range(episode_length):
+        q = np.zeros((num_states, num_actions))
+        for pair in np.ndindex(*q.shape):
+            p = best_transition(transition[pair], value, radius[pair])
+            best = np.argsort(value, kind="stable")[-1]
+            if transition[pair][best] + radius[pair] / 2.0 <= 1.0:
+                transition[pair] = p
+            q[pair] = mean[pair] + width[pair] + p @ value
+        value = q.max(axis=1)
+        stages.append(q)
+    return np.array(stages)
+
+
+def tabularl_beb_values(steps, num_states, num_actions, prior_reward, scale, episode_length):
+    """Return Q_1, …, Q_L of TabulaRL's BEB: its bonus of transitions grows with the steps to go."""
+    transition, mean = mean_model(steps, num_states, num_actions, prior_reward)
+    counts = pair_counts(steps, num_states, num_actions)
+    beta = 2.0 * episode_length**2 * scale
+    value, stages = np.zeros(num_states), []
+    for later in range(episode_length):
+        q = np.zeros((num_states, num_actions))
+        for pair in np.ndindex(*q.shape):
+            of_rewards = 1.0 / (1.0 + (1.0 + counts[pair]))
+            of_transitions = beta * episode_length / (1.0 + (num_states + counts[pair]))
+            q[pair] = mean[pair] + of_rewards + transition[pair] @ value + later * of_transitions
+        value = q.max(axis=1)
+        stages.append(q)
+    return np.array(stages)
+
+
 def beb_reward(steps, num_states, num_actions, prior_reward, bonus):
     """Return what each pair pays with its bonus β/(1 + α₀), α₀ the sum of its Dirichlet parameters."""
     concentration, reward, _ = mdp_posterior(steps, num_states, num_actions, prior_reward)

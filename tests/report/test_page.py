@@ -159,6 +159,8 @@ def test_only_the_published_settings_have_published_returns():
     assert literature.published_returns(RESULT)["gittins"] == 78.3
     assert literature.published_returns(MDP)["beb (m = 0)"] == 150.2
     assert literature.published_returns(MDP)["random"] == 100.1
+    assert literature.published_returns(RESULT)["gittins-discounted"] == 78.3
+    assert literature.published_returns(MDP)["ucrl2-tabularl (m = 0)"] == 146.6
     for other in ({"horizon": 99}, {"variation": "ood"}, {"task": RESULT["task"] | {"num_arms": 2}}):
         assert literature.published_returns(RESULT | other) == {}
     assert literature.published_returns(MDP | {"task": MDP["task"] | {"states": 9}}) == {}
