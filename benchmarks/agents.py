@@ -1,0 +1,143 @@
+"""The agents of the page of results: trains what is missing, evaluates it, and keeps what they earned.
+
+    python benchmarks/agents.py bandit-5-100 mdp-100        # settings, all their methods
+    python benchmarks/agents.py mdp-100 --methods rl2 --seeds 3
+
+The seeds of an agent are trained in one program, in run folders RUNS/SETTING/METHOD-CORE-seedK, and evaluated
+on the tasks of `results/baselines` and where `OTHERWISE` says. A run folder without its checkpoints, and with
+the lines alone that have an evaluation, is kept as RESULTS/SETTING/METHOD-CORE-seedK: `rl3 report` makes the
+page from these. What is kept is not trained again, and a run that was stopped goes on where it was.
+"""
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+import rl3_jax
+from rl3_jax import TrainConfig, make_config
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is trained in one setting of the literature.
+
+    Attributes:
+      preset: that is varied.
+      changes: of it, for all methods.
+      methods: the policy of each method, with changes of its own.
+      steps: environment steps of each run, millions.
+      seeds: of each method.
+    """
+
+    preset: str
+    changes: dict[str, Any]
+    methods: dict[str, dict[str, Any]]
+    steps: float
+    seeds: int = 5
+
+
+SETTINGS: dict[str, Setting] = {
+    "bandit-5-100": Setting("bandit-h100-quick", {}, {"rl2": {}, "rl3": {}}, steps=27.0),
+    "bandit-10-100": Setting(
+        "bandit-h100-quick", {"task": {"num_arms": 10}}, {"rl2": {}, "rl3": {}}, steps=27.0
+    ),
+    "mdp-100": Setting(
+        "mdp-h100-quick", {}, {"rl2": {"policy": {"core": {"core": "gru"}}}, "rl3": {}}, steps=20.0
+    ),
+}
+"""By family, size and horizon, as the files of `results/baselines`."""
+OTHERWISE: dict[str, list[dict[str, Any]]] = {
+    "bandit": [{"variation": "ood"}],
+    "mdp": [{"variation": "ood"}],
+    "gridworld": [],
+}
+"""Trials other than those trained on in which an agent of a family is evaluated too."""
+EVALUATIONS = 40
+"""Points of a learning curve."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to train.
+
+    Attributes:
+      settings: names of settings; all of them if none is given.
+      methods: of these; all of a setting's if none is given.
+      seeds: of each; as many as the setting says, if not given.
+      num_tasks: held-out tasks, those of the baselines.
+      runs: where the runs are.
+      results: where it is kept what they earned.
+    """
+
+    settings: tyro.conf.Positional[tuple[str, ...]] = ()
+    methods: tuple[str, ...] = ()
+    seeds: int | None = None
+    num_tasks: int = 4000
+    runs: Path = Path("runs/results")
+    results: Path = Path("results/agents")
+
+
+def main() -> None:
+    """Train and evaluate what is missing."""
+    options = tyro.cli(Options, description=__doc__)
+    names = options.settings or tuple(SETTINGS)
+    if unknown := sorted(set(names) - set(SETTINGS)):
+        raise SystemExit(f"unknown settings {', '.join(unknown)}; choose from: {', '.join(SETTINGS)}")
+    for name in names:
+        for method in SETTINGS[name].methods:
+            if not options.methods or method in options.methods:
+                earn(options, name, method)
+
+
+def configure(setting: Setting, method: str) -> TrainConfig:
+    """Return the configuration of a method in a setting, evaluated `EVALUATIONS` times on the way."""
+    config = make_config(setting.preset, method=method, **merged(setting.changes, setting.methods[method]))
+    iterations = max(1, round(setting.steps * 1e6 / config.steps_per_iteration))
+    evaluation = dataclasses.replace(config.evaluation, every=max(1, iterations // EVALUATIONS))
+    return dataclasses.replace(config, iterations=iterations, evaluation=evaluation)
+
+
+def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return changes of a preset after others; dicts are changes of a part."""
+    parts = {name: merged(first[name], second[name]) for name in first if isinstance(second.get(name), dict)}
+    return first | second | parts
+
+
+def earn(options: Options, name: str, method: str) -> None:
+    """Train the seeds of a method that are missing, evaluate them, and keep what they earned."""
+    config = configure(SETTINGS[name], method)
+    count = SETTINGS[name].seeds if options.seeds is None else options.seeds
+    places = [Path(name) / f"{method}-{config.policy.core.core}-seed{seed}" for seed in range(count)]
+    missing = [seed for seed, place in enumerate(places) if not (options.results / place).exists()]
+    if not missing:
+        return
+    folders = [options.runs / places[seed] for seed in missing]
+    print(*folders, file=sys.stderr, flush=True)
+    if all((folder / "config.json").exists() for folder in folders):
+        runs = rl3_jax.resume_seeds(folders)
+    else:
+        runs = rl3_jax.train_seeds(dataclasses.replace(config, seed=missing[0]), folders)
+    for run in runs:
+        for otherwise in ({}, *OTHERWISE[config.task.family]):
+            run.evaluate(num_tasks=options.num_tasks, **otherwise)
+    for seed, folder in zip(missing, folders, strict=True):
+        keep(folder, options.results / places[seed])
+
+
+def keep(folder: Path, kept: Path) -> None:
+    """Copy of a run folder what a report is made from."""
+    kept.mkdir(parents=True)
+    for name in ("config.json", "evaluation.json"):
+        shutil.copy(folder / name, kept / name)
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    evaluated = [line for line in lines if "evaluation_return" in json.loads(line)]
+    (kept / "metrics.jsonl").write_text("".join(f"{line}\n" for line in evaluated))
+
+
+if __name__ == "__main__":
+    main()
