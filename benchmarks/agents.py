@@ -4,15 +4,18 @@
     python benchmarks/agents.py mdp-100 --methods rl2 --seeds 3
 
 The seeds of an agent are trained in one program, in run folders RUNS/SETTING/METHOD-CORE-seedK, and evaluated
-on the tasks of `results/baselines` and where `OTHERWISE` says. A run folder without its checkpoints, and with
-the lines alone that have an evaluation, is kept as RESULTS/SETTING/METHOD-CORE-seedK: `rl3 report` makes the
-page from these. What is kept is not trained again, and a run that was stopped goes on where it was.
+on the tasks of `results/baselines` and where `OTHERWISE` says. Of a run folder its configuration, its
+evaluations and those lines of metrics that have one are kept, as RESULTS/SETTING/METHOD-CORE-seedK, which
+`rl3 report` takes as it takes runs. What is kept is not trained again, and a run that was stopped goes on
+where it was.
 """
 
 import dataclasses
+import itertools
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,9 @@ def main() -> None:
     names = options.settings or tuple(SETTINGS)
     if unknown := sorted(set(names) - set(SETTINGS)):
         raise SystemExit(f"unknown settings {', '.join(unknown)}; choose from: {', '.join(SETTINGS)}")
+    known = {method for name in names for method in SETTINGS[name].methods}
+    if unknown := sorted(set(options.methods) - known):
+        raise SystemExit(f"unknown methods {', '.join(unknown)}; choose from: {', '.join(sorted(known))}")
     for name in names:
         for method in SETTINGS[name].methods:
             if not options.methods or method in options.methods:
@@ -114,29 +120,34 @@ def earn(options: Options, name: str, method: str) -> None:
     count = SETTINGS[name].seeds if options.seeds is None else options.seeds
     places = [Path(name) / f"{method}-{config.policy.core.core}-seed{seed}" for seed in range(count)]
     missing = [seed for seed, place in enumerate(places) if not (options.results / place).exists()]
-    if not missing:
-        return
-    folders = [options.runs / places[seed] for seed in missing]
-    print(*folders, file=sys.stderr, flush=True)
-    if all((folder / "config.json").exists() for folder in folders):
-        runs = rl3_jax.resume_seeds(folders)
-    else:
-        runs = rl3_jax.train_seeds(dataclasses.replace(config, seed=missing[0]), folders)
-    for run in runs:
+    started = [seed for seed in missing if (options.runs / places[seed] / "config.json").exists()]
+    fresh = [seed for seed in missing if seed not in started]
+    print(*(options.runs / places[seed] for seed in missing), file=sys.stderr, flush=True)
+    if started:
+        rl3_jax.resume_seeds([options.runs / places[seed] for seed in started])
+    for _, group in itertools.groupby(fresh, key=lambda seed: seed - fresh.index(seed)):
+        seeds = list(group)  # consecutive, as those of one program are
+        folders = [options.runs / places[seed] for seed in seeds]
+        rl3_jax.train_seeds(dataclasses.replace(config, seed=seeds[0]), folders)
+    for seed in missing:
+        folder = options.runs / places[seed]
         for otherwise in ({}, *OTHERWISE[config.task.family]):
-            run.evaluate(num_tasks=options.num_tasks, **otherwise)
-    for seed, folder in zip(missing, folders, strict=True):
+            rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks, **otherwise)
         keep(folder, options.results / places[seed])
 
 
 def keep(folder: Path, kept: Path) -> None:
     """Copy of a run folder what a report is made from."""
-    kept.mkdir(parents=True)
-    for name in ("config.json", "evaluation.json"):
-        shutil.copy(folder / name, kept / name)
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     evaluated = [line for line in lines if "evaluation_return" in json.loads(line)]
-    (kept / "metrics.jsonl").write_text("".join(f"{line}\n" for line in evaluated))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as place:  # so that what is there is whole
+        whole = Path(place) / kept.name
+        whole.mkdir()
+        for name in ("config.json", "evaluation.json"):
+            shutil.copy(folder / name, whole / name)
+        (whole / "metrics.jsonl").write_text("".join(f"{line}\n" for line in evaluated))
+        whole.rename(kept)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmarks run, and their JSON says what was asked; their peers are given no easier task."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import rl3_jax
 from rl3_jax import CORES, ConfigError, cli, make_config
 from rl3_jax.presets import method_name
 from rl3_jax.training import serialise
@@ -404,6 +406,28 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
     assert "rl3-markov (2 seeds)" in (tmp_path / "page" / "README.md").read_text()
     with pytest.raises(SystemExit, match="unknown settings nonsense; choose from: tiny"):
         make("nonsense")
+    with pytest.raises(SystemExit, match="unknown methods rl4; choose from: rl3"):
+        make("--methods", "rl4")
+
+
+def test_agents_trains_each_missing_seed_as_itself_and_goes_on_with_those_begun(tmp_path, monkeypatch):
+    """Seed 1 is kept, the run of seed 2 is there; 0, 3 and 4 are to be trained."""
+    small = {"ppo": {"trials": 8, "minibatch_trials": 4}, "horizon": 10}
+    tiny = agents.Setting("mdp-h100-quick", small, {"rl3": {"policy": {"width": 8}}}, 160e-6)
+    monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
+    options = agents.Options(num_tasks=4, runs=tmp_path / "runs", results=tmp_path / "kept")
+    places = [Path("tiny") / f"rl3-markov-seed{seed}" for seed in range(5)]
+    (options.results / places[1]).mkdir(parents=True)
+    begun = dataclasses.replace(agents.configure(tiny, "rl3"), seed=2)
+    rl3_jax.train(begun, options.runs / places[2], progress=False)
+    written = (options.runs / places[2] / "metrics.jsonl").read_bytes()
+    agents.earn(options, "tiny", "rl3")
+    assert list((options.results / places[1]).iterdir()) == []
+    for seed in (0, 2, 3, 4):
+        config = json.loads((options.results / places[seed] / "config.json").read_text())
+        assert config["seed"] == seed
+    assert (options.runs / places[2] / "metrics.jsonl").read_bytes() == written
+    assert sorted(path.name for path in (options.results / "tiny").iterdir()) == [p.name for p in places]
 
 
 @pytest.mark.slow

@@ -207,11 +207,16 @@ class TabulaUcrl2(Ucrl2):
     |R(s,a) − r̄(s,a)| ≤ c √(4L/max(1, n(s,a))) and ‖T(s,a,·) − T̂(s,a,·)‖₁ ≤ c √(4S L/max(1, n(s,a))).
 
     TabulaRL changes T̂ in place as it plans, so that each stage starts from the best T of the stage after it,
-    but where that is certain of its next state. Without this the published returns are not reached
-    (docs/measurements.md).
+    but where that is certain of its next state (docs/measurements.md). It also leaves the last transition of
+    an episode out of T̂ and n, which is not done here.
 
     Source: TabulaRL (github.com/iosband/TabulaRL), with which Duan et al. 2016 appear to have evaluated.
+
+    Attributes:
+      scale: c, tuned per setting in `baselines/registry.py`; the default is for H=100 and m = 0.
     """
+
+    scale: Number = 0.4
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the best task of sets that move with the stages. The key is not used."""
@@ -262,6 +267,7 @@ class TabulaBeb(EpisodePlanner):
     """The Bayesian exploration bonus of TabulaRL, on the posterior's mean, with episodes of L steps.
 
     Each pair pays 1/(2 + n(s,a)) more, and with k steps to go (k − 1) β L/(1 + S + n(s,a)), where β = 2c L².
+    TabulaRL leaves the last transition of an episode out of T and the second n, which is not done here.
 
     Source: TabulaRL (github.com/iosband/TabulaRL), with which Duan et al. 2016 appear to have evaluated.
 
@@ -269,7 +275,7 @@ class TabulaBeb(EpisodePlanner):
       scale: c, tuned per setting in `baselines/registry.py`; the default is for H=100 and m = 0.
     """
 
-    scale: Number = 0.004
+    scale: Number = 0.0016
 
     def plan(self, env: TrialEnv, memory: MdpMemory, key: PRNGKeyArray) -> Float[Array, "L S A"]:
         """Return the values of the mean model with the bonuses. The key is not used."""

@@ -15,7 +15,7 @@ Number = float | Float[Array, ""]
 MUON_SCALE = 0.2
 """Root mean square of the entries of muon's step, about that of Adam's (Liu et al., arXiv 2502.16982)."""
 CACHED_STEPS = 12_000
-"""Steps whose activations a CPU's caches hold (docs/measurements.md)."""
+"""Steps whose activations a CPU's caches hold at a width of 64 (docs/measurements.md)."""
 SMALLEST = 1e-30
 """Keeps a division by 0 out of a branch that `where` does not take."""
 
@@ -57,9 +57,9 @@ class PPOConfig:
       critic_scale: what the critic's output is multiplied by; `remaining-steps` is
         (1 − γ^(H−t))/(1 − γ), the return of the steps that remain if each paid 1, which lets the critic
         learn at once.
-      part_steps: steps of a minibatch whose gradient is computed at once, at the most, but one sequence at
+      part_steps: steps of a minibatch whose activations are held at once, at the most, but one sequence at
         the least; the gradients of the parts are averaged. It bounds the memory of the update. 0: all of
-        them, and on a CPU as many as its caches hold (`CACHED_STEPS`).
+        them; but on a CPU as many as its caches hold, `CACHED_STEPS`.
       segment_length: steps of the parts in which the update goes through a trial, which bounds its memory; 0
         for whole trials, as is any length from the horizon on. It divides the horizon, and needs a core
         whose memory does not grow with the trial.
@@ -109,10 +109,13 @@ class PPOConfig:
         return dataclasses.replace(self, part_steps=self.part_steps or cached)
 
     def num_parts(self, num_sequences: int, length: int) -> int:
-        """Return into how many equal parts so many sequences are cut, each of at most `part_steps` steps."""
+        """Return into how many equal parts so many sequences are cut.
+
+        Each holds activations of at most `part_steps` steps, or is one sequence.
+        """
         if not self.part_steps:
             return 1
-        most = max(1, self.part_steps // length)
+        most = max(1, self.part_steps // min(length, self.segment_length or length))
         return next(
             n for n in range(1, num_sequences + 1) if not num_sequences % n and num_sequences // n <= most
         )

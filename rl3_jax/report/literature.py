@@ -25,9 +25,9 @@ SIZES = {"bandit": ("num_arms",), "mdp": ("states", "actions", "steps")}
 FAR = 3.0
 """Standard errors beyond which a figure of ours is told apart from the published one, with the reason."""
 REASONS = {
-    "gittins": "ours is the exact index over the steps left; the published is nearer `gittins-discounted`.",
-    "ucrl2": "ours has the confidence sets of its paper; the published is nearer `ucrl2-tabularl`.",
-    "beb": "ours has the bonus of its paper; the published is nearer `beb-tabularl`.",
+    "gittins": "ours is the exact index over the steps left, which earns more than the discounted one.",
+    "ucrl2": "ours has the confidence sets of its paper; the published may be those of `ucrl2-tabularl`.",
+    "beb": "ours has the bonus of its paper; the published may be that of `beb-tabularl`.",
 }
 """Why a baseline may be far from what was published."""
 

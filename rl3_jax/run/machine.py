@@ -118,7 +118,8 @@ def _what_to_lower(config: TrainConfig, part: Part) -> str:
         return f"evaluation.num_tasks ({tasks}) below {min(BATCH, tasks)}, {horizon} or {width}"
     if part == "state":
         return f"ppo.trials ({hyper.trials}), {horizon} or {width}"
-    fields = f"ppo.trials ({hyper.trials}) or ppo.minibatch_trials ({hyper.minibatch_trials})"
+    fields = f"ppo.trials ({hyper.trials}) or ppo.minibatch_trials ({hyper.minibatch_trials}), or "
+    fields += f"ppo.part_steps ({hyper.part_steps})" if hyper.part_steps else "set ppo.part_steps"
     if not core.constant_carry:
         fields += f", or {horizon}"
     elif hyper.segmented(config.horizon):

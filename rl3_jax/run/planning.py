@@ -60,9 +60,9 @@ def plan(
     Returns:
       `device`; `parameters`, a count; `iterations`; `steps_per_iteration`; `bytes`, with `parameters`,
       `optimiser`, `trajectory` (what an iteration collects), `carries` (of all trials), `activations` (what
-      the forward pass over a minibatch stores for the backward pass), `evaluation` (its carries, 0 without
-      one), `program` (all that the compiled program holds at its peak: in the memory of a CPU, or of each
-      accelerator) and `available`, the last two None if unknown; `seconds`, with `compile` (less if the
+      the forward pass over a part of a minibatch stores for the backward pass), `evaluation` (its carries, 0
+      without one), `program` (all that the compiled program holds at its peak: in the memory of a CPU, or of
+      each accelerator) and `available`, the last two None if unknown; `seconds`, with `compile` (less if the
       program is on disk), `iteration` and `run` (all iterations, without evaluations and checkpoints);
       `steps_per_second`; `costs`, what the program does (`hlo.training_costs`). Times but `compile` are None
       without a probe, costs without a target.

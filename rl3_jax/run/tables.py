@@ -22,7 +22,7 @@ PLANNED_SIZES = {
     "optimiser": "optimisers",
     "trajectory": "trials of an iteration",
     "carries": "what all cores remember",
-    "activations": "activations of a minibatch",
+    "activations": "activations of a part of a minibatch",
     "program": "all that training holds",
     "evaluation": "memories of an evaluation",
     "available": "available",

@@ -52,7 +52,7 @@ def hyper_of(config: TrainConfig) -> Hyper:
 
 
 def made_for(config: TrainConfig, platform: str) -> TrainConfig:
-    """Return a configuration with the choices that core and learner leave open made for a platform.
+    """Return a configuration with the choices that core, learner and PPO leave open made for a platform.
 
     It is `cpu`, `gpu` or `tpu`.
     """

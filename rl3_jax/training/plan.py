@@ -20,8 +20,8 @@ def count(config: TrainConfig) -> dict[str, int]:
 
     `parameters`, four bytes each; `optimiser`, the optimisers' states; `trajectory`, the batch that an
     iteration collects and learns from; `update`, what the update cannot do without in that batch; `carries`,
-    the memories of all trials while they are collected; `activations`, what the forward pass over a minibatch
-    stores for the backward pass; `evaluation`, see `evaluation_bytes`.
+    the memories of all trials while they are collected; `activations`, what the forward pass over a part of a
+    minibatch stores for the backward pass; `evaluation`, see `evaluation_bytes`.
     """
     policy, learnt = config.network, abstract_state(config).learnt
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), config.ppo.trials))
@@ -64,13 +64,17 @@ def _carry_bytes(policy: Policy, num_trials: int) -> int:
 
 
 def _activation_bytes(hyper: ppo.PPOConfig, policy: Policy, params: PyTree, batch: ppo.Batch) -> int:
-    """Return the bytes of the residuals of a minibatch: of the larger network, as one comes after the other.
+    """Return the bytes of the residuals of a part of a minibatch, of the network that has more of them.
 
     Parameters are among them, as the backward pass reads these too, and are not counted here.
     """
 
+    num_sequences, length = batch.advantages.shape
+    num_sequences //= hyper.num_minibatches
+    num_sequences //= hyper.num_parts(num_sequences, length)
+
     def part(leaf):
-        return jax.ShapeDtypeStruct((leaf.shape[0] // hyper.num_minibatches, *leaf.shape[1:]), leaf.dtype)
+        return jax.ShapeDtypeStruct((num_sequences, *leaf.shape[1:]), leaf.dtype)
 
     def residuals(loss: Any, *names: str) -> int:
         chosen = {name: params[name] for name in names}

@@ -3,6 +3,7 @@
 `jax.vmap` over an axis with a name stands for a mesh of so many devices.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
@@ -119,8 +120,13 @@ def test_an_update_is_the_same(num_devices, shared_trunk, kl_estimate, limit, mo
     def learn(batch, state):
         return ppo.update(config, policy, state, batch, rates(0.02), KEY)
 
+    def learn_in_parts(batch, state):
+        cut = dataclasses.replace(config, part_steps=1)  # one trial at a time
+        return ppo.update(cut, policy, state, batch, rates(0.02), KEY)
+
     alone, metrics = jax.jit(learn)(batch, state)
-    learnt, figures = same_on_all(on_devices(learn, num_devices, batch.replace(axis="tasks"), state))
-    assert_close(learnt.params, alone.params, rtol=1e-3, atol=1e-4)
-    assert_close(figures, metrics, rtol=1e-3, atol=1e-5)
+    for function in (learn, learn_in_parts):
+        learnt, figures = same_on_all(on_devices(function, num_devices, batch.replace(axis="tasks"), state))
+        assert_close(learnt.params, alone.params, rtol=1e-3, atol=1e-4)
+        assert_close(figures, metrics, rtol=1e-3, atol=1e-5)
     assert metrics["actor_epochs"] == (2 if limit == 1e9 else 1)

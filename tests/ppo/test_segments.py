@@ -72,7 +72,10 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
     # The loss of both, and no change of probabilities: the memories are right at each cut.
     found, expected = (losses(c, policy, state.params, b) for c, b in ((config, cut), (whole, batch)))
     np.testing.assert_allclose(found, expected, rtol=1e-4)
-    metrics = update(config, policy, state, cut, rates(0.01), KEY)[1]
+    learnt, metrics = update(config, policy, state, cut, rates(0.01), KEY)
+    one_by_one = dataclasses.replace(config, part_steps=LENGTH)
+    in_parts = update(one_by_one, policy, state, collect(one_by_one, policy, state.params), rates(0.01), KEY)
+    assert_close(in_parts, (learnt, metrics), rtol=1e-3, atol=1e-4)
     assert metrics["max_abs_log_ratio"] <= policy.config.core.log_prob_tolerance
     if core != "markov":  # without the memories they would not be
         forgetful = cut.replace(carries={})

@@ -46,7 +46,11 @@ def test_a_plan_tells_sizes_and_times_and_its_program_is_the_runs(tmp_path):
     ("part", "compiled", "fields"),
     [
         ("parameters", False, r"ppo.trials \(8\), horizon \(10\) or policy.width \(\d+\)$"),
-        ("program", True, r"ppo.trials \(8\) or ppo.minibatch_trials \(4\), or set ppo.segment_length"),
+        (
+            "program",
+            True,
+            r"ppo.trials \(8\) or ppo.minibatch_trials \(4\), or set ppo.part_steps, or set ppo.seg",
+        ),
     ],
 )
 def test_what_cannot_fit_is_refused_before_anything_is_allocated(monkeypatch, capsys, part, compiled, fields):
@@ -106,6 +110,7 @@ def test_a_state_that_is_held_is_not_asked_for_again(monkeypatch, tmp_path):
     [
         ("gru", {}, r"set ppo.segment_length to a divisor of the horizon \(10\)$"),
         ("gru", {"segment_length": 5}, r"ppo.segment_length \(5\)$"),
+        ("gru", {"part_steps": 40}, r"ppo.part_steps \(40\), or set ppo.segment_length to a divisor"),
         ("transformer", {}, r"horizon \(10\), or set policy.core.remat=true$"),
         (Transformer(remat=True), {}, r"horizon \(10\)$"),
         (LinearAttention(), {}, r"a divisor of the horizon \(10\), or set policy.core.remat=true$"),

@@ -45,6 +45,7 @@ def test_activations_grow_with_the_minibatch_and_shrink_with_segments():
     one, two = activations(minibatch_trials=2), activations(minibatch_trials=4)
     assert 1.8 < two / one < 2.2
     assert activations(segment_length=4) < two / 3
+    assert activations(part_steps=64, minibatch_trials=4) == one
     # At the least the trunk's inputs and outputs, 64 units each at each step.
     assert two > 4 * 32 * (64 + 64) * 4
 
