@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from common import lasting
 
 import rl3_jax
 from rl3_jax import TrainConfig, make_config
+from rl3_jax.presets import vary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Setting:
 
     Attributes:
       preset: that is varied.
-      changes: of it, for all methods.
-      methods: the policy of each method, with changes of its own.
+      changes: other values of its fields, by dotted name, for all methods.
+      methods: to compare, with further changes.
       steps: environment steps of each run, millions.
       seeds: of each method.
     """
@@ -46,12 +48,8 @@ class Setting:
 
 SETTINGS: dict[str, Setting] = {
     "bandit-5-100": Setting("bandit-h100-quick", {}, {"rl2": {}, "rl3": {}}, steps=27.0),
-    "bandit-10-100": Setting(
-        "bandit-h100-quick", {"task": {"num_arms": 10}}, {"rl2": {}, "rl3": {}}, steps=27.0
-    ),
-    "mdp-100": Setting(
-        "mdp-h100-quick", {}, {"rl2": {"policy": {"core": {"core": "gru"}}}, "rl3": {}}, steps=20.0
-    ),
+    "bandit-10-100": Setting("bandit-h100-quick", {"task.num_arms": 10}, {"rl2": {}, "rl3": {}}, steps=27.0),
+    "mdp-100": Setting("mdp-h100-quick", {}, {"rl2": {"policy": "gru"}, "rl3": {}}, steps=20.0),
 }
 """By family, size and horizon, as the files of `results/baselines`."""
 OTHERWISE: dict[str, list[dict[str, Any]]] = {
@@ -102,16 +100,8 @@ def main() -> None:
 
 def configure(setting: Setting, method: str) -> TrainConfig:
     """Return the configuration of a method in a setting, evaluated `EVALUATIONS` times on the way."""
-    config = make_config(setting.preset, method=method, **merged(setting.changes, setting.methods[method]))
-    iterations = max(1, round(setting.steps * 1e6 / config.steps_per_iteration))
-    evaluation = dataclasses.replace(config.evaluation, every=max(1, iterations // EVALUATIONS))
-    return dataclasses.replace(config, iterations=iterations, evaluation=evaluation)
-
-
-def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return changes of a preset after others; dicts are changes of a part."""
-    parts = {name: merged(first[name], second[name]) for name in first if isinstance(second.get(name), dict)}
-    return first | second | parts
+    config = vary(make_config(setting.preset, method=method), setting.changes | setting.methods[method])
+    return lasting(config, setting.steps, EVALUATIONS)
 
 
 def earn(options: Options, name: str, method: str) -> None:
@@ -120,9 +110,10 @@ def earn(options: Options, name: str, method: str) -> None:
     count = SETTINGS[name].seeds if options.seeds is None else options.seeds
     places = [Path(name) / f"{method}-{config.policy.core.core}-seed{seed}" for seed in range(count)]
     missing = [seed for seed, place in enumerate(places) if not (options.results / place).exists()]
+    if missing:
+        print(*(options.runs / places[seed] for seed in missing), file=sys.stderr, flush=True)
     started = [seed for seed in missing if (options.runs / places[seed] / "config.json").exists()]
     fresh = [seed for seed in missing if seed not in started]
-    print(*(options.runs / places[seed] for seed in missing), file=sys.stderr, flush=True)
     if started:
         rl3_jax.resume_seeds([options.runs / places[seed] for seed in started])
     for _, group in itertools.groupby(fresh, key=lambda seed: seed - fresh.index(seed)):

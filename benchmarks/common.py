@@ -15,13 +15,23 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from rl3_jax import ConfigError
+from rl3_jax import ConfigError, TrainConfig
 from rl3_jax.policies import Core, make_core
 from rl3_jax.run.machine import device, versions
 from rl3_jax.startup import num_cores
 
 Key = TypeVar("Key")
 START = time.process_time(), time.perf_counter()
+
+
+def lasting(config: TrainConfig, millions: float, evaluations: int, **fields: Any) -> TrainConfig:
+    """Return a configuration that takes so many million steps, evaluated so often on the way.
+
+    `fields` are others of its evaluation.
+    """
+    iterations = max(1, round(millions * 1e6 / config.steps_per_iteration))
+    evaluation = dataclasses.replace(config.evaluation, every=max(1, iterations // evaluations), **fields)
+    return dataclasses.replace(config, iterations=iterations, evaluation=evaluation)
 
 
 def machine() -> dict[str, Any]:

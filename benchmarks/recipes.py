@@ -18,7 +18,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import tyro
-from common import markdown
+from common import lasting, markdown
 
 import rl3_jax
 from rl3_jax import TrainConfig, make_config
@@ -122,9 +122,7 @@ def place(options: Options, name: str, seed: int) -> Path:
 def configure(options: Options, name: str, seed: int) -> TrainConfig:
     """Return a variant of the preset that takes the steps asked for, evaluated ten times on the way."""
     config = make_config(options.preset, method=options.method, seed=seed, **VARIANTS[name])
-    iterations = max(1, round(options.steps * 1e6 / config.steps_per_iteration))
-    evaluation = dataclasses.replace(config.evaluation, every=max(1, iterations // 10), seed=TASKS_SEED)
-    return dataclasses.replace(config, iterations=iterations, evaluation=evaluation)
+    return lasting(config, options.steps, evaluations=10, seed=TASKS_SEED)
 
 
 def result(options: Options, name: str, seed: int) -> dict[str, Any]:

@@ -225,8 +225,9 @@ class TabulaUcrl2(Ucrl2):
 
         def earlier(carry, _):
             q, transition = carry
-            best, certain = optimistic_transition(transition, q.max(axis=-1), radius)
-            q = reward + width + (best * q.max(axis=-1)).sum(axis=-1)
+            value = q.max(axis=-1)
+            best, certain = optimistic_transition(transition, value, radius)
+            q = reward + width + (best * value).sum(axis=-1)
             return (q, jnp.where(certain[..., None], transition, best)), q
 
         start = jnp.zeros_like(reward), transition

@@ -22,11 +22,7 @@ def gittins_index(wins, pulls, steps_left):
             later = np.maximum(pull, 0.0)
         return pull[0]
 
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if worth(middle) > 0.0 else (low, middle)
-    return low
+    return largest_cost(worth)
 
 
 def discounted_index(wins, pulls, discount, num_pulls):
@@ -46,6 +42,11 @@ def discounted_index(wins, pulls, discount, num_pulls):
             later = np.maximum(pull, 0.0)
         return pull[0]
 
+    return largest_cost(worth)
+
+
+def largest_cost(worth):
+    """Return the cost between 0 and 1 at which a falling worth is 0."""
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2

@@ -1,0 +1,89 @@
+"""Training the agents of the page of results."""
+
+import dataclasses
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import rl3_jax
+from rl3_jax import cli
+from rl3_jax.presets import method_name
+from rl3_jax.training import serialise
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+sys.path.insert(0, str(FOLDER))
+
+import agents  # noqa: E402
+
+SETTINGS = [(name, method) for name, setting in agents.SETTINGS.items() for method in setting.methods]
+
+
+@pytest.mark.parametrize(("name", "method"), SETTINGS)
+def test_an_agent_is_trained_in_the_setting_of_its_name(name, method):
+    """The baselines' result file of this name is of the same trials."""
+    config = agents.configure(agents.SETTINGS[name], method)
+    config.validate()
+    assert method_name(config) == method
+    beside = json.loads((FOLDER.parent / "results" / "baselines" / f"{name}.json").read_text())
+    assert serialise.to_dict(config.task) == beside["task"]
+    assert config.horizon == beside["horizon"]
+    steps = agents.SETTINGS[name].steps * 1e6
+    assert abs(config.iterations * config.steps_per_iteration - steps) < config.steps_per_iteration
+
+
+def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch):
+    small = {"ppo.trials": 8, "ppo.minibatch_trials": 4, "horizon": 10}
+    tiny = agents.Setting("mdp-h100-quick", small, {"rl3": {"policy.width": 8}}, 160e-6, seeds=2)
+    monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
+    monkeypatch.setattr(agents, "EVALUATIONS", 1)
+    line = ["--num-tasks", "4", "--runs", tmp_path / "runs", "--results", tmp_path / "kept"]
+
+    def make(*more):
+        monkeypatch.setattr(sys, "argv", ["agents.py", *map(str, (*line, *more))])
+        agents.main()
+
+    make("tiny", "--seeds", "1")
+    first = tmp_path / "kept" / "tiny" / "rl3-markov-seed0"
+    assert sorted(path.name for path in first.iterdir()) == [
+        "config.json",
+        "evaluation.json",
+        "metrics.jsonl",
+    ]
+    earned = json.loads((first / "evaluation.json").read_text())
+    assert [(entry["variation"], entry["num_tasks"]) for entry in earned] == [("default", 4), ("ood", 4)]
+    metrics = (first / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["steps"] for row in metrics] == [160]
+    # What is kept is not trained again, wherever the runs are.
+    shutil.rmtree(tmp_path / "runs")
+    make()
+    assert [path.name for path in (tmp_path / "runs" / "tiny").iterdir()] == ["rl3-markov-seed1"]
+    kept = map(str, (tmp_path / "kept" / "tiny").iterdir())
+    assert cli.main(["report", *kept, "--out", str(tmp_path / "page")]) == 0
+    assert "rl3-markov (2 seeds)" in (tmp_path / "page" / "README.md").read_text()
+    with pytest.raises(SystemExit, match="unknown settings nonsense; choose from: tiny"):
+        make("nonsense")
+    with pytest.raises(SystemExit, match="unknown methods rl4; choose from: rl3"):
+        make("--methods", "rl4")
+
+
+def test_agents_trains_each_missing_seed_as_itself_and_goes_on_with_those_begun(tmp_path, monkeypatch):
+    """Seed 1 is kept, the run of seed 2 is there; 0, 3 and 4 are to be trained."""
+    small = {"ppo.trials": 8, "ppo.minibatch_trials": 4, "horizon": 10}
+    tiny = agents.Setting("mdp-h100-quick", small, {"rl3": {"policy.width": 8}}, 160e-6)
+    monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
+    options = agents.Options(num_tasks=4, runs=tmp_path / "runs", results=tmp_path / "kept")
+    places = [Path("tiny") / f"rl3-markov-seed{seed}" for seed in range(5)]
+    (options.results / places[1]).mkdir(parents=True)
+    begun = dataclasses.replace(agents.configure(tiny, "rl3"), seed=2)
+    rl3_jax.train(begun, options.runs / places[2], progress=False)
+    written = (options.runs / places[2] / "metrics.jsonl").read_bytes()
+    agents.earn(options, "tiny", "rl3")
+    assert list((options.results / places[1]).iterdir()) == []
+    for seed in (0, 2, 3, 4):
+        config = json.loads((options.results / places[seed] / "config.json").read_text())
+        assert config["seed"] == seed
+    assert (options.runs / places[2] / "metrics.jsonl").read_bytes() == written
+    assert sorted(path.name for path in (options.results / "tiny").iterdir()) == [p.name for p in places]
