@@ -1,4 +1,4 @@
-"""The model-based learner: a maximum-likelihood model, planned on after each step (design, section 5.1)."""
+"""The model-based learner: a model of the task, planned on after each step (design, section 5.1)."""
 
 import dataclasses
 from typing import Any, ClassVar, Literal
@@ -17,14 +17,16 @@ from rl3_jax.object_rl.tabular_model import Experience, Rule, TabularModel
 
 @dataclasses.dataclass(frozen=True)
 class ModelBased(Rule, Learner):
-    """Value iteration on a maximum-likelihood tabular model after each step; the reference's choice.
+    """Value iteration on a tabular model after each step; the reference's choice.
 
-    Bandits are solved in closed form.
+    The model is that of maximum likelihood, or with `prior_count` the posterior's mean. Bandits are solved in
+    closed form.
 
     Attributes:
       planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;
         `visited` the same for the states met so far alone; `auto` is one of the last two where the table
-        gives the number of successors, else `dense`. All find the same values.
+        gives the number of successors, else `dense`. All find the same values; with `prior_count` it is
+        `dense`.
     """
 
     learner: ClassVar[str] = "model-based"
@@ -32,13 +34,19 @@ class ModelBased(Rule, Learner):
     planner: Literal["auto", "dense", "sparse", "visited"] = "auto"
 
     def conflicts(self) -> list[str]:
-        """Return a message if pairs never tried would lead nowhere."""
-        if self.smoothing > 0.0 or self.untried == "stay":
-            return []
-        return [
-            "learner.smoothing is 0, but learner.untried is uniform; use a smoothing above 0, such as"
-            " 0.01, or learner.untried stay"
-        ]
+        """Return a message if pairs never tried would lead nowhere, or lists should hold a prior."""
+        found = []
+        if self.smoothing == 0.0 and self.untried == "uniform":
+            found.append(
+                "learner.smoothing is 0, but learner.untried is uniform; use a smoothing above 0, such as"
+                " 0.01, or learner.untried stay"
+            )
+        if self.prior_count and self.planner in ("sparse", "visited"):
+            found.append(
+                f"learner.planner is {self.planner}, which has no prior, but learner.prior_count is"
+                f" {self.prior_count:g}; use planner auto or dense, or prior_count 0"
+            )
+        return found
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do."""
@@ -46,6 +54,11 @@ class ModelBased(Rule, Learner):
             return [
                 f"learner.planner is {self.planner}, but any number of states may follow one in this family;"
                 " use auto or dense"
+            ]
+        if spec.standard_errors and self.prior_count:
+            return [
+                "features.standard_errors are those of maximum likelihood, but learner.prior_count is"
+                f" {self.prior_count:g}; leave out one of the two"
             ]
         return size_problems(self, spec, "" if spec.num_successors else ", or learner q-learning")
 
@@ -55,7 +68,7 @@ class ModelBased(Rule, Learner):
         To sweep as many rows as some task has met, an accelerator would wait for the host at each step.
         """
         all_met = 0 < spec.num_states <= 2 * spec.horizon + 1
-        if self.planner == "auto" and spec.num_successors and all_met and platform != "cpu":
+        if self.planner_name(spec) == "visited" and self.planner == "auto" and all_met and platform != "cpu":
             return dataclasses.replace(self, planner="sparse")
         return self
 
@@ -63,7 +76,7 @@ class ModelBased(Rule, Learner):
         """Return the planner that `auto` otherwise stands for."""
         if self.planner != "auto":
             return self.planner
-        return "visited" if spec.num_successors else "dense"
+        return "visited" if spec.num_successors and not self.prior_count else "dense"
 
     def make_planner(self, spec: TableSpec) -> "ClosedForm | Tables | Lists":
         """Return the model and the planning for such a table, all with the same values."""
@@ -81,7 +94,8 @@ class ModelBased(Rule, Learner):
 
     def update(self, spec: TableSpec, state: Any, transition: Transition) -> Any:
         """Count the transition, then plan."""
-        return self.make_planner(spec).update(state, transition)
+        above = dataclasses.replace(transition, r=transition.r - self.prior_reward)
+        return self.make_planner(spec).update(state, above)
 
     def values(self, spec: TableSpec, state: Any, s: Int[Array, ""]) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
@@ -200,9 +214,12 @@ class ClosedForm(ModelPlanner):
         """Return Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest.
 
         It is one sweep of value iteration over the two states, the second absorbing. As it starts from
-        zero, an arm never pulled is worth 0 whether it is taken to lead anywhere or to stay.
+        zero, an arm never pulled is worth 0 whether it is taken to lead anywhere or to stay. With a prior
+        Q(a) = Σ (r − m)/(n(a) + w).
         """
         rule, n, pulled = self.rule, state.counts, jnp.maximum(state.counts, 1.0)
+        if rule.prior_count:
+            return ActionValues(state.reward_sum / (n + rule.prior_count), n)
         mean_reward = state.reward_sum / pulled
         q = mean_reward * (n + rule.smoothing) / (pulled + 2.0 * rule.smoothing)
         if state.spread is None:

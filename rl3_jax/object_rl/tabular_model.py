@@ -31,6 +31,10 @@ class Rule:
       max_sweeps: sweeps after each step at the most; 0 stands for the episode length.
       warm_start_length: where episodes have at least this many steps, planning starts from the last
         values, else from zero; 100 is the reference's.
+      prior_reward: m, what a pair never tried is believed to pay; values are of rewards less m.
+      prior_count: w, how many rewards that belief is worth: R(s,a) = Σ (r − m)/(n(s,a) + w), the mean of the
+        posterior of normal rewards, and of Bernoulli ones with the prior Beta(wm, w(1 − m)). 0: maximum
+        likelihood, of each triple.
     """
 
     smoothing: NonNegative = 0.1
@@ -39,6 +43,8 @@ class Rule:
     tolerance: Annotated[float, Ge(0), "0 for fixed sweeps"] = 0.01
     max_sweeps: Annotated[int, Ge(0), "0 for the episode length"] = 0
     warm_start_length: Natural = 100
+    prior_reward: float = 0.0
+    prior_count: NonNegative = 0.0
 
 
 @struct.dataclass
@@ -101,7 +107,7 @@ class TabularModel:
       counting: [S] the states that count as successors: all, or those met where states are discovered.
       transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM), 0 for a successor that does not
         count. For a pair never tried 1/M, or 1 for s' = s where such pairs stay.
-      reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s').
+      reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s'), or with a prior Σ (r − m)/(n(s,a) + w).
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
     """
 
@@ -146,10 +152,10 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: R
         # A state met for the first time changes M, and so every row.
         counting = model.counting.at[jnp.stack([s, next_s])].set(True)
         never = _never_tried(rule.untried, counting)
-        probability, reward = _rows(model.experience.of(), counting, rule.smoothing, never)
+        probability, reward = _rows(model.experience.of(), counting, rule, never)
         return dataclasses.replace(model, counting=counting, transition=probability, reward=reward)
     # The pair has now been tried.
-    probability, reward = _rows(model.experience.of(s, a), model.counting, rule.smoothing, 0.0)
+    probability, reward = _rows(model.experience.of(s, a), model.counting, rule, 0.0)
     num_states, num_actions = model.reward.shape
     pair = one_hot(s, num_states, dtype=bool)[:, None] & one_hot(a, num_actions, dtype=bool)
     return dataclasses.replace(
@@ -167,16 +173,18 @@ def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, 
 def _rows(
     experience: Float[Array, "2 *pairs S"],
     counting: Bool[Array, " S"],
-    smoothing: float,
+    rule: Rule,
     never: Float[Array, "*#pairs S"] | float,
 ) -> tuple[Float[Array, "*pairs S"], Float[Array, " *pairs"]]:
-    """Return T(·|s,a) and the expected reward Σ_s' T(s'|s,a) r̄(s,a,s') of pairs.
+    """Return T(·|s,a) and the expected reward of pairs: Σ_s' T(s'|s,a) r̄(s,a,s'), or with a prior its mean.
 
     See `Experience.of` and `_never_tried`.
     """
     counts, reward_sum = experience
     total = counts.sum(-1, keepdims=True)
-    weight = jnp.where(total > 0.0, (counts + smoothing) * counting, never)
+    weight = jnp.where(total > 0.0, (counts + rule.smoothing) * counting, never)
     probability = weight / weight.sum(-1, keepdims=True)
+    if rule.prior_count:
+        return probability, reward_sum.sum(-1) / (total[..., 0] + rule.prior_count)
     mean_reward = reward_sum / jnp.maximum(counts, 1.0)
     return probability, (probability * mean_reward).sum(-1)

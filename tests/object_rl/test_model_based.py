@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache, partial
 
 import jax
@@ -27,9 +28,17 @@ CASES = {
         ModelBased(untried="stay", smoothing=0.0, tolerance=0.0, max_sweeps=3),
         10,
     ),
+    "likeliest rewards above a mean": (ModelBased(tolerance=0.0, max_sweeps=3, prior_reward=0.7), 10),
+    "posterior's mean": (
+        ModelBased(smoothing=1.0, tolerance=0.0, max_sweeps=5, prior_reward=1.0, prior_count=1.0),
+        10,
+    ),
+    "posterior's mean, stop rule": (ModelBased(smoothing=0.5, prior_reward=-0.3, prior_count=2.5), 10),
 }
 MODELS = [(0.1, "uniform"), (0.1, "stay"), (0.0, "stay")]
 """Smoothing, and what pairs never tried do."""
+PRIORS = [(0.0, 0.0), (0.3, 0.0), (0.5, 2.0)]
+"""m and w; with w = 0 there is none."""
 
 
 @cache
@@ -44,6 +53,7 @@ def make_twin(learner, episode_length, num_states=STATES, twin=tabular.ModelBase
         ACTIONS,
         smoothing=learner.smoothing,
         untried=learner.untried,
+        prior=(learner.prior_reward, learner.prior_count),
         discount=learner.discount,
         tolerance=learner.tolerance,
         max_sweeps=learner.max_sweeps or episode_length,
@@ -126,14 +136,17 @@ def test_fixed_sweeps_of_a_batch_equal_single_tasks(max_sweeps):
         np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("smoothing", "untried"), MODELS)
+@pytest.mark.parametrize(
+    ("smoothing", "untried", "prior"),
+    [*((*model, PRIORS[0]) for model in MODELS), *((0.1, "uniform", prior) for prior in PRIORS[1:])],
+)
 @settings(max_examples=15)
 @given(stream=streams(num_states=1))
-def test_the_bandit_form_is_one_sweep_over_two_states(smoothing, untried, stream):
+def test_the_bandit_form_is_one_sweep_over_two_states(smoothing, untried, prior, stream):
     """The dense planner, given pulls that lead to an absorbing end, agrees with the closed form."""
     pulls = stream.replace(next_s=jnp.ones_like(stream.s), terminated=jnp.ones_like(stream.terminated))
-    closed, dense = (bandit_form(one_shot, smoothing, untried)(pulls) for one_shot in (True, False))
-    q, counts = learn_slowly(tabular.BanditModel(ACTIONS, smoothing=smoothing), 1, pulls)
+    closed, dense = (bandit_form(one_shot, smoothing, untried, prior)(pulls) for one_shot in (True, False))
+    q, counts = learn_slowly(tabular.BanditModel(ACTIONS, smoothing=smoothing, prior=prior), 1, pulls)
     np.testing.assert_allclose(closed.q[:, 0], dense.q[:, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(closed.q[:, :1], q, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(closed.counts[:, :1], counts)
@@ -141,9 +154,17 @@ def test_the_bandit_form_is_one_sweep_over_two_states(smoothing, untried, stream
 
 
 @cache
-def bandit_form(one_shot, smoothing, untried):
+def bandit_form(one_shot, smoothing, untried, prior):
     """The same experience in closed form, or through the planner."""
-    learner = ModelBased(smoothing=smoothing, untried=untried, tolerance=0.0, max_sweeps=1)
+    mean, count = prior
+    learner = ModelBased(
+        smoothing=smoothing,
+        untried=untried,
+        tolerance=0.0,
+        max_sweeps=1,
+        prior_reward=mean,
+        prior_count=count,
+    )
     return jax.jit(partial(learn, learner, TableSpec(2, ACTIONS, 1, one_shot)))
 
 
@@ -170,6 +191,29 @@ def test_without_smoothing_untried_pairs_must_stay():
     assert "a smoothing above 0, such as 0.01, or learner.untried stay" in problem
     for untried in ("uniform", "stay"):
         assert len(problems(ModelBased(smoothing=-0.1, untried=untried))) == 1
+
+
+def test_the_posterior_mean_of_a_bernoulli_arm():
+    """After one success and two failures Beta(1, 1) has become Beta(2, 3), of mean 2/5."""
+    learner = ModelBased(prior_reward=0.5, prior_count=2.0)
+    zero, yes = jnp.zeros(3, int), jnp.ones(3, bool)
+    pulls = Transition(
+        s=zero, a=zero, r=jnp.array([1.0, 0.0, 0.0]), next_s=zero + 1, terminated=yes, truncated=~yes
+    )
+    values = learn(learner, TableSpec(2, 2, 1, one_shot=True), pulls)
+    np.testing.assert_allclose(0.5 + values.q[-1, 0], [2 / 5, 1 / 2], rtol=1e-6)
+
+
+def test_a_prior_needs_tables_of_all_pairs():
+    prior = ModelBased(prior_count=1.0)
+    spec = TableSpec(9, 2, 10, num_successors=3, horizon=20)
+    assert problems(prior, "learner") == [] == prior.table_problems(spec)
+    assert prior.planner_name(spec) == "dense"
+    assert prior.suited(spec, "gpu") == prior
+    (problem,) = problems(replace(prior, planner="sparse"), "learner")
+    assert "planner auto or dense" in problem
+    (problem,) = prior.table_problems(replace(spec, standard_errors=True))
+    assert "standard_errors" in problem
 
 
 def test_what_was_not_tried_is_worth_no_more_than_staying():

@@ -4,15 +4,20 @@ import numpy as np
 
 
 class Model:
-    """A smoothed maximum-likelihood model of a task with S states and A actions.
+    """A smoothed maximum-likelihood model of a task with S states and A actions, or one with a prior.
 
     `counting` are the states that count as successors: all, or those met so far where `discovered`.
     A pair never tried leads to each of them alike, or to its own state where it is `untried="stay"`.
+    `prior` is m and w: each reward counts by how far it is above m, and with w > 0 a pair pays the
+    posterior's mean.
     """
 
-    def __init__(self, num_states, num_actions, smoothing, discovered=False, untried="uniform"):
+    def __init__(
+        self, num_states, num_actions, smoothing, discovered=False, untried="uniform", prior=(0.0, 0.0)
+    ):
         self.smoothing = smoothing
         self.untried = untried
+        self.prior_reward, self.prior_count = prior
         self.counting = np.full(num_states, not discovered)
         self.n = np.zeros((num_states, num_actions, num_states))
         self.rewards = {}
@@ -21,7 +26,7 @@ class Model:
     def add(self, s, a, r, next_s, terminated):
         """Count one transition."""
         self.n[s, a, next_s] += 1
-        self.rewards.setdefault((s, a, next_s), []).append(r)
+        self.rewards.setdefault((s, a, next_s), []).append(r - self.prior_reward)
         self.counting[[s, next_s]] = True
         if terminated:
             self.absorbing[next_s] = True
@@ -39,7 +44,10 @@ class Model:
         return (self.n[s, a, next_s] + self.smoothing) / (pair + self.smoothing * num_states)
 
     def mean_reward(self, s, a, next_s):
-        """r̄(s,a,s')."""
+        """r̄(s,a,s'), or with a prior what the pair pays, whatever follows."""
+        if self.prior_count:
+            of_pair = [sum(self.rewards.get((s, a, then), [])) for then in range(len(self.n))]
+            return sum(of_pair) / (self.n[s, a].sum() + self.prior_count)
         seen = self.rewards.get((s, a, next_s))
         return np.mean(seen) if seen else 0.0
 
@@ -95,10 +103,11 @@ class ModelBased:
 
 
 class BanditModel:
-    """The closed form for bandits."""
+    """The closed form for bandits; `prior` is m and w."""
 
-    def __init__(self, num_actions, *, smoothing):
+    def __init__(self, num_actions, *, smoothing, prior=(0.0, 0.0)):
         self.smoothing = smoothing
+        self.prior_reward, self.prior_count = prior
         self.rewards = [[] for _ in range(num_actions)]
         self.margin = np.inf
 
@@ -107,11 +116,18 @@ class BanditModel:
         self.rewards[a].append(r)
 
     def values(self, s):
-        """Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest; and n(a)."""
+        """Q(a) = r̄(a)(n(a) + α)/(n(a) + 2α) for arms pulled, 0 for the rest; and n(a).
+
+        With w > 0 the posterior's mean less m, Σ (r − m)/(n(a) + w).
+        """
         n = np.array([len(seen) for seen in self.rewards], float)
         q = np.zeros(len(n))
         for a in np.flatnonzero(n):
-            q[a] = np.mean(self.rewards[a]) * (n[a] + self.smoothing) / (n[a] + 2 * self.smoothing)
+            above = np.array(self.rewards[a]) - self.prior_reward
+            if self.prior_count:
+                q[a] = above.sum() / (n[a] + self.prior_count)
+            else:
+                q[a] = above.mean() * (n[a] + self.smoothing) / (n[a] + 2 * self.smoothing)
         return q, n
 
 
