@@ -4,10 +4,11 @@
     python benchmarks/agents.py mdp-100 --methods rl2 --seeds 3
 
 The seeds of an agent are trained in one program, in run folders RUNS/SETTING/METHOD-CORE-seedK, and evaluated
-on the tasks of `results/baselines` and where `OTHERWISE` says. Of a run folder its configuration, its
-evaluations and those lines of metrics that have one are kept, as RESULTS/SETTING/METHOD-CORE-seedK, which
-`rl3 report` takes as it takes runs. What is kept is not trained again, and a run that was stopped goes on
-where it was.
+on the tasks of `results/baselines`, and out of distribution (`otherwise`). Of a run folder its configuration,
+its evaluations and those lines of metrics that have one are kept, as RESULTS/SETTING/METHOD-CORE-seedK, which
+`rl3 report` takes as it takes runs. The first seed's agent ships with the package, as AGENTS/SETTING-METHOD:
+the agent itself, `card.json` (design, section 8) and a README of what is in it. What is kept is not trained
+again, and a run that was stopped goes on where it was.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from common import lasting
 import rl3_jax
 from rl3_jax import TrainConfig, make_config
 from rl3_jax.presets import vary
+from rl3_jax.run import metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,14 +54,13 @@ SETTINGS: dict[str, Setting] = {
     "mdp-100": Setting("mdp-h100-quick", {}, {"rl2": {"policy": "gru"}, "rl3": {}}, steps=20.0),
 }
 """By family, size and horizon, as the files of `results/baselines`."""
-OTHERWISE: dict[str, list[dict[str, Any]]] = {
-    "bandit": [{"variation": "ood"}],
-    "mdp": [{"variation": "ood"}],
-    "gridworld": [],
-}
-"""Trials other than those trained on in which an agent of a family is evaluated too."""
+LONGER = (2, 10)
+"""Trials so many times as long as those trained on are out of distribution, too."""
 EVALUATIONS = 40
 """Points of a learning curve."""
+OF_RESULTS = ("family", "variation", "task", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
+EARNED = ("mean_return", "standard_error")
+"""What a card has of an evaluation, and of its first entry."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Options:
       num_tasks: held-out tasks, those of the baselines.
       runs: where the runs are.
       results: where it is kept what they earned.
+      agents: where the agents go that ship with the package.
     """
 
     settings: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -81,6 +83,7 @@ class Options:
     num_tasks: int = 4000
     runs: Path = Path("runs/results")
     results: Path = Path("results/agents")
+    agents: Path = Path("rl3_jax/agents")
 
 
 def main() -> None:
@@ -122,23 +125,88 @@ def earn(options: Options, name: str, method: str) -> None:
         rl3_jax.train_seeds(dataclasses.replace(config, seed=seeds[0]), folders)
     for seed in missing:
         folder = options.runs / places[seed]
-        for otherwise in ({}, *OTHERWISE[config.task.family]):
-            rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks, **otherwise)
+        for asked in ({}, *otherwise(config)):
+            rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks, **asked)
+        if seed == 0:
+            ship(
+                folder,
+                options.agents / f"{name}-{method}",
+                f"python benchmarks/agents.py {name} --methods {method}",
+            )
         keep(folder, options.results / places[seed])
+
+
+def otherwise(config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the trials, other than those trained on, in which an agent is evaluated too."""
+    others = [name for name in config.task.variations if name != config.task.variation]
+    longer = LONGER if config.policy.core.constant_carry else ()
+    return [{"variation": name} for name in others] + [{"horizon": n * config.horizon} for n in longer]
 
 
 def keep(folder: Path, kept: Path) -> None:
     """Copy of a run folder what a report is made from."""
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
-    evaluated = [line for line in lines if "evaluation_return" in json.loads(line)]
+    evaluated = [line for line in metrics.read(folder / "metrics.jsonl") if "evaluation_return" in line]
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as place:  # so that what is there is whole
         whole = Path(place) / kept.name
         whole.mkdir()
         for name in ("config.json", "evaluation.json"):
             shutil.copy(folder / name, whole / name)
-        (whole / "metrics.jsonl").write_text("".join(f"{line}\n" for line in evaluated))
+        (whole / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in evaluated))
         whole.rename(kept)
+
+
+def ship(folder: Path, place: Path, command: str) -> None:
+    """Copy the agent of a run, and write of it what a user wants to know."""
+    config, lines = json.loads((folder / "config.json").read_text()), metrics.read(folder / "metrics.jsonl")
+    evaluated = [line for line in lines if "evaluation_return" in line]
+    card = {
+        "command": command,
+        "seed": config["seed"],
+        "steps": lines[-1]["steps"],
+        "seconds": round(lines[-1]["wall_seconds"]),
+        "device": config["device"],
+        "versions": config["versions"],
+        "curve": {
+            "steps": [line["steps"] for line in evaluated],
+            "return": [round(line["evaluation_return"], 3) for line in evaluated],
+        },
+        "results": [
+            {field: result[field] for field in OF_RESULTS}
+            | {field: result["results"][0][field] for field in EARNED}
+            for result in json.loads((folder / "evaluation.json").read_text())
+        ],
+    }
+    shutil.copytree(folder / "agent", place, dirs_exist_ok=True)
+    (place / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (place / "README.md").write_text(describe(place.name, card))
+
+
+def describe(name: str, card: dict[str, Any]) -> str:
+    """Return a page about an agent, from its card."""
+    first, *_ = card["results"]
+    rows = [
+        f"| {row['variation']} | {row['horizon']} | {row['mean_return']:.2f} ± {row['standard_error']:.2f} |"
+        for row in card["results"]
+    ]
+    return f"""# {name}
+
+Trained on `{first["family"]}` with seed {card["seed"]}, for {card["steps"]:,} steps, in {card["seconds"]:,} s
+beside the other seeds of this command:
+
+    {card["command"]}
+
+Mean return and its standard error on {first["num_tasks"]} held-out tasks; it was trained on the first row's.
+
+| variation | H | return |
+| --- | ---: | ---: |
+{chr(10).join(rows)}
+
+    rl3 evaluate --agent {name}
+    rl3 watch --agent {name}
+
+`agent.json` says how it is built, `card.json` has the learning curve and the versions it was trained with.
+"""
 
 
 if __name__ == "__main__":

@@ -131,7 +131,6 @@ UNREADABLE = [
     ("train mdp-h100 --horizon ten", ["--horizon", "'ten'"]),
     ("train mdp-h100 --horizon 0 --seed", ["--seed"]),
     ("resume run --out x", ["--out"]),
-    ("evaluate", ["DIR"]),
 ]
 
 

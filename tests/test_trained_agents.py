@@ -11,6 +11,7 @@ import pytest
 import rl3_jax
 from rl3_jax import cli
 from rl3_jax.presets import method_name
+from rl3_jax.run import shipped
 from rl3_jax.training import serialise
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -40,6 +41,8 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
     monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
     monkeypatch.setattr(agents, "EVALUATIONS", 1)
     line = ["--num-tasks", "4", "--runs", tmp_path / "runs", "--results", tmp_path / "kept"]
+    line += ["--agents", tmp_path / "agents"]
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path / "agents")
 
     def make(*more):
         monkeypatch.setattr(sys, "argv", ["agents.py", *map(str, (*line, *more))])
@@ -53,9 +56,19 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
         "metrics.jsonl",
     ]
     earned = json.loads((first / "evaluation.json").read_text())
-    assert [(entry["variation"], entry["num_tasks"]) for entry in earned] == [("default", 4), ("ood", 4)]
+    trials = [("default", 10), ("ood", 10), ("default", 20), ("default", 100)]
+    assert [(entry["variation"], entry["horizon"]) for entry in earned] == trials
+    assert {entry["num_tasks"] for entry in earned} == {4}
     metrics = (first / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["steps"] for row in metrics] == [160]
+    card = shipped.shipped_cards()["tiny-rl3"]
+    assert (card["seed"], card["steps"], card["curve"]["steps"]) == (0, 160, [160])
+    assert card["command"] == "python benchmarks/agents.py tiny --methods rl3"
+    for row, entry in zip(card["results"], earned, strict=True):
+        assert row["mean_return"] == entry["results"][0]["mean_return"]
+        assert f"{row['mean_return']:.2f} ± " in (tmp_path / "agents" / "tiny-rl3" / "README.md").read_text()
+    as_trained = rl3_jax.evaluate_run(rl3_jax.load_agent("tiny-rl3"), num_tasks=4)
+    assert as_trained["results"][0]["returns"] == earned[0]["results"][0]["returns"]
     # What is kept is not trained again, wherever the runs are.
     shutil.rmtree(tmp_path / "runs")
     make()
@@ -75,6 +88,7 @@ def test_agents_trains_each_missing_seed_as_itself_and_goes_on_with_those_begun(
     tiny = agents.Setting("mdp-h100-quick", small, {"rl3": {"policy.width": 8}}, 160e-6)
     monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
     options = agents.Options(num_tasks=4, runs=tmp_path / "runs", results=tmp_path / "kept")
+    options = dataclasses.replace(options, agents=tmp_path / "agents")
     places = [Path("tiny") / f"rl3-markov-seed{seed}" for seed in range(5)]
     (options.results / places[1]).mkdir(parents=True)
     begun = dataclasses.replace(agents.configure(tiny, "rl3"), seed=2)

@@ -12,10 +12,11 @@ import safetensors.numpy
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from rl3_jax.errors import ConfigError
+from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.policies import Policy
 from rl3_jax.run import hosts
 from rl3_jax.run.files import read_json, write_atomically
+from rl3_jax.run.shipped import shipped_folder
 from rl3_jax.tasks import Action
 from rl3_jax.training import Agent, TrainConfig, serialise
 from rl3_jax.trial import TrialEnv
@@ -97,17 +98,22 @@ def _acting(config: TrainConfig) -> dict[str, Any]:
 
 
 def load_agent(path: str | Path) -> LoadedAgent:
-    """Return the agent of a run folder, or of its `agent` folder alone.
+    """Return the agent of a run folder, of its `agent` folder alone, or one that comes with the package.
+
+    Args:
+      path: the folder, or where there is no such folder an agent's name; `rl3 list` shows these.
 
     Raises:
       ConfigError: if there is none, or its two files do not belong together.
     """
     folder = Path(path)
+    if not folder.exists() and not problems_of(shipped_folder, str(path)):
+        folder = shipped_folder(str(path))
     folder = folder / "agent" if (folder / "agent").is_dir() else folder
     if not (folder / PARAMS_FILE).is_file() or not (folder / CONFIG_FILE).is_file():
         raise ConfigError(
             f"{path} holds no agent, {CONFIG_FILE} and {PARAMS_FILE};"
-            " a run has one from its first checkpoint on"
+            " a run has one from its first checkpoint on, and `rl3 list` shows those that come with rl3_jax"
         )
     data = read_json(folder / CONFIG_FILE)
     config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
@@ -117,6 +123,11 @@ def load_agent(path: str | Path) -> LoadedAgent:
             f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
         )
     return LoadedAgent(config.env, config.network, params, data, iteration)
+
+
+def agent_of(source: str | Path | LoadedAgent) -> LoadedAgent:
+    """Return an agent as it is, or the one that `load_agent` finds."""
+    return source if isinstance(source, LoadedAgent) else load_agent(source)
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,10 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
+from rl3_jax.errors import ConfigError, problems_of
+from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.shipped import shipped_folder
+
 
 def one_of(choices: Any) -> str:
     """Return the help text of an argument with these choices."""
@@ -17,7 +21,6 @@ def optional(metavar: str, text: str) -> Any:
     return arg(metavar=metavar, help=text, help_behavior_hint="")
 
 
-RunDir = Annotated[Positional[Path], arg(metavar="DIR", help="run folder")]
 JsonFile = Annotated[Path | None, optional("FILE", "write the result to this file, too")]
 NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]
 Seed = Annotated[int, arg(metavar="S", help="names the held-out tasks, the same for agents and baselines")]
@@ -62,3 +65,28 @@ class OnDevices(Shared):
     ] = None
     num_processes: Annotated[int | None, optional("N", "of the run, on all hosts")] = None
     process_id: Annotated[int | None, optional("I", "of this process; 0 is the first")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class OfAgent(Shared):
+    """Arguments of every command that takes a trained agent."""
+
+    dir: Annotated[Positional[Path | None], optional("DIR", "run folder")] = None
+    agent: Annotated[
+        str | None, optional("NAME", "an agent that comes with rl3_jax, in place of DIR; see rl3 list")
+    ] = None
+
+    def source(self) -> Path | LoadedAgent:
+        """Return the run folder, or the agent that comes with the package, of which nothing is written.
+
+        Raises a `ConfigError` if it is not clear which of them is meant, or there is no such agent.
+        """
+        if self.agent is None and self.dir is not None:
+            return self.dir
+        if self.agent is None or self.dir is not None:
+            raise ConfigError("name either a run folder or --agent NAME; `rl3 list` shows the agents")
+        return load_agent(shipped_folder(self.agent))
+
+    def source_problems(self) -> list[str]:
+        """Return a message if there is no such agent."""
+        return problems_of(self.source)

@@ -13,7 +13,7 @@ from typing import Any
 from rl3_jax import baselines, constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.report.gather import exceeds
-from rl3_jax.run.agent import load_agent
+from rl3_jax.run.agent import LoadedAgent, agent_of
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, note, task_set_problems
 from rl3_jax.run.files import cache_folder, write_json
 from rl3_jax.run.folder import RunFolder
@@ -87,19 +87,24 @@ def baseline_problems(
 
 
 @compile_cache()
-def add_baselines(path: str | Path, result: dict[str, Any], *, progress: bool = False) -> dict[str, Any]:
+def add_baselines(
+    run: str | Path | LoadedAgent, result: dict[str, Any], *, progress: bool = False
+) -> dict[str, Any]:
     """Set the family's baselines beside a result of `evaluate_run`, on the same tasks, and note both.
+
+    Of an agent in memory nothing is noted.
 
     The result gets the baselines' entries after the agent's, and under `differences` by how much the agent
     exceeds each (`exceeds` in `report.gather`).
     """
-    family = asked_env(load_agent(path).env, result["variation"]).family
+    family = asked_env(agent_of(run).env, result["variation"]).family
     asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}
     beside = evaluate_baselines(family, result["horizon"], **asked, progress=progress)["results"]
     agent = result["results"][0]
     differences = [exceeds(agent, entry) for entry in beside]
     result = result | {"results": [agent, *beside], "differences": differences}
-    note(RunFolder(path), result)
+    if not isinstance(run, LoadedAgent):
+        note(RunFolder(run), result)
     return result
 
 

@@ -12,8 +12,8 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run import hosts
-from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import JsonFile, NumTasks, OnDevices, RunDir, Seed, Shared, one_of, optional
+from rl3_jax.run.agent import LoadedAgent, agent_of
+from rl3_jax.run.arguments import JsonFile, NumTasks, OfAgent, OnDevices, Seed, Shared, one_of, optional
 from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
@@ -43,7 +43,7 @@ ALL = "all"
 
 @dataclasses.dataclass(frozen=True)
 class List(Shared):
-    """List families, variations, presets, methods, policies and learners."""
+    """List families, variations, presets, methods, policies, learners and trained agents."""
 
     def run(self) -> None:
         """Print them."""
@@ -208,10 +208,9 @@ class Resume(OnDevices):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluate(Shared):
-    """Evaluate a run's agent on held-out tasks, and note the result in its evaluation.json."""
+class Evaluate(OfAgent):
+    """Evaluate an agent on held-out tasks; a run's evaluation.json notes the result."""
 
-    dir: RunDir
     variation: Annotated[
         str | None, optional("V", "of the task family, or all; as trained, if not given")
     ] = None
@@ -222,31 +221,35 @@ class Evaluate(Shared):
     baselines: Annotated[bool, arg(help="set the family's baselines beside it, on the same tasks")] = True
     json: JsonFile = None
 
-    def _asked(self) -> list[dict[str, Any]]:
+    def _asked(self, source: Path | LoadedAgent) -> list[dict[str, Any]]:
         """Return what to evaluate on, of each variation; where there is no agent, of one."""
         names: list[str | None] = [None if self.variation == ALL else self.variation]
-        if self.variation == ALL and not problems_of(load_agent, self.dir):
-            names = [*readable_variations(load_agent(self.dir))]
+        if self.variation == ALL and not problems_of(agent_of, source):
+            names = [*readable_variations(agent_of(source))]
         rest = {name: getattr(self, name) for name in ("horizon", "num_tasks", "seed")}
         return [{"variation": name} | rest for name in names]
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = [problem for asked in self._asked() for problem in evaluation_problems(self.dir, **asked)]
+        if found := self.source_problems():
+            return found + file_problems(self.json)
+        source = self.source()
+        found = [problem for asked in self._asked(source) for problem in evaluation_problems(source, **asked)]
         return list(dict.fromkeys(found)) + file_problems(self.json)
 
     def run(self) -> None:
         """Evaluate."""
-        results, all_asked = [], self._asked()
+        source = self.source()
+        results, all_asked = [], self._asked(source)
         if self.variation == ALL:
             taken = [asked["variation"] for asked in all_asked]
-            left = [name for name in load_agent(self.dir).env.family.variations if name not in taken]
+            left = [name for name in agent_of(source).env.family.variations if name not in taken]
             if left:
                 print("left out, as this agent cannot read what they show:", ", ".join(left), file=sys.stderr)
         for asked in all_asked:
-            result = evaluate_run(self.dir, **asked, greedy=self.greedy, progress=True)
+            result = evaluate_run(source, **asked, greedy=self.greedy, progress=True)
             if self.baselines:
-                result = add_baselines(self.dir, result, progress=True)
+                result = add_baselines(source, result, progress=True)
             print_result(result)
             results.append(result)
         write_json(results if self.variation == ALL else results[0], self.json)

@@ -7,7 +7,7 @@ from typing import Any
 from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent
 from rl3_jax.run.files import read_json, write_json, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.program_cache import compile_cache
@@ -52,7 +52,7 @@ def evaluate_run(
     which = {"num_tasks": num_tasks, "seed": seed}
     if problems := evaluation_problems(run, variation=variation, horizon=horizon, **which):
         raise ConfigError(problems)
-    agent = run if isinstance(run, LoadedAgent) else load_agent(run)
+    agent = agent_of(run)
     env = asked_env(agent.env, variation, horizon)
     name = f"{method_name(agent.env)}-{agent.policy.config.core.core}" + (" (greedy)" if greedy else "")
     track = tracker("evaluating", visible=progress)

@@ -14,6 +14,7 @@ from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
 from rl3_jax.run.machine import described
 from rl3_jax.run.progress import in_short
+from rl3_jax.run.shipped import shipped_cards
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.trial import COARSE, METHODS
 
@@ -31,7 +32,7 @@ PLANNED_SIZES = {
 
 
 def print_lists() -> None:
-    """Print families, variations, presets, methods, policies and learners as tables."""
+    """Print families, variations, presets, methods, policies, learners and trained agents as tables."""
     families = _table("Task families", "family", "variations", "description")
     for name, family in FAMILIES.items():
         families.add_row(name, ", ".join(family.variations), _first_sentence(family))
@@ -49,7 +50,12 @@ def print_lists() -> None:
     for table, classes in ((policies, CORES), (learners, LEARNERS)):
         for name, cls in classes.items():
             table.add_row(name, _first_sentence(cls))
-    for table in (families, presets, methods, policies, learners):
+    agents = _table("Trained agents: --agent", "agent", "trained on", "M steps", "mean return ±")
+    for name, card in shipped_cards().items():
+        earned = card["results"][0]
+        setting = f"{earned['family']}, H={earned['horizon']}"
+        agents.add_row(name, setting, f"{card['steps'] / 1e6:.0f}", _earned(earned))
+    for table in (families, presets, methods, policies, learners, agents):
         Console().print(table, end="\n\n")
 
 
@@ -63,7 +69,7 @@ def print_result(result: dict[str, Any]) -> None:
     compared = (f"{result['results'][0]['name']} − it [95 %]",) if differences else ()
     table = _table(title, "name", "mean return ±", *compared)
     for entry in result["results"]:
-        cells = [f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}"]
+        cells = [_earned(entry)]
         if entry["name"] in differences:
             found = differences[entry["name"]]
             low, high = found["interval"]
@@ -154,7 +160,12 @@ def print_sweep(found: dict[str, Any], out: Path) -> None:
 def _estimate(entry: dict[str, Any]) -> tuple[str, str]:
     """Return a mean with its error, and its interval."""
     low, high = entry["interval"]
-    return f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}", f"[{low:.2f}, {high:.2f}]"
+    return _earned(entry), f"[{low:.2f}, {high:.2f}]"
+
+
+def _earned(entry: dict[str, Any]) -> str:
+    """Return a mean return with its standard error."""
+    return f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}"
 
 
 def _table(title: str, *columns: str | Column) -> Table:

@@ -8,8 +8,8 @@ from tyro.conf import arg
 
 from rl3_jax.errors import problems_of
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import load_agent
-from rl3_jax.run.arguments import RunDir, Shared, optional
+from rl3_jax.run.agent import agent_of, load_agent
+from rl3_jax.run.arguments import OfAgent, optional
 from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
 from rl3_jax.run.files import file_problems, write_atomically
 from rl3_jax.run.folder import RunFolder
@@ -21,23 +21,27 @@ LEAST_FPS, LARGEST_FPS = 0.1, 50.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Watch(Shared):
-    """Draw one trial of a run's agent as an animation (GIF), a frame a step.
+class Watch(OfAgent):
+    """Draw one trial of an agent as an animation (GIF), a frame a step.
 
     It is the trial on the first of the held-out tasks that `rl3 evaluate` takes with the same seed.
     """
 
-    dir: RunDir
     variation: Annotated[str | None, optional("V", "of the task family; as trained, if not given")] = None
     seed: Annotated[int, arg(metavar="S", help="names the held-out tasks, of which the first is shown")] = 0
-    out: Annotated[Path | None, optional("FILE", "the GIF; default DIR/figures/watch-V-seedS.gif")] = None
+    out: Annotated[
+        Path | None, optional("FILE", "the GIF; default DIR/figures/watch-V-seedS.gif, or NAME-V-seedS.gif")
+    ] = None
     greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
     steps: Annotated[int | None, optional("N", "show the first N only")] = None
     fps: Annotated[float, arg(metavar="F", help="frames a second")] = 10.0
 
     def file(self, env: TrialEnv) -> Path:
         """Return where the animation of a trial goes."""
-        return self.out or self.dir / "figures" / f"watch-{env.family.variation}-seed{self.seed}.gif"
+        shown = f"{env.family.variation}-seed{self.seed}.gif"
+        if self.out is not None:
+            return self.out
+        return Path(f"{self.agent}-{shown}") if self.dir is None else self.dir / "figures" / f"watch-{shown}"
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
@@ -50,15 +54,18 @@ class Watch(Shared):
             found.append(f"out is {self.out}; an animation is a GIF, so give a name that ends in .gif")
         elif self.out is not None:
             found += file_problems(self.out)
-        if unreadable := problems_of(RunFolder(self.dir).read) or problems_of(load_agent, self.dir):
+        unreadable = self.source_problems()
+        if not unreadable and self.dir is not None:
+            unreadable = problems_of(RunFolder(self.dir).read) or problems_of(load_agent, self.dir)
+        if unreadable:
             return unreadable + found
-        agent = load_agent(self.dir)
+        agent = agent_of(self.source())
         env = asked_env(agent.env, self.variation)
         unfit = env_problems(env) or observation_problems(agent, env)
         if self.out is None and not unfit:
             found += file_problems(self.file(env))
         if self.steps is not None and self.steps > env.horizon:
-            found.append(f"steps is {self.steps}, but a trial of this run has {env.horizon}; ask for fewer")
+            found.append(f"steps is {self.steps}, but a trial of this agent has {env.horizon}; ask for fewer")
         return unfit + found
 
     def run(self) -> None:
@@ -67,8 +74,7 @@ class Watch(Shared):
 
     def draw(self) -> Path:
         """Write the animation, showing progress; returns its path. The arguments are valid."""
-        config = RunFolder(self.dir).read().config
-        agent = load_agent(self.dir)
+        agent = agent_of(self.source())
         env = asked_env(agent.env, self.variation)
         num_steps = self.steps or env.horizon
         # The bar stands from here on; its first item is the recording, which compiles.
@@ -81,7 +87,8 @@ class Watch(Shared):
 
         task, recording = record(env, agent.behaviour(self.greedy), self.seed)
         how = " greedy" if self.greedy else ""
-        name = f"{env.family.name}   {method_name(config)} {config.policy.core.core}{how}   task {self.seed}"
+        what = f"{method_name(agent.env)} {agent.policy.config.core.core}{how}"
+        name = f"{env.family.name}   {what}   task {self.seed}"
         scene = make_scene(Trial(env, task, agent.policy.distribution, recording, name))
         content, file = animate(scene, steps, num_steps, self.fps), self.file(env)
         file.parent.mkdir(parents=True, exist_ok=True)

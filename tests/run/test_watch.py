@@ -225,7 +225,7 @@ BAD_INPUT = [
     ("RUN --out x.png", ["out is x.png", "ends in .gif"]),
     ("RUN --out file/x.gif", ["cannot write file/x.gif", "file is a file"]),
     ("RUN --out folder.gif", ["cannot write folder.gif: it is a folder"]),
-    ("RUN --steps 11 --fps 60", ["steps is 11, but a trial of this run has 10", "fps is 60;"]),
+    ("RUN --steps 11 --fps 60", ["steps is 11, but a trial of this agent has 10", "fps is 60;"]),
     ("RUN --steps 0", ["steps is 0"]),
     ("empty", ["empty holds no agent"]),
 ]
