@@ -35,6 +35,7 @@ class TrialState(environment.EnvState):
       task: the task, the same for the whole trial.
       inner: the task's own state; its `time` counts the steps of the current episode.
       object_rl: state of object-level RL.
+      previous_state: [n] what is shown of the state before the last action, 0 at first; empty unless shown.
       previous_action: [] or [n] last action, 0 at first.
       previous_reward: [] last reward, 0 at first.
     """
@@ -42,6 +43,7 @@ class TrialState(environment.EnvState):
     task: Task
     inner: Any
     object_rl: Any
+    previous_state: Float[Array, " n"]
     previous_action: Int[Array, ""] | Float[Array, " n"]
     previous_reward: Float[Array, ""]
 
@@ -134,6 +136,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             task=task,
             inner=inner,
             object_rl=self.object_rl.init(self.family.concrete(inner, task)),
+            previous_state=jnp.zeros(self._size_kept),
             previous_action=jnp.zeros(action.shape, action.dtype),
             previous_reward=jnp.float32(0.0),
         )
@@ -177,6 +180,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             task=task,
             inner=inner,
             object_rl=self.object_rl.begin(known, self.family.concrete(inner, task)),
+            previous_state=self._shown(state) if self._size_kept else state.previous_state,
             previous_action=action,
             previous_reward=reward,
         )
@@ -191,7 +195,8 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         trial_start = trial_time == 0.0
         action = observation.encode_action(self.action_space(), state.previous_action)
         parts = {
-            "state": observation.encode_state(features, self.family, state.inner, state.task),
+            "state": self._shown(state),
+            "previous_state": state.previous_state,
             "previous_action": jnp.where(trial_start, 0.0, action),
             "previous_reward": features.squashed(state.previous_reward[None], features.reward_scale),
             "trial_start": trial_start[None],
@@ -205,6 +210,15 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             parts["standard_errors"] = features.squashed(known.standard_errors, features.value_scale)
         shown = [parts[name].astype(jnp.float32) for name in self.layout]
         return jnp.concatenate(shown) if shown else jnp.zeros(0)
+
+    @property
+    def _size_kept(self) -> int:
+        """Numbers kept of the state before the last action."""
+        return observation.state_size(self.features, self.family) if self.features.previous_state else 0
+
+    def _shown(self, state: TrialState) -> Float[Array, " n"]:
+        """Return what the policy sees of the task's state."""
+        return observation.encode_state(self.features, self.family, state.inner, state.task)
 
     def action_values(self, state: TrialState) -> ActionValues:
         """Return what object-level RL knows about the current state."""

@@ -19,6 +19,8 @@ class Features:
 
     Attributes:
       state: what the policy sees of the current state, one-hot or a vector.
+      previous_state: what the policy saw of the state that the previous action was taken in, so that an
+        observation holds a whole transition; zeros at a trial's first step.
       previous_action: one-hot, or a vector scaled to [−1, 1]; zeros at a trial's first step.
       previous_reward: / reward_scale; 0 at a trial's first step.
       trial_start: a flag for the trial's first step.
@@ -38,6 +40,7 @@ class Features:
     """
 
     state: bool = True
+    previous_state: bool = False
     previous_action: bool = True
     previous_reward: bool = True
     trial_start: bool = True
@@ -66,14 +69,15 @@ class Features:
 
 SCALES = ("value_scale", "count_scale", "reward_scale")
 """The fields of `Features` that are divisors."""
-ENCODINGS = (*SCALES, "squash", "position")
-"""The fields of `Features` that say how parts are shown, not which."""
+ENCODINGS = (*SCALES, "squash", "position", "previous_state")
+"""The fields of `Features` that any method may have: how parts are shown, and which of the raw history."""
 
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     """Return where each part stands in the observation, in order."""
     sizes = {
-        "state": _state_size(features, family) if family.shows_state else 0,
+        "state": state_size(features, family),
+        "previous_state": state_size(features, family),
         "previous_action": _encoded_size(family.action_space()),
         "previous_reward": 1,
         "trial_start": 1,
@@ -92,8 +96,10 @@ def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     return slices
 
 
-def _state_size(features: Features, family: TaskFamily) -> int:
-    """Return the length of `encode_state`'s vector."""
+def state_size(features: Features, family: TaskFamily) -> int:
+    """Return the length of what is shown of a state: `encode_state`'s vector, or nothing in bandits."""
+    if not family.shows_state:
+        return 0
     own = _encoded_size(family.observation_space()) if features.position != "one-hot" else 0
     return own + (sum(family.axes) if features.position != "coordinates" else 0)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 PARTS = (
     "state",
+    "previous_state",
     "previous_action",
     "previous_reward",
     "trial_start",
@@ -60,6 +61,7 @@ def parts(transitions, learner, sizes, scales, shown):
         q, counts = learner.values(s)
         observation = {
             "state": None if shown.state is None else shown.state(s),
+            "previous_state": None if shown.state is None else before(last, shown.state),
             "previous_action": np.zeros(num_actions) if last is None else one_hot(last[1], num_actions),
             "previous_reward": [0.0 if last is None else squash(last[2] / scales[2])],
             "trial_start": [float(t == 0)],
@@ -70,7 +72,7 @@ def parts(transitions, learner, sizes, scales, shown):
             "counts": squash(np.asarray(counts) / scales[1]),
         }
         if shown.state is None:
-            del observation["state"]
+            del observation["state"], observation["previous_state"]
         seen.append(observation)
         if t < len(transitions):
             last = transitions[t]
@@ -78,6 +80,11 @@ def parts(transitions, learner, sizes, scales, shown):
             over = last[4] or episode_time + 1 == episode_length
             s, episode_time = (start, 0) if over else (last[3], episode_time + 1)
     return seen
+
+
+def before(last, state):
+    """What is shown of the state that the last transition left; zeros if there is none."""
+    return np.zeros_like(state(0), float) if last is None else state(last[0])
 
 
 def assemble(observation, names=PARTS):

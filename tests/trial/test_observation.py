@@ -34,7 +34,7 @@ SCALES = {"mdp": (10.0, 10.0, 1.0), "bandit": (1.0, 10.0, 1.0)}
 
 
 def make_env(family, method="rl3", learner="model-based"):
-    features = method_features(method, FAMILIES[family])
+    features = dataclasses.replace(method_features(method, FAMILIES[family]), previous_state=True)
     return TrialEnv(FAMILIES[family], horizon=HORIZON, features=features, learner=LEARNERS[learner])
 
 
@@ -50,7 +50,7 @@ def test_equals_a_replay_of_the_transitions(family, learner, method):
     state = partial(reference.one_hot, size=env.family.num_states) if family == "mdp" else None
     expected = reference.parts(transitions(recorded), twin, sizes, SCALES[family], reference.Shown(state))
     assert twin.margin > 1e-5  # else rounding could decide how many sweeps are made
-    names = reference.PARTS if method == "rl3" else reference.PARTS[:6]
+    names = reference.PARTS if method == "rl3" else reference.PARTS[:7]
     names = [name for name in names if name in expected[0]]
     seen = jnp.concatenate([first[None], later])
     assert seen.dtype == jnp.float32
@@ -73,6 +73,7 @@ def test_a_squashed_trial_on_a_grid_equals_a_replay(position):
         reward_scale=scales[2],
         squash="symlog",
         position=position,
+        previous_state=True,
     )
     env = TrialEnv(family, horizon=60, features=features, learner=QLearning())
     recorded = walk(env, jax.random.key(5))
