@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import chex
+import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import rl3_jax
@@ -18,9 +20,11 @@ from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import QLearning, TableSpec
 from rl3_jax.report.scenes import Trial, make_scene
+from rl3_jax.run.agent import save_agent
 from rl3_jax.training.recording import record
 from rl3_jax.training.serialise import NAMED
 from tests.conformance import check_core, check_family, check_learner, check_variations_differ
+from tests.conformance.cores import opinionated
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -228,3 +232,33 @@ def test_plugins_are_found_by_their_entry_point(apart, monkeypatch):
     plugins.load_installed()
     assert "averages" in rl3_jax.CORES
     plugins.load_installed.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"core": {"core": "markov"}, "input_layers": [8], "activation": "relu"},
+        {"core": {"core": "gru"}, "layer_norm": True},
+        {"core": {"core": "mingru", "layers": 2}, "read_out": "product"},
+    ],
+    ids=["markov", "gru", "mingru"],
+)
+def test_numpy_alone_acts_with_an_agent(apart, policy, tmp_path):
+    """Over a whole trial, of observations drawn at random."""
+    config = rl3_jax.make_config("mdp-h100-quick", policy={"width": 16} | policy, horizon=20)
+    params = opinionated(config.network.init(jax.random.key(0)))
+    save_agent(tmp_path / "agent", config, params["actor"], 1)
+    agent = example("numpy_agent").NumpyAgent(tmp_path / "agent")
+    memory, carry = agent.initial_memory(), config.network.initial_carry()
+    for seen in np.random.default_rng(0).normal(size=(20, agent.observation_size)):
+        memory, probabilities = agent.step(memory, seen)
+        carry, outputs, _ = config.network.step(params, carry, jnp.asarray(seen, jnp.float32))
+        np.testing.assert_allclose(probabilities, jax.nn.softmax(outputs), atol=1e-5)
+        assert probabilities.max() > 0.3  # it has an opinion
+
+
+def test_the_numpy_reader_says_which_cores_it_has(apart, tmp_path):
+    config = rl3_jax.make_config("mdp-h100-quick", policy="transformer", horizon=20)
+    save_agent(tmp_path / "agent", config, config.network.init(jax.random.key(0))["actor"], 1)
+    with pytest.raises(ValueError, match="the core transformer is not written in NumPy"):
+        example("numpy_agent").NumpyAgent(tmp_path / "agent")

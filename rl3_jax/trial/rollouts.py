@@ -125,4 +125,6 @@ def rollout(
     step_keys = jax.tree.map(lambda x: x.reshape(num_segments, -1, *x.shape[1:]), step_keys)
     with jax.named_scope("rollout"):
         (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, step_keys)
-    return Rollout(jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept), final, starts)
+    return Rollout(
+        jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept), final, starts
+    )

@@ -81,7 +81,12 @@ def test_a_shipped_agent_is_small_and_whole(name):
     assert agent.env.family.family == card["results"][0]["family"]
     assert agent.env.horizon == card["results"][0]["horizon"]
     files = list(shipped.shipped_folder(name).iterdir())
-    assert sorted(file.name for file in files) == ["README.md", "actor.safetensors", "agent.json", "card.json"]
+    assert sorted(file.name for file in files) == [
+        "README.md",
+        "actor.safetensors",
+        "agent.json",
+        "card.json",
+    ]
     assert sum(file.stat().st_size for file in files) < LARGEST
 
 
