@@ -9,7 +9,16 @@ from flax import struct
 from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl3_jax.object_rl import Abstraction, ActionValues, Identity, Learner, ModelBased, NoLearner, TableSpec
+from rl3_jax.object_rl import (
+    Abstraction,
+    ActionValues,
+    Identity,
+    Learner,
+    ModelBased,
+    NoLearner,
+    TableSpec,
+    Transition,
+)
 from rl3_jax.tasks import Action, Step, Task, TaskFamily
 from rl3_jax.trial import observation
 from rl3_jax.trial.object_rl import ObjectRL
@@ -168,25 +177,48 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Do what `step_env` does with the two keys into which it splits its own; they are consumed."""
         task, action = state.task, jnp.asarray(action, state.previous_action.dtype)
         _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
-        truncated = self.family.is_truncated(inner, task) & ~terminated
-        before, after = (self.family.concrete(at, task) for at in (state.inner, inner))
+        ended = terminated | self.family.is_truncated(inner, task)
+        _, fresh = self.family.reset_env(key_reset, task)
+        now = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
+        state, transition, step = self.follow(state, action, inner, now, reward, terminated)
+        over = self.is_terminated(state)
+        info = {"discount": 1.0 - over, "transition": transition, "step": step}
+        return self.get_obs(state), state, reward, over, info
+
+    def follow(
+        self,
+        state: TrialState,
+        action: Action,
+        entered: Any,
+        now: Any,
+        reward: Float[Array, ""],
+        terminated: Bool[Array, ""],
+    ) -> tuple[TrialState, Transition, Step]:
+        """Return the trial after a step, and the step as object-level RL saw it and between concrete states.
+
+        Args:
+          state: the trial before it.
+          action: taken.
+          entered: the task's own state that it led to.
+          now: the state in which the trial goes on: another one if an episode ended, and the next began.
+          reward: received.
+          terminated: whether the state entered is absorbing.
+        """
+        task = state.task
+        truncated = self.family.is_truncated(entered, task) & ~terminated
+        before, after = (self.family.concrete(at, task) for at in (state.inner, entered))
         step = Step(before, after, reward, terminated, truncated)
         known, transition = self.object_rl.observe(state.object_rl, self.family.table_action(action), step)
-        _, fresh = self.family.reset_env(key_reset, task)
-        ended = terminated | truncated
-        inner = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
         state = TrialState(
             time=state.time + 1,
             task=task,
-            inner=inner,
-            object_rl=self.object_rl.begin(known, self.family.concrete(inner, task)),
+            inner=now,
+            object_rl=self.object_rl.begin(known, self.family.concrete(now, task)),
             previous_state=self._shown(state) if self._size_kept else state.previous_state,
             previous_action=action,
             previous_reward=reward,
         )
-        over = self.is_terminated(state)
-        info = {"discount": 1.0 - over, "transition": transition, "step": step}
-        return self.get_obs(state), state, reward, over, info
+        return state, transition, step
 
     def get_obs(self, state: TrialState, params: Any = None, key: Any = None) -> Float[Array, " D"]:
         """Return the observation [D] of the meta-policy."""
