@@ -23,6 +23,7 @@ from rl3_jax.run.evaluation import (
     readable_variations,
     task_set_problems,
 )
+from rl3_jax.run.export import Export
 from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.metrics import LOGGERS
@@ -344,7 +345,7 @@ COMMANDS: dict[str, type[Shared]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(List, Train, Plan, Sweep, Resume, Evaluate),
-        *(Baselines, Compare, Describe, Report, Watch),
+        *(Baselines, Compare, Describe, Report, Watch, Export),
     )
 }
 """By name, in the order of the help."""

@@ -139,8 +139,13 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def start(self, key: PRNGKeyArray, task: Task) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a given task. The key is consumed."""
         _, inner = self.family.reset_env(key, task)
+        state = self.begin(inner, task)
+        return self.get_obs(state), state
+
+    def begin(self, inner: Any, task: Task) -> TrialState:
+        """Return the trial with a task before its first step, in one of the task's own states."""
         action = self.action_space()
-        state = TrialState(
+        return TrialState(
             time=jnp.int32(0),
             task=task,
             inner=inner,
@@ -149,7 +154,6 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             previous_action=jnp.zeros(action.shape, action.dtype),
             previous_reward=jnp.float32(0.0),
         )
-        return self.get_obs(state), state
 
     def reset_env(self, key: PRNGKeyArray, params: TrialParams) -> tuple[Float[Array, " D"], TrialState]:
         """Start a trial with a task drawn afresh, or from `params.tasks`. The key is consumed."""
@@ -188,7 +192,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def follow(
         self,
         state: TrialState,
-        action: Action,
+        action: Array,
         entered: Any,
         now: Any,
         reward: Float[Array, ""],
