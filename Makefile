@@ -9,15 +9,16 @@ RL3 := $(BIN)/rl3
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 DEMO ?= runs/demo
 
-.PHONY: help install demo test test-all test-targets lint types unit unit-all clean baselines page tuning
+.PHONY: help install demo test test-all test-targets lint types unit unit-all clean baselines results page tuning
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
 	@echo "make test     install, lint, check types, run the tests (9 to 20 minutes on two cores, half of that the next time)"
 	@echo "make test-all   the same with the slow tests and the notebooks (about an hour)"
 	@echo "make test-targets  compile for accelerators that are not there, and count kernels (downloads 1 GB; 10 minutes)"
-	@echo "make baselines  evaluate all baselines in the published settings, and make their page (about 20 minutes)"
-	@echo "make page       make that page again, from the result files in results/baselines"
+	@echo "make baselines  evaluate all baselines in the published settings, and make the page of results (about 20 minutes)"
+	@echo "make results    train and evaluate the agents that results/agents lacks, and make the page (hours)"
+	@echo "make page       make the page of results again, from the result files alone"
 	@echo "make tuning   try hyperparameters of the baselines in those settings (about an hour)"
 	@echo "make clean    remove virtual environments and caches"
 
@@ -55,8 +56,12 @@ OF_MDP = mdp --horizon $*
 
 baselines: $(SETTINGS:%=$(RESULTS)/%.json) page
 
+results: $(VENV)/.installed
+	$(BIN)/python benchmarks/agents.py
+	$(MAKE) page
+
 page: $(VENV)/.installed
-	$(RL3) report $(RESULTS) --out $(RESULTS)
+	$(RL3) report $(RESULTS) $(wildcard results/agents/*/*) --out results
 
 $(RESULTS)/bandit-%.json: | $(VENV)/.installed
 	$(RL3) baselines $(OF_BANDIT) --num-tasks $(TASKS) --json $@

@@ -69,8 +69,12 @@ SETTINGS: dict[str, Setting] = {
 """By family, size and horizon, as the files of `results/baselines`."""
 LONGER = (2, 10)
 """Trials so many times as long as those trained on are out of distribution, too."""
+LONG = 500
+"""Trials with more steps are evaluated on a fourth of the tasks, as the baselines are."""
 EVALUATIONS = 40
 """Points of a learning curve."""
+CHECKED = 200
+"""Held-out tasks whose returns a card has one by one, to check that an agent still earns them."""
 OF_RESULTS = ("family", "variation", "task", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
 EARNED = ("mean_return", "standard_error")
 """What a card has of an evaluation, and of its first entry."""
@@ -84,7 +88,7 @@ class Options:
       settings: names of settings; all of them if none is given.
       methods: of these; all of a setting's if none is given.
       seeds: of each; as many as the setting says, if not given.
-      num_tasks: held-out tasks, those of the baselines.
+      num_tasks: held-out tasks, those of the baselines; a fourth of them where trials are long.
       runs: where the runs are.
       results: where it is kept what they earned.
       agents: where the agents go that ship with the package.
@@ -139,7 +143,8 @@ def earn(options: Options, name: str, method: str) -> None:
     for seed in missing:
         folder = options.runs / places[seed]
         for asked in ({}, *otherwise(config)):
-            rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks, **asked)
+            long = asked.get("horizon", config.horizon) > LONG
+            rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks // (4 if long else 1), **asked)
         if seed == 0:
             ship(
                 folder,
@@ -180,6 +185,7 @@ def ship(folder: Path, place: Path, command: str) -> None:
         "seconds": round(lines[-1]["wall_seconds"]),
         "device": config["device"],
         "versions": config["versions"],
+        "processor": processor(),
         "curve": {
             "steps": [line["steps"] for line in evaluated],
             "return": [round(line["evaluation_return"], 3) for line in evaluated],
@@ -189,10 +195,20 @@ def ship(folder: Path, place: Path, command: str) -> None:
             | {field: result["results"][0][field] for field in EARNED}
             for result in json.loads((folder / "evaluation.json").read_text())
         ],
+        "returns": rl3_jax.evaluate_run(rl3_jax.load_agent(folder), num_tasks=CHECKED)["results"][0][
+            "returns"
+        ],
     }
     shutil.copytree(folder / "agent", place, dirs_exist_ok=True)
     (place / "card.json").write_text(json.dumps(card, indent=1) + "\n")
     (place / "README.md").write_text(describe(place.name, card))
+
+
+def processor() -> str:
+    """Return what processor this is, which decides how sums are rounded; nothing where Linux does not say."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def describe(name: str, card: dict[str, Any]) -> str:

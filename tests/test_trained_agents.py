@@ -2,17 +2,22 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rl3_jax
 from rl3_jax import cli
 from rl3_jax.presets import method_name
 from rl3_jax.run import shipped
+from rl3_jax.run.machine import versions
 from rl3_jax.training import serialise
+from tests.marks import slow
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(FOLDER))
@@ -40,6 +45,7 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
     tiny = agents.Setting("mdp-h100-quick", small, {"rl3": {"policy.width": 8}}, 160e-6, seeds=2)
     monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
     monkeypatch.setattr(agents, "EVALUATIONS", 1)
+    monkeypatch.setattr(agents, "CHECKED", 3)
     line = ["--num-tasks", "4", "--runs", tmp_path / "runs", "--results", tmp_path / "kept"]
     line += ["--agents", tmp_path / "agents"]
     monkeypatch.setattr(shipped, "FOLDER", tmp_path / "agents")
@@ -64,6 +70,7 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
     card = shipped.shipped_cards()["tiny-rl3"]
     assert (card["seed"], card["steps"], card["curve"]["steps"]) == (0, 160, [160])
     assert card["command"] == "python benchmarks/agents.py tiny --methods rl3"
+    assert len(card["returns"]) == 3
     for row, entry in zip(card["results"], earned, strict=True):
         assert row["mean_return"] == entry["results"][0]["mean_return"]
         assert f"{row['mean_return']:.2f} ± " in (tmp_path / "agents" / "tiny-rl3" / "README.md").read_text()
@@ -91,6 +98,7 @@ def test_agents_trains_each_missing_seed_as_itself_and_goes_on_with_those_begun(
     options = dataclasses.replace(options, agents=tmp_path / "agents")
     places = [Path("tiny") / f"rl3-markov-seed{seed}" for seed in range(5)]
     (options.results / places[1]).mkdir(parents=True)
+    monkeypatch.setattr(agents, "CHECKED", 3)
     begun = dataclasses.replace(agents.configure(tiny, "rl3"), seed=2)
     rl3_jax.train(begun, options.runs / places[2], progress=False)
     written = (options.runs / places[2] / "metrics.jsonl").read_bytes()
@@ -101,3 +109,20 @@ def test_agents_trains_each_missing_seed_as_itself_and_goes_on_with_those_begun(
         assert config["seed"] == seed
     assert (options.runs / places[2] / "metrics.jsonl").read_bytes() == written
     assert sorted(path.name for path in (options.results / "tiny").iterdir()) == [p.name for p in places]
+
+
+@pytest.mark.parametrize("name", slow(list(shipped.shipped_cards()), keep=2))
+def test_a_shipped_agent_earns_what_its_card_says(name, tmp_path):
+    """The same returns, bit for bit, where it runs on what it was made with; else an action may differ."""
+    card, file = shipped.shipped_cards()[name], tmp_path / "result.json"
+    line = ["evaluate", "--agent", name, "--num-tasks", str(len(card["returns"])), "--no-baselines"]
+    usual = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "rl3_jax", *line, "--json", str(file)]
+    subprocess.run(command, check=True, capture_output=True, env=usual)
+    returns = np.array(json.loads(file.read_text())["results"][0]["returns"])
+    here = {"versions": versions(), "processor": agents.processor()}
+    if all(card[what] == found for what, found in here.items()):
+        np.testing.assert_array_equal(returns, card["returns"])
+    else:
+        same = np.abs(returns - card["returns"]) < 1e-3
+        assert same.mean() > 0.9

@@ -31,6 +31,12 @@ MOST_OTHERS = 3
 SMOOTHING = 0.02
 """Part of a run over which its learning curve is averaged."""
 
+SPENT = {
+    "steps": ("environment steps (millions)", 1e6),
+    "wall_seconds": ("minutes of training", 60.0),
+}
+"""What a run spends, by its field in `metrics.jsonl`: in words, and the divisor."""
+
 Curve = tuple[Float[np.ndarray, " G"], Float[np.ndarray, " G"], Float[np.ndarray, " G"]]
 """Where the points of a curve are, the points, and half of the interval about each."""
 Styles = Mapping[tuple[str, bool], Mapping[str, Any]]
@@ -40,14 +46,15 @@ Styles = Mapping[tuple[str, bool], Mapping[str, Any]]
 def learning_figure(
     agents: Sequence[SeededAgent], settings: Sequence[Setting], names: Sequence[str], path: Path
 ) -> None:
-    """Draw the return of training trials over environment steps, a panel for each setting of training.
+    """Draw the return of training trials over steps and over time, two panels for each setting of training.
 
     The names of all agents of the family decide their looks.
     """
-    styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
-    for axes, setting in zip(panels, settings, strict=True):
+    styles, (figure, panels) = _styles(settings, names), _panels(len(settings) * len(SPENT))
+    pairs = [(setting, spent) for setting in settings for spent in SPENT]
+    for axes, (setting, spent) in zip(panels, pairs, strict=True):
         trained = [agent for agent in agents if agent.runs[0].is_trained_in(setting.header)]
-        _learning_panel(axes, trained, setting, styles)
+        _learning_panel(axes, trained, setting, styles, spent)
         _entitle(axes, setting)
     _finish(figure, panels, path)
 
@@ -155,10 +162,15 @@ def _styles(settings: Sequence[Setting], agents: Sequence[str]) -> Styles:
     return styles
 
 
-def _learning_panel(axes: Axes, agents: Sequence[SeededAgent], setting: Setting, styles: Styles) -> None:
-    """Draw learning curves; horizontal lines are the notable baselines' mean returns on held-out tasks."""
+def _learning_panel(
+    axes: Axes, agents: Sequence[SeededAgent], setting: Setting, styles: Styles, spent: str = "steps"
+) -> None:
+    """Draw learning curves; horizontal lines are the notable baselines' mean returns on held-out tasks.
+
+    `spent`, of `SPENT`, is what they are drawn over.
+    """
     for agent in agents:
-        _learning_curve(axes, agent, styles[agent.name, True])
+        _learning_curve(axes, agent, styles[agent.name, True], spent)
     lines = [entry for entry in _shown(setting) if not entry.is_agent]
     for entry in lines:
         axes.axhline(entry.mean_return, color=BASELINE_COLOUR, linewidth=0.8)
@@ -169,11 +181,11 @@ def _learning_panel(axes: Axes, agents: Sequence[SeededAgent], setting: Setting,
         position = max(entry.mean_return, position + 0.045 * (high - low))
         place = {"xy": (1, position), "xycoords": ("axes fraction", "data")}
         axes.annotate(f" {entry.name} {entry.mean_return:.1f}", **place, **text)
-    axes.set(xlabel="environment steps (millions)", ylabel="return of a training trial")
+    axes.set(xlabel=SPENT[spent][0], ylabel="return of a training trial")
     axes.set_xlim(left=0)
 
 
-def _learning_curve(axes: Axes, agent: SeededAgent, style: Mapping[str, Any]) -> None:
+def _learning_curve(axes: Axes, agent: SeededAgent, style: Mapping[str, Any], spent: str) -> None:
     """Draw the moving mean of an agent's returns, averaged over seeds, as far as all seeds have trained.
 
     The band reaches from the lowest to the highest seed; of a single seed each iteration is drawn, thinly.
@@ -181,15 +193,16 @@ def _learning_curve(axes: Axes, agent: SeededAgent, style: Mapping[str, Any]) ->
     length, colour = min(len(run.metrics) for run in agent.runs), style["color"]
     if not length:
         return
-    steps, *returns = (
-        np.array([line[field] for line in run.metrics[:length]], float)
-        for run, field in [(agent.runs[0], "steps"), *((run, "mean_return") for run in agent.runs)]
+    places, returns = (
+        np.array([[line[field] for line in run.metrics[:length]] for run in agent.runs], float)
+        for field in (spent, "mean_return")
     )
+    place = places.mean(axis=0) / SPENT[spent][1]
     window = max(1, round(SMOOTHING * length))
     smooth = np.stack([np.convolve(one, np.full(window, 1 / window), mode="valid") for one in returns])
-    at = steps[window - 1 :] / 1e6
+    at = place[window - 1 :]
     if len(returns) == 1:
-        axes.plot(steps / 1e6, returns[0], color=colour, alpha=0.2, linewidth=0.6)
+        axes.plot(place, returns[0], color=colour, alpha=0.2, linewidth=0.6)
     else:
         axes.fill_between(at, smooth.min(axis=0), smooth.max(axis=0), color=colour, alpha=0.2, linewidth=0)
     line = {name: style[name] for name in ("color", "linestyle", "linewidth")}

@@ -21,8 +21,9 @@ not its algorithm. *Middle half* is the mean of the middle half of the returns, 
 95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error. *Published* is
 {SOURCE}; *apart* is how far ours is from it, in standard
 errors of the difference, where the published mean is taken to be of {TASKS} tasks."""
-LEARNING = """Returns of training trials, moving means over iterations; bands reach from the lowest to the
-highest seed. Horizontal lines are returns of baselines on held-out tasks."""
+LEARNING = """Returns of training trials over environment steps and over time, moving means over iterations;
+bands reach from the lowest to the highest seed. Seeds that were trained side by side share the time.
+Horizontal lines are returns of baselines on held-out tasks."""
 ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tasks; bands are intervals of
 95 %. Episodes that fewer than half of the tasks completed are left out."""
 

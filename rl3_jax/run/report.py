@@ -35,7 +35,7 @@ ENTRY_FIELDS = {
 }
 """What each entry of its `results` must have."""
 ADAPTATION_FIELDS: dict[str, type] = dict.fromkeys(ADAPTATION, list)
-METRICS_FIELDS = {"steps": int, "mean_return": float}
+METRICS_FIELDS = {"steps": int, "wall_seconds": float, "mean_return": float}
 """What a line of `metrics.jsonl` must have."""
 
 

@@ -68,5 +68,7 @@ def run(seed, *results, name="rl3", learning_rate=0.1, folder="runs"):
         "device": {},
         "log": None,
     }
-    metrics = [{"steps": 10 * i, "mean_return": 50.0 + i + seed} for i in range(1, 13)]
+    metrics = [
+        {"steps": 10 * i, "wall_seconds": 3.0 * i, "mean_return": 50.0 + i + seed} for i in range(1, 13)
+    ]
     return Source(f"{folder}/{name}-seed{seed}", results, f"{name}-seed{seed}", config, metrics)

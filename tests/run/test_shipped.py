@@ -9,7 +9,6 @@ from PIL import Image
 import rl3_jax
 from rl3_jax.cli import main
 from rl3_jax.run import shipped
-from tests.marks import slow
 from tests.run import tiny
 
 NAMES = list(shipped.shipped_cards())
@@ -92,12 +91,3 @@ def test_a_shipped_agent_is_small_and_whole(name):
 
 def test_all_shipped_agents_together_are_small():
     assert sum(file.stat().st_size for file in shipped.FOLDER.rglob("*")) < 25 * LARGEST
-
-
-@pytest.mark.parametrize("name", slow(NAMES))
-def test_a_shipped_agent_earns_what_its_card_says(name):
-    """On 400 other tasks; five standard errors of the difference are passed by chance once in a million."""
-    result = rl3_jax.evaluate_run(rl3_jax.load_agent(name), num_tasks=400, seed=1)["results"][0]
-    card = shipped.shipped_cards()[name]["results"][0]
-    error = (result["standard_error"] ** 2 + card["standard_error"] ** 2) ** 0.5
-    assert abs(result["mean_return"] - card["mean_return"]) < 5 * error
