@@ -178,6 +178,9 @@ def collect(
         carries["critic"], outputs = critic_values(config, policy, params, trajectory.observations)
     scale = jnp.broadcast_to(value_scale(config, env.horizon), rewards.shape)
     values = outputs * scale
+    if config.mean_rewards:
+        over_steps = jax.vmap(env.family.mean_reward, in_axes=(None, 0, 0))
+        rewards = jax.vmap(over_steps)(lived.final.task, steps, trajectory.actions)
     if config.novelty_bonus > 0.0:
         entered = jax.vmap(first_visits, in_axes=(0, 0, None))
         new = entered(steps.state.index, steps.next_state.index, env.family.num_states)

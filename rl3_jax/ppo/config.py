@@ -45,6 +45,9 @@ class PPOConfig:
       entropy_bonus: at the first iteration.
       entropy_bonus_final: reached linearly after the last one.
       entropy_bonus_hold: share of the run during which the entropy bonus keeps its first value.
+      mean_rewards: learn from the mean of each step's reward, given the task, in place of the reward that was
+        drawn, where the family knows it: the same gradient on average, with less noise. The policy sees the
+        rewards that were drawn.
       novelty_bonus: reward that training adds to each step that enters a state for the first time in the
         trial, at the first iteration; it falls linearly to 0. Returns are reported without it.
       novelty_share: share of the run after which there is no novelty bonus any more.
@@ -85,6 +88,7 @@ class PPOConfig:
     entropy_bonus: NonNegative = 0.1
     entropy_bonus_final: NonNegative = 0.0
     entropy_bonus_hold: Fraction = 0.0
+    mean_rewards: bool = False
     novelty_bonus: NonNegative = 0.0
     novelty_share: Positive = 0.6
     critic_coefficient: NonNegative = 0.5

@@ -96,6 +96,8 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Names of the actions, or of the numbers in one, in pictures; numbers if there are none."""
     num_successors: ClassVar[int] = 0
     """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
+    knows_mean_reward: ClassVar[bool] = False
+    """Whether `mean_reward` says what a step pays on average."""
     tiles: ClassVar[tuple[int, ...]] = ()
     """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -115,6 +117,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
     def statistics(self, tasks: TTask) -> dict[str, Float[Array, " N"]]:
         """Return numbers that characterise each of N stacked candidates, by name; NaN where none applies."""
         return {}
+
+    def mean_reward(self, task: TTask, step: Step, action: Action) -> Float[Array, ""]:
+        """Return the mean of the reward of a step, given its task, state and action."""
+        raise NotImplementedError
 
     def summarise_trial(self, task: TTask, steps: Step) -> dict[str, Float[Array, ""]]:
         """Return the numbers named in `summary_names`, of a trial's H steps; NaN where one is undefined."""

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from rl3_jax.constraints import Count
 from rl3_jax.picture import Arms
-from rl3_jax.tasks.base import Action, TabularFamily, TabularState, Task
+from rl3_jax.tasks.base import Action, Step, TabularFamily, TabularState, Task
 
 END_STATE = 1
 """The absorbing state of a bandit; a pull leads there from state 0."""
@@ -46,6 +46,7 @@ class Bandit(TabularFamily[BanditTask]):
     shows_state: ClassVar[bool] = False
     one_shot: ClassVar[bool] = True
     value_scale: ClassVar[float] = 1.0
+    knows_mean_reward: ClassVar[bool] = True
 
     num_arms: Count = 5
 
@@ -81,6 +82,10 @@ class Bandit(TabularFamily[BanditTask]):
             "lead_of_the_best": ordered[:, -1] - second,
             "mean_probability": ordered.mean(axis=1),
         }
+
+    def mean_reward(self, task: BanditTask, step: Step, action: Action) -> Float[Array, ""]:
+        """Return p(a)."""
+        return task.success_probability[action]
 
     def picture(self, task: BanditTask, states: TabularState) -> Arms:
         """Return the success probabilities."""
@@ -119,6 +124,7 @@ class RandomMdp(TabularFamily[MdpTask]):
 
     family: ClassVar[str] = "mdp"
     variations: ClassVar[tuple[str, ...]] = ("default", "ood")
+    knows_mean_reward: ClassVar[bool] = True
 
     states: Count = 10
     actions: Count = 5
@@ -138,6 +144,10 @@ class RandomMdp(TabularFamily[MdpTask]):
     def episode_length(self) -> int:
         """Steps after which an episode is truncated."""
         return self.steps
+
+    def mean_reward(self, task: MdpTask, step: Step, action: Action) -> Float[Array, ""]:
+        """Return the mean that the reward is drawn about."""
+        return task.mean_reward[step.state.index, action]
 
     def sample_task(self, key: PRNGKeyArray) -> MdpTask:
         """Draw transition probabilities and mean rewards. The key is consumed."""

@@ -99,6 +99,11 @@ class TrainConfig:
                 f"ppo.novelty_bonus is {self.ppo.novelty_bonus}, but the states of {self.task.family} are"
                 " vectors, each of them new; set it to 0"
             )
+        if self.ppo.mean_rewards and not self.task.knows_mean_reward:
+            found.append(
+                f"ppo.mean_rewards is on, but {self.task.family} does not know the mean reward of a step;"
+                " leave it out"
+            )
         return found + self.env.conflicts() + action_problems(self.env.action_space())
 
     def validate(self) -> None:

@@ -30,6 +30,8 @@ def check_family(family):
     _check_tasks(family, tasks)
     _check_spaces(family, at(tasks, 0))
     _check_steps(family, tasks)
+    if family.knows_mean_reward:
+        _check_mean_reward(family, at(tasks, 0))
     _check_gymnax_step(family, at(tasks, 1))
 
 
@@ -55,6 +57,21 @@ def _check_tasks(family, tasks):
     again = jax.jit(jax.vmap(family.sample_task))(jax.random.split(jax.random.key(0), NUM_TASKS))
     assert not differs(tasks, again)
     assert (tasks.max_steps_in_episode == (family.episode_length or UNLIMITED)).all()
+
+
+def _check_mean_reward(family, task, num_draws=4000):
+    """From an episode's first state each action pays on average what is said, within five standard errors."""
+    state = family.reset_env(jax.random.key(0), task)[1]
+    for action in range(family.num_actions):
+
+        def pay(key, action=action):
+            _, entered, reward, *_ = family.step_env(key, state, action, task)
+            before, after = family.concrete(state, task), family.concrete(entered, task)
+            step = Step(before, after, reward, jnp.bool_(False), jnp.bool_(False))
+            return reward, family.mean_reward(task, step, action)
+
+        paid, mean = jax.jit(jax.vmap(pay))(jax.random.split(jax.random.key(1), num_draws))
+        assert abs(paid.mean() - mean.mean()) < 5.0 * paid.std() / num_draws**0.5 + 1e-6
 
 
 def _check_spaces(family, task):

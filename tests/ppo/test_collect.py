@@ -175,6 +175,27 @@ def test_the_novelty_bonus_pays_for_first_visits_and_for_nothing_else():
     np.testing.assert_allclose(paid.advantages - plain.advantages, more, rtol=1e-4, atol=1e-4)
 
 
+def test_with_mean_rewards_advantages_are_of_what_steps_pay_on_average():
+    """The critic learns from the task's own means; what the policy sees and what is reported is drawn."""
+    family = RandomMdp(states=6, actions=2, steps=4)
+    policy, env = make_policy(family=family), make_env(family=family)
+    params = make_state(policy, CONFIG).params
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    collect = jax.jit(ppo.collect, static_argnums=(0, 1, 2))
+    smooth, metrics = collect(configure(mean_rewards=True), env, policy, params, keys)
+    plain, plain_metrics = collect(CONFIG, env, policy, params, keys)
+    jax.tree.map(np.testing.assert_array_equal, smooth.trajectory, plain.trajectory)
+    assert metrics["mean_return"] == plain_metrics["mean_return"]
+
+    lived, _, steps = jax.jit(live, static_argnums=(0, 1))(env, policy, params, keys)
+    means, actions = np.asarray(lived.final.task.mean_reward), np.asarray(plain.trajectory.actions)
+    less = np.stack([means[i][steps.state.index[i], actions[i]] for i in range(TRIALS)])
+    less = less - plain.trajectory.rewards
+    assert 0.7 < less.std() < 1.3  # the noise of rewards has a standard deviation of 1
+    differences = [outer.gae(trial, np.zeros(HORIZON), CONFIG.discount, CONFIG.gae_lambda) for trial in less]
+    np.testing.assert_allclose(smooth.advantages - plain.advantages, differences, rtol=1e-4, atol=1e-4)
+
+
 def test_a_state_in_which_an_episode_starts_is_not_new():
     states, next_states = jnp.array([3, 1, 0, 2]), jnp.array([1, 2, 3, 0])
     np.testing.assert_array_equal(first_visits(states, next_states, 5), [True, True, False, False])

@@ -104,6 +104,14 @@ def test_the_policy_draws_what_the_family_takes():
     assert "bounds [-1.0, 0.0] and [inf" in problem
 
 
+def test_mean_rewards_need_a_family_that_knows_them():
+    config = PRESETS["gridworld-11x11-quick"]
+    (problem,) = problems(dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, mean_rewards=True)))
+    assert problem == (
+        "ppo.mean_rewards is on, but gridworld does not know the mean reward of a step; leave it out"
+    )
+
+
 def test_a_novelty_bonus_needs_states_that_can_be_met_again():
     config = PRESETS["point-robot-h100-quick"]
     config = dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, novelty_bonus=1.0))
