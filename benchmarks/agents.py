@@ -56,15 +56,16 @@ RECALLING = {
     "ppo.optimiser": "muon",
     "ppo.learning_rate": 3e-3,
 }
-"""A memory that looks up what happened in a state: RL² on MDPs learns little without (docs/recipes.md)."""
+"""A memory that looks up what happened in a state: RL² on MDPs learns little without (docs/measurements.md)."""
 MDP_METHODS = {"rl2": RECALLING, "rl3": {}}
+MDP = DEEP | {"ppo.mean_rewards": True}
 
 SETTINGS: dict[str, Setting] = {
     "bandit-5-100": Setting("bandit-h100-quick", {}, {"rl2": {}, "rl3": {}}, steps=27.0),
     "bandit-10-100": Setting("bandit-h100-quick", {"task.num_arms": 10}, {"rl2": {}, "rl3": {}}, steps=27.0),
-    "mdp-100": Setting("mdp-h100-quick", DEEP, MDP_METHODS, steps=20.0),
-    "mdp-250": Setting("mdp-h100-quick", DEEP | {"horizon": 250}, MDP_METHODS, steps=50.0),
-    "mdp-500": Setting("mdp-h100-quick", DEEP | {"horizon": 500}, MDP_METHODS, steps=60.0),
+    "mdp-100": Setting("mdp-h100-quick", MDP, MDP_METHODS, steps=15.0),
+    "mdp-250": Setting("mdp-h100-quick", MDP | {"horizon": 250}, MDP_METHODS, steps=50.0),
+    "mdp-500": Setting("mdp-h100-quick", MDP | {"horizon": 500}, MDP_METHODS, steps=60.0),
 }
 """By family, size and horizon, as the files of `results/baselines`."""
 LONGER = (2, 10)
