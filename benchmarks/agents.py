@@ -12,8 +12,10 @@ again, and a run that was stopped goes on where it was.
 """
 
 import dataclasses
+import hashlib
 import itertools
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -56,7 +58,7 @@ RECALLING = {
     "ppo.optimiser": "muon",
     "ppo.learning_rate": 3e-3,
 }
-"""A memory that looks up what happened in a state: RL² on MDPs learns little without (docs/measurements.md)."""
+"""A memory that looks up what happened in a state; RL² on MDPs learns little without."""
 MDP_METHODS = {"rl2": RECALLING, "rl3": {}}
 MDP = DEEP | {"ppo.mean_rewards": True}
 
@@ -206,17 +208,23 @@ def ship(folder: Path, place: Path, command: str) -> None:
 
 
 def processor() -> str:
-    """Return what processor this is, which decides how sums are rounded; nothing where Linux does not say."""
+    """Return what processor this is, which decides how sums are rounded: its name, what it can do, cores."""
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    said: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        said.setdefault(name.strip(), value.strip())
+    can = hashlib.sha256(said.get("flags", "").encode()).hexdigest()[:8]
+    return f"{said.get('model name', 'unknown')}, {can}, {os.cpu_count()} cores"
 
 
 def describe(name: str, card: dict[str, Any]) -> str:
     """Return a page about an agent, from its card."""
     first, *_ = card["results"]
     rows = [
-        f"| {row['variation']} | {row['horizon']} | {row['mean_return']:.2f} ± {row['standard_error']:.2f} |"
+        f"| {row['variation']} | {row['horizon']} | {row['num_tasks']}"
+        f" | {row['mean_return']:.2f} ± {row['standard_error']:.2f} |"
         for row in card["results"]
     ]
     return f"""# {name}
@@ -226,10 +234,10 @@ beside the other seeds of this command:
 
     {card["command"]}
 
-Mean return and its standard error on {first["num_tasks"]} held-out tasks; it was trained on the first row's.
+Mean return and its standard error on held-out tasks; it was trained on the first row's.
 
-| variation | H | return |
-| --- | ---: | ---: |
+| variation | H | tasks | return |
+| --- | ---: | ---: | ---: |
 {chr(10).join(rows)}
 
     rl3 evaluate --agent {name}

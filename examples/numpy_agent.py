@@ -2,9 +2,9 @@
 
     python examples/numpy_agent.py rl3_jax/agents/mdp-100-rl3
 
-prints what the agent thinks of a first step. `NumpyAgent` reads `agent.json` and `actor.safetensors`, and
-computes the probabilities of actions from an observation (docs/design.md, section 6), for policies whose core
-is `markov`, `gru` or `mingru`.
+prints what the agent makes of an observation of zeros. `NumpyAgent` reads `agent.json` and
+`actor.safetensors`, and computes the probabilities of actions from an observation (docs/design.md, section
+6), for policies whose core is `markov`, `gru` or `mingru`.
 """
 
 import json
@@ -40,11 +40,15 @@ class NumpyAgent:
     """
 
     def __init__(self, folder: str | Path):
-        """Read the agent in a folder; raises a `ValueError` if its core is not one of these."""
+        """Read the agent in a folder; raises a `ValueError` if it is of a kind that is not written here."""
         self.weights = read_safetensors(Path(folder) / "actor.safetensors")
-        self.policy: dict[str, Any] = json.loads((Path(folder) / "agent.json").read_text())["policy"]
+        built = json.loads((Path(folder) / "agent.json").read_text())
+        self.policy: dict[str, Any] = built["policy"]
+        task: dict[str, Any] = built["task"]
         if self.policy["core"]["core"] not in ("markov", "gru", "mingru"):
             raise ValueError(f"the core {self.policy['core']['core']} is not written in NumPy")
+        if task["family"] in ("point-robot", "reacher"):
+            raise ValueError(f"actions of {task['family']} are vectors; these are probabilities of integers")
 
     @property
     def observation_size(self) -> int:
@@ -102,9 +106,14 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Show what an agent makes of an observation of zeros."""
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
     agent = NumpyAgent(sys.argv[1])
     _, probabilities = agent.step(agent.initial_memory(), np.zeros(agent.observation_size))
-    print("first action:", ", ".join(f"{a}: {p:.3f}" for a, p in enumerate(probabilities)))
+    print(
+        "to an observation of zeros, action: probability:",
+        ", ".join(f"{a}: {p:.3f}" for a, p in enumerate(probabilities)),
+    )
 
 
 if __name__ == "__main__":

@@ -258,8 +258,12 @@ def test_numpy_alone_acts_with_an_agent(apart, policy, tmp_path):
     assert likeliest > 0.5  # it has opinions
 
 
-def test_the_numpy_reader_says_which_cores_it_has(apart, tmp_path):
+def test_the_numpy_reader_says_which_agents_it_has_not(apart, tmp_path):
     config = rl3_jax.make_config("mdp-h100-quick", policy="transformer", horizon=20)
     save_agent(tmp_path / "agent", config, config.network.init(jax.random.key(0))["actor"], 1)
     with pytest.raises(ValueError, match="the core transformer is not written in NumPy"):
+        example("numpy_agent").NumpyAgent(tmp_path / "agent")
+    config = rl3_jax.make_config("point-robot-h100-quick")
+    save_agent(tmp_path / "agent", config, config.network.init(jax.random.key(0))["actor"], 1)
+    with pytest.raises(ValueError, match="actions of point-robot are vectors"):
         example("numpy_agent").NumpyAgent(tmp_path / "agent")

@@ -116,7 +116,7 @@ def test_a_shipped_agent_earns_what_its_card_says(name, tmp_path):
     """The same returns, bit for bit, where it runs on what it was made with; else an action may differ."""
     card, file = shipped.shipped_cards()[name], tmp_path / "result.json"
     line = ["evaluate", "--agent", name, "--num-tasks", str(len(card["returns"])), "--no-baselines"]
-    usual = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
+    usual = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "rl3_jax", *line, "--json", str(file)]
     subprocess.run(command, check=True, capture_output=True, env=usual)
     returns = np.array(json.loads(file.read_text())["results"][0]["returns"])

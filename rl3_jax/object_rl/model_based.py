@@ -55,12 +55,14 @@ class ModelBased(Rule, Learner):
                 f"learner.planner is {self.planner}, but any number of states may follow one in this family;"
                 " use auto or dense"
             ]
+        found = []
         if spec.standard_errors and self.prior_count:
-            return [
+            found.append(
                 "features.standard_errors are those of maximum likelihood, but learner.prior_count is"
-                f" {self.prior_count:g}; leave out one of the two"
-            ]
-        return size_problems(self, spec, "" if spec.num_successors else ", or learner q-learning")
+                f" {self.prior_count:g}; set learner.prior_count 0, or leave standard_errors out"
+            )
+        mend = ", or learner.prior_count 0" if spec.num_successors else ", or learner q-learning"
+        return found + size_problems(self, spec, mend if self.planner_name(spec) == "dense" else "")
 
     def suited(self, spec: TableSpec, platform: str) -> "ModelBased":
         """Return it with `sparse` for `auto` on an accelerator, where a trial may meet all states.

@@ -1,4 +1,4 @@
-"""Maximum-likelihood model as tables, and what it shares with the other models (design, section 5.1)."""
+"""The model as tables, and what it shares with the other models (design, section 5.1)."""
 
 import dataclasses
 from typing import Annotated, Any, Literal

@@ -179,8 +179,9 @@ def collect(
     scale = jnp.broadcast_to(value_scale(config, env.horizon), rewards.shape)
     values = outputs * scale
     if config.mean_rewards:
+        done = jax.vmap(jax.vmap(policy.distribution.to_env))(trajectory.actions)
         over_steps = jax.vmap(env.family.mean_reward, in_axes=(None, 0, 0))
-        rewards = jax.vmap(over_steps)(lived.final.task, steps, trajectory.actions)
+        rewards = jax.vmap(over_steps)(lived.final.task, steps, done)
     if config.novelty_bonus > 0.0:
         entered = jax.vmap(first_visits, in_axes=(0, 0, None))
         new = entered(steps.state.index, steps.next_state.index, env.family.num_states)

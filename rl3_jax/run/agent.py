@@ -130,6 +130,13 @@ def agent_of(source: str | Path | LoadedAgent) -> LoadedAgent:
     return source if isinstance(source, LoadedAgent) else load_agent(source)
 
 
+def named(source: str | Path | LoadedAgent) -> str | Path | LoadedAgent:
+    """Return the agent of a name, where there is no such folder; a run folder or an agent as it is."""
+    if isinstance(source, LoadedAgent) or Path(source).exists() or problems_of(shipped_folder, str(source)):
+        return source
+    return load_agent(source)
+
+
 @lru_cache(maxsize=64)
 def _actor_arrays(policy: Policy) -> PyTree:
     """Return shape and type of each parameter of an actor; kept, as a sweep reads many agents alike."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from rl3_jax.errors import ConfigError, problems_of
-from rl3_jax.run.agent import LoadedAgent, load_agent
+from rl3_jax.run.agent import LoadedAgent, load_agent, named
 from rl3_jax.run.shipped import shipped_folder
 
 
@@ -76,13 +76,13 @@ class OfAgent(Shared):
         str | None, optional("NAME", "an agent that comes with rl3_jax, in place of DIR; see rl3 list")
     ] = None
 
-    def source(self) -> Path | LoadedAgent:
+    def source(self) -> str | Path | LoadedAgent:
         """Return the run folder, or the agent that comes with the package, of which nothing is written.
 
         Raises a `ConfigError` if it is not clear which of them is meant, or there is no such agent.
         """
         if self.agent is None and self.dir is not None:
-            return self.dir
+            return named(self.dir)
         if self.agent is None or self.dir is not None:
             raise ConfigError("name either a run folder or --agent NAME; `rl3 list` shows the agents")
         return load_agent(shipped_folder(self.agent))

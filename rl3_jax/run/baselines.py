@@ -13,7 +13,7 @@ from typing import Any
 from rl3_jax import baselines, constraints, training
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.report.gather import exceeds
-from rl3_jax.run.agent import LoadedAgent, agent_of
+from rl3_jax.run.agent import LoadedAgent, agent_of, named
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, note, task_set_problems
 from rl3_jax.run.files import cache_folder, write_json
 from rl3_jax.run.folder import RunFolder
@@ -92,11 +92,12 @@ def add_baselines(
 ) -> dict[str, Any]:
     """Set the family's baselines beside a result of `evaluate_run`, on the same tasks, and note both.
 
-    Of an agent in memory nothing is noted.
+    Of an agent in memory, or one that comes with the package, nothing is noted.
 
     The result gets the baselines' entries after the agent's, and under `differences` by how much the agent
     exceeds each (`exceeds` in `report.gather`).
     """
+    run = named(run)
     family = asked_env(agent_of(run).env, result["variation"]).family
     asked = {"num_tasks": result["num_tasks"], "seed": result["eval_seed"]}
     beside = evaluate_baselines(family, result["horizon"], **asked, progress=progress)["results"]

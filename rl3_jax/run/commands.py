@@ -222,7 +222,7 @@ class Evaluate(OfAgent):
     baselines: Annotated[bool, arg(help="set the family's baselines beside it, on the same tasks")] = True
     json: JsonFile = None
 
-    def _asked(self, source: Path | LoadedAgent) -> list[dict[str, Any]]:
+    def _asked(self, source: str | Path | LoadedAgent) -> list[dict[str, Any]]:
         """Return what to evaluate on, of each variation; where there is no agent, of one."""
         names: list[str | None] = [None if self.variation == ALL else self.variation]
         if self.variation == ALL and not problems_of(agent_of, source):
@@ -233,6 +233,8 @@ class Evaluate(OfAgent):
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
         if found := self.source_problems():
+            horizon = 1 if self.horizon is None else self.horizon
+            found += task_set_problems(horizon, self.num_tasks, self.seed)
             return found + file_problems(self.json)
         source = self.source()
         found = [problem for asked in self._asked(source) for problem in evaluation_problems(source, **asked)]

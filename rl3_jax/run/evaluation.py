@@ -7,7 +7,7 @@ from typing import Any
 from rl3_jax import constraints, training
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent
+from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent, named
 from rl3_jax.run.files import read_json, write_json, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.program_cache import compile_cache
@@ -34,7 +34,8 @@ def evaluate_run(
     """Evaluate a run's agent on held-out tasks, and note the result in its `evaluation.json`.
 
     Args:
-      run: the run folder, or an agent in memory, of which nothing is written.
+      run: the run folder; or an agent in memory, or the name of one that comes with the package, of which
+        nothing is written.
       variation: of the task family; as trained, if not given.
       horizon: trial length; as trained, if not given.
       num_tasks: held-out tasks.
@@ -49,7 +50,7 @@ def evaluate_run(
     Raises:
       ConfigError: if this is no run with an agent, or listing every argument that is not valid.
     """
-    which = {"num_tasks": num_tasks, "seed": seed}
+    run, which = named(run), {"num_tasks": num_tasks, "seed": seed}
     if problems := evaluation_problems(run, variation=variation, horizon=horizon, **which):
         raise ConfigError(problems)
     agent = agent_of(run)

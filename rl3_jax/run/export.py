@@ -29,7 +29,7 @@ Arrays = dict[str, Array]
 class Export(OfAgent):
     """Write one step of an agent, object-level RL included, as StableHLO, for programs without rl3_jax.
 
-    Of families whose states are integers. `step.json` says what goes in and what comes out.
+    For bandits, MDPs and gridworlds. `step.json` says what goes in and what comes out.
     """
 
     out: Annotated[Path, arg(metavar="DIR", help="folder for the program")] = Path("exported")
@@ -48,21 +48,26 @@ class Export(OfAgent):
 def exported_step(agent: LoadedAgent) -> tuple[Callable[[Arrays], Arrays], Arrays]:
     """Return one step of an agent as a function of arrays by name, and inputs of the right kinds: zeros.
 
-    What goes in: `memory.NN`, what came out of the step before; `start`, whether a trial begins, so that all
-    but `state` and `episode_time` does not count; `action`, `reward`, `terminated` and `entered`, what was
-    done last, what it paid, whether it led to an absorbing state, and which; `state`, where the agent acts
-    now, not the one entered if the next episode began; `episode_time`, the steps of this episode so far.
+    What goes in:
 
-    What comes out: `memory.NN`, and `logits` [A], from which an action is drawn.
+    - `memory.NNN`: what came out of the step before; at a trial's start anything.
+    - `start`: whether a trial begins. Then `state` and `episode_time` count, and nothing else.
+    - `action`, `reward`, `terminated`, `entered`: what was done last, what it paid, whether it led to an
+      absorbing state, and to which state.
+    - `state`, `episode_time`: where the agent acts now, and the steps of this episode so far. Where an
+      episode has ended, who calls begins the next: `state` is its first, not the one entered, at time 0.
+
+    What comes out: `memory.NNN`, and `logits` [A], from which an action is drawn. A core whose memory grows
+    with the trial has no room for more steps than it was trained on.
 
     Raises:
-      ConfigError: if the states of the family are not integers.
+      ConfigError: if a state of the family is more than an integer.
     """
     env, policy = agent.env, agent.policy
     if not isinstance(env.family, TabularFamily):
         raise ConfigError(
-            f"an agent for {env.family.family} cannot be exported, as its states are not integers;"
-            " export one for bandits, MDPs, gridworlds or FrozenLake"
+            f"an agent for {env.family.family} cannot be exported, as a state of it is more than one integer;"
+            " export one for bandit, mdp or gridworld"
         )
     task = env.family.default_params  # any: an agent sees nothing of it
 
@@ -70,21 +75,21 @@ def exported_step(agent: LoadedAgent) -> tuple[Callable[[Arrays], Arrays], Array
         counted: Any = time.astype(jnp.int32)  # gymnax says int
         return TabularState(s=s.astype(jnp.int32), time=counted)
 
-    def to_arrays(trial: TrialState, carry: Any) -> Arrays:
-        leaves = jax.tree.leaves((dataclasses.replace(trial, task=None), carry))
-        return {f"memory.{number:02}": leaf for number, leaf in enumerate(leaves)}
-
     begun = env.begin(at(jnp.int32(0), jnp.int32(0)), task)
-    structure = jax.tree.structure((dataclasses.replace(begun, task=None), agent.init_carry()))
+    empty = jax.tree.map(jnp.zeros_like, (dataclasses.replace(begun, task=None), agent.init_carry()))
+    leaves, structure = jax.tree.flatten(empty)
+    names = [f"memory.{number:03}" if leaf.size else "" for number, leaf in enumerate(leaves)]
+
+    def to_arrays(trial: TrialState, carry: Any) -> Arrays:
+        kept = jax.tree.leaves((dataclasses.replace(trial, task=None), carry))
+        return {name: leaf for name, leaf in zip(names, kept, strict=True) if name}
 
     def step(inputs: Arrays) -> Arrays:
-        memory = [inputs[name] for name in sorted(inputs) if name.startswith("memory.")]
+        memory = [inputs[name] if name else leaf for name, leaf in zip(names, leaves, strict=True)]
         trial, carry = jax.tree.unflatten(structure, memory)
         trial = dataclasses.replace(trial, task=task)
-        now, entered = (
-            at(inputs["state"], inputs["episode_time"]),
-            at(inputs["entered"], trial.inner.time + 1),
-        )
+        now = at(inputs["state"], inputs["episode_time"])
+        entered = at(inputs["entered"], trial.inner.time + 1)
         followed, *_ = env.follow(
             trial, inputs["action"], entered, now, inputs["reward"], inputs["terminated"]
         )
@@ -95,21 +100,23 @@ def exported_step(agent: LoadedAgent) -> tuple[Callable[[Arrays], Arrays], Array
 
     told = {name: jnp.int32(0) for name in ("action", "entered", "state", "episode_time")}
     told |= {"reward": jnp.float32(0.0), "start": jnp.bool_(False), "terminated": jnp.bool_(False)}
-    return step, jax.tree.map(jnp.zeros_like, told | to_arrays(begun, agent.init_carry()))
+    return step, told | to_arrays(*empty)
 
 
 def write_step(agent: LoadedAgent, folder: Path) -> list[Path]:
     """Write one step of an agent: for `jax.export`, as text of StableHLO, and what goes in and comes out.
 
-    The program takes its arrays in the order of their names, one for each.
+    The text's function `main` takes one array for each name, in the order of the names, and returns so.
     """
     step, inputs = exported_step(agent)
-    program = jax.export.export(jax.jit(step), platforms=PLATFORMS)(inputs)
+    compiled = jax.jit(step, keep_unused=True)
+    program = jax.export.export(compiled, platforms=PLATFORMS)(inputs)
+    text = compiled.trace(inputs).lower(lowering_platforms=PLATFORMS[:1]).as_text()
     outputs = jax.eval_shape(step, inputs)
     signature = {"inputs": described(inputs), "outputs": described(outputs), "platforms": PLATFORMS}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / PROGRAM, bytes(program.serialize()))
-    write_atomically(folder / TEXT, program.mlir_module().encode())
+    write_atomically(folder / TEXT, text.encode())
     write_json(signature, folder / SIGNATURE)
     return [folder / name for name in (PROGRAM, TEXT, SIGNATURE)]
 

@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
+from rl3_jax.report.gather import NO_SIZE
 from rl3_jax.run.machine import described
 from rl3_jax.run.progress import in_short
 from rl3_jax.run.shipped import shipped_cards
@@ -53,7 +54,8 @@ def print_lists() -> None:
     agents = _table("Trained agents: --agent", "agent", "trained on", "M steps", "mean return ±")
     for name, card in shipped_cards().items():
         earned = card["results"][0]
-        setting = f"{earned['family']}, H={earned['horizon']}"
+        sizes = [f"{size}={value}" for size, value in earned["task"].items() if size not in NO_SIZE]
+        setting = ", ".join([earned["family"], *sizes, f"H={earned['horizon']}"])
         agents.add_row(name, setting, f"{card['steps'] / 1e6:.0f}", _earned(earned))
     for table in (families, presets, methods, policies, learners, agents):
         Console().print(table, end="\n\n")

@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 from rl3_jax.errors import problems_of
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import agent_of, load_agent
+from rl3_jax.run.agent import LoadedAgent, agent_of
 from rl3_jax.run.arguments import OfAgent, optional
 from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
 from rl3_jax.run.files import file_problems, write_atomically
@@ -41,7 +41,9 @@ class Watch(OfAgent):
         shown = f"{env.family.variation}-seed{self.seed}.gif"
         if self.out is not None:
             return self.out
-        return Path(f"{self.agent}-{shown}") if self.dir is None else self.dir / "figures" / f"watch-{shown}"
+        if isinstance(self.source(), LoadedAgent):
+            return Path(f"{self.agent or self.dir}-{shown}")
+        return Path(self.dir or "") / "figures" / f"watch-{shown}"
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
@@ -54,10 +56,7 @@ class Watch(OfAgent):
             found.append(f"out is {self.out}; an animation is a GIF, so give a name that ends in .gif")
         elif self.out is not None:
             found += file_problems(self.out)
-        unreadable = self.source_problems()
-        if not unreadable and self.dir is not None:
-            unreadable = problems_of(RunFolder(self.dir).read) or problems_of(load_agent, self.dir)
-        if unreadable:
+        if unreadable := self.source_problems() or _unreadable(self.source()):
             return unreadable + found
         agent = agent_of(self.source())
         env = asked_env(agent.env, self.variation)
@@ -94,3 +93,9 @@ class Watch(OfAgent):
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content)
         return file
+
+
+def _unreadable(source: str | Path | LoadedAgent) -> list[str]:
+    """Return a message if there is no agent in a run folder."""
+    found = [] if isinstance(source, LoadedAgent) else problems_of(RunFolder(source).read)
+    return found or problems_of(agent_of, source)

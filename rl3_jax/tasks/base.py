@@ -97,7 +97,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     num_successors: ClassVar[int] = 0
     """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
     knows_mean_reward: ClassVar[bool] = False
-    """Whether `mean_reward` says what a step pays on average."""
+    """Whether `mean_reward` says what a step pays on average; a subclass that pays otherwise says so anew."""
     tiles: ClassVar[tuple[int, ...]] = ()
     """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})

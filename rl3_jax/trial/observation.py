@@ -20,7 +20,8 @@ class Features:
     Attributes:
       state: what the policy sees of the current state, one-hot or a vector.
       previous_state: what the policy saw of the state that the previous action was taken in, so that an
-        observation holds a whole transition; zeros at a trial's first step.
+        observation holds a whole transition, or where an episode ended all of it but the state entered;
+        zeros at a trial's first step.
       previous_action: one-hot, or a vector scaled to [−1, 1]; zeros at a trial's first step.
       previous_reward: / reward_scale; 0 at a trial's first step.
       trial_start: a flag for the trial's first step.

@@ -21,7 +21,13 @@ def one_agent(finished, tmp_path, monkeypatch):
     """The package has one agent, `mine`; commands run in an empty folder."""
     place = tmp_path / "agents" / "mine"
     shutil.copytree(finished.path / "agent", place)
-    earned = {"family": "bandit", "horizon": 10, "mean_return": 6.125, "standard_error": 0.25}
+    earned = {
+        "family": "bandit",
+        "task": {"family": "bandit", "num_arms": 3},
+        "horizon": 10,
+        "mean_return": 6.125,
+        "standard_error": 0.25,
+    }
     (place / "card.json").write_text(json.dumps({"steps": 3_000_000, "results": [earned]}))
     monkeypatch.setattr(shipped, "FOLDER", place.parent)
     (tmp_path / "here").mkdir()
@@ -29,7 +35,7 @@ def one_agent(finished, tmp_path, monkeypatch):
     return place
 
 
-def test_it_is_evaluated_by_name_like_its_run(one_agent, finished, tmp_path, capsys):
+def test_it_is_evaluated_by_name_like_its_run(one_agent, finished, tmp_path):
     line = ["--num-tasks", "20", "--no-baselines", "--json"]
     assert main(["evaluate", "--agent", "mine", *line, "mine.json"]) == 0
     copy = shutil.copytree(finished.path, tmp_path / "copy")
@@ -39,7 +45,9 @@ def test_it_is_evaluated_by_name_like_its_run(one_agent, finished, tmp_path, cap
     )
     before = tiny.tree(one_agent)
     assert main(["evaluate", "--agent", "mine", "--num-tasks", "20", "--variation", "all"]) == 0
-    assert "mine" not in capsys.readouterr().err
+    assert main(["evaluate", "mine", *line, "again.json"]) == 0
+    assert (tmp_path / "here" / "again.json").read_text() == (tmp_path / "here" / "mine.json").read_text()
+    assert tiny.tree(tmp_path / "here") == ["again.json", "mine.json", "run.json"]
     assert tiny.tree(one_agent) == before == ["actor.safetensors", "agent.json", "card.json"]
 
 
@@ -50,7 +58,7 @@ def test_it_is_loaded_watched_and_listed_by_name(one_agent, tmp_path, capsys):
     assert Image.open(tmp_path / "here" / f"mine-{variation}-seed0.gif").n_frames == 3
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    assert all(text in shown for text in ("mine", "bandit, H=10", "6.12 ± 0.25"))
+    assert all(text in shown for text in ("mine", "bandit, num_arms=3, H=10", "6.12 ± 0.25"))
 
 
 def test_a_folder_of_that_name_comes_first(one_agent, tmp_path):
@@ -66,6 +74,7 @@ def test_a_folder_of_that_name_comes_first(one_agent, tmp_path):
         ("", "name either a run folder or --agent NAME"),
         ("run --agent mine", "name either a run folder or --agent NAME"),
         ("--agent yours", "unknown agent 'yours'; choose from: mine"),
+        ("--agent yours --seed -1", "seed is -1"),
     ],
 )
 def test_it_is_said_which_agents_there_are(command, line, expected, one_agent, capsys):
