@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
 from typing import Any
 
 from rl3_jax.errors import ConfigError
@@ -88,15 +89,30 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
     if problems:
         raise ConfigError(problems)
     found: dict[str, SeededAgent] = {}
+    short = {key: common_name([name for name, _ in members]) for key, members in groups.items()}
+    below = {key: _below(short[key], [source for _, source in members]) for key, members in groups.items()}
     for key, members in groups.items():
         names, runs = zip(*members, strict=True)
         where = [source.place for source in runs]
         # The best first; the last is like no other's.
         apart = f"{' + '.join(dict.fromkeys(names))} of {' + '.join(where)}"
-        choices = [common_name(names), " + ".join(names), common_name(where), apart]
+        choices = [short[key], " + ".join(names), common_name(where), apart]
+        if _times(short, key) > 1 and _times(below, key) == 1:
+            choices = [below[key]]
         taken = {agent.name for agent in found.values()}
         found[key] = SeededAgent(next(name for name in choices if name not in taken), runs)
     return found
+
+
+def _times(names: Mapping[str, str], key: str) -> int:
+    """Return how many have the name of one."""
+    return list(names.values()).count(names[key])
+
+
+def _below(name: str, runs: Sequence[Source]) -> str:
+    """Return the name of an agent below that of the folder in which all its runs lie, if it is one."""
+    folders = {Path(run.place).parent.name for run in runs if run.config}
+    return f"{folders.pop()}/{name}" if len(folders) == 1 else name
 
 
 def common_name(names: Sequence[str]) -> str:

@@ -19,6 +19,14 @@ def test_runs_that_differ_in_their_seed_alone_are_one_agent():
     assert (other.name, list(other.runs)) == ("other-seed0", runs[2:])
 
 
+def test_agents_of_one_name_are_told_apart_by_their_folders():
+    places = [("mdp-100", 0.1), ("mdp-500", 0.2)]
+    runs = [run(seed, learning_rate=rate, folder=folder) for folder, rate in places for seed in (0, 1)]
+    alone = run(0, name="rl2", learning_rate=0.3, folder="mdp-100")
+    names = [agent.name for agent in agents_of([*runs, alone]).values()]
+    assert names == ["mdp-100/rl3", "mdp-500/rl3", "rl2-seed0"]
+
+
 def test_agents_of_the_same_name_in_two_files_stay_apart():
     """Copies of two runs' `evaluation.json`, each with sampled and with greedy actions."""
     sampled = [of_agent(RESULT, mean) for mean in (79.0, 80.0)]
@@ -96,7 +104,7 @@ def test_other_algorithms_are_no_seeds_though_their_names_are_alike():
     others = [run(seed, of_agent(RESULT, 70.0), folder="other", learning_rate=0.2) for seed in (0, 1)]
     runs = [run(seed, of_agent(RESULT, 79.0)) for seed in (0, 1)]
     (setting,) = settings_of([*runs, *others, plain])
-    labels = ["rl3 (2 seeds)", "rl3-seed0 + rl3-seed1 (2 seeds)", "runs/rl3"]
+    labels = ["rl3 (2 seeds)", "other/rl3 (2 seeds)", "runs/rl3"]
     assert [agent.label for agent in setting.agents] == labels
     assert [agent.returns.shape for agent in setting.agents] == [(2, 50), (2, 50), (1, 50)]
 

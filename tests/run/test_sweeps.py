@@ -28,7 +28,7 @@ from tests.run import tiny
 
 RATES = [1e-3, 1e-2]
 GRID = SweepConfig(
-    tiny.CONFIG, {"ppo.learning_rate": RATES, "ppo.epochs": [1, 2]}, num_seeds=2, halvings=1, num_tasks=20
+    tiny.CONFIG, {"ppo.learning_rate": RATES, "ppo.epochs": [1, 2]}, num_seeds=2, halvings=1, num_tasks=30
 )
 """Eight runs, of two programs."""
 LONG = (
