@@ -19,6 +19,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,21 +167,26 @@ def otherwise(config: TrainConfig) -> list[dict[str, Any]]:
 
 def keep(folder: Path, kept: Path) -> None:
     """Copy of a run folder what a report is made from."""
-    evaluated = [line for line in metrics.read(folder / "metrics.jsonl") if "evaluation_return" in line]
+    lines = with_evaluation(metrics.read(folder / "metrics.jsonl"))
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as place:  # so that what is there is whole
         whole = Path(place) / kept.name
         whole.mkdir()
         for name in ("config.json", "evaluation.json"):
             shutil.copy(folder / name, whole / name)
-        (whole / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in evaluated))
+        (whole / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         whole.rename(kept)
+
+
+def with_evaluation(lines: Sequence[metrics.Row]) -> list[metrics.Row]:
+    """Return those lines of metrics that have an evaluation on held-out tasks."""
+    return [line for line in lines if "evaluation_return" in line]
 
 
 def ship(folder: Path, place: Path, command: str) -> None:
     """Copy the agent of a run, and write of it what a user wants to know."""
     config, lines = json.loads((folder / "config.json").read_text()), metrics.read(folder / "metrics.jsonl")
-    evaluated = [line for line in lines if "evaluation_return" in line]
+    evaluated = with_evaluation(lines)
     card = {
         "command": command,
         "seed": config["seed"],

@@ -106,9 +106,7 @@ def load_agent(path: str | Path) -> LoadedAgent:
     Raises:
       ConfigError: if there is none, or its two files do not belong together.
     """
-    folder = Path(path)
-    if not folder.exists() and not problems_of(shipped_folder, str(path)):
-        folder = shipped_folder(str(path))
+    folder = shipped_folder(str(path)) if _is_name(path) else Path(path)
     folder = folder / "agent" if (folder / "agent").is_dir() else folder
     if not (folder / PARAMS_FILE).is_file() or not (folder / CONFIG_FILE).is_file():
         raise ConfigError(
@@ -132,9 +130,12 @@ def agent_of(source: str | Path | LoadedAgent) -> LoadedAgent:
 
 def named(source: str | Path | LoadedAgent) -> str | Path | LoadedAgent:
     """Return the agent of a name, where there is no such folder; a run folder or an agent as it is."""
-    if isinstance(source, LoadedAgent) or Path(source).exists() or problems_of(shipped_folder, str(source)):
-        return source
-    return load_agent(source)
+    return source if isinstance(source, LoadedAgent) or not _is_name(source) else load_agent(source)
+
+
+def _is_name(path: str | Path) -> bool:
+    """Whether a path names an agent that comes with the package, and no folder."""
+    return not Path(path).exists() and not problems_of(shipped_folder, str(path))
 
 
 @lru_cache(maxsize=64)

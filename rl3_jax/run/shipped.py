@@ -12,7 +12,7 @@ CARD_FILE = "card.json"
 
 def shipped_cards() -> dict[str, dict[str, Any]]:
     """Return what is known of each agent that comes with the package, by name (design, section 8)."""
-    return {file.parent.name: read_json(file) for file in sorted(FOLDER.glob(f"*/{CARD_FILE}"))}
+    return {name: read_json(folder / CARD_FILE) for name, folder in _folders().items()}
 
 
 def shipped_folder(name: str) -> Path:
@@ -21,7 +21,12 @@ def shipped_folder(name: str) -> Path:
     Raises:
       ConfigError: if there is none of that name.
     """
-    names = [file.parent.name for file in sorted(FOLDER.glob(f"*/{CARD_FILE}"))]
-    if name not in names:
-        raise ConfigError(unknown_choice("agent", name, names))
-    return FOLDER / name
+    folders = _folders()
+    if name not in folders:
+        raise ConfigError(unknown_choice("agent", name, list(folders)))
+    return folders[name]
+
+
+def _folders() -> dict[str, Path]:
+    """Return the folder of each agent, by name in order."""
+    return {file.parent.name: file.parent for file in sorted(FOLDER.glob(f"*/{CARD_FILE}"))}
