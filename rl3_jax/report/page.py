@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import SeededAgent, Source, agents_of, in_seeds
 from rl3_jax.report.figures import adaptation_figure, comparison_figure, learning_figure
@@ -10,7 +12,8 @@ from rl3_jax.report.gather import Entry, Result, Setting, settings_of
 from rl3_jax.report.literature import FAR, REASONS, SOURCE, TASKS, deviation, published_returns
 
 BEST = "clairvoyant"
-HEADINGS = ("name", "mean return ±", "middle half [95 %]", "regret ±", "published", "apart, standard errors")
+PUBLISHED_HEADINGS = ("published", "apart, standard errors")
+HEADINGS = ("name", "mean return ±", "best seed", "middle half [95 %]", "regret ±", *PUBLISHED_HEADINGS)
 DIFFERENCES = "What the agent of each column earns more than the one of the row, on the same tasks [95 %]:"
 COSTS = ("agent", "return", "of clairvoyant", "training steps", "training seconds")
 HEADER = f"""# Returns on held-out tasks
@@ -20,7 +23,9 @@ over tasks and, where an agent has several seeds, over seeds; those of one seed 
 not its algorithm. *Middle half* is the mean of the middle half of the returns, with a bootstrap interval of
 95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error. *Published* is
 {SOURCE}; *apart* is how far ours is from it, in standard
-errors of the difference, where the published mean is taken to be of {TASKS} tasks."""
+errors of the difference, where the published mean is taken to be of {TASKS} tasks. *Best seed*
+is the highest mean return of one seed, chosen on these very tasks; the published RL² is the best of several,
+too."""
 LEARNING = """Returns of training trials over environment steps and over time, moving means over iterations;
 bands reach from the lowest to the highest seed. Seeds that were trained side by side share the time.
 Horizontal lines are returns of baselines on held-out tasks."""
@@ -121,7 +126,9 @@ def returns_table(setting: Setting) -> str:
         if entry in known:
             mark = r" \*" if entry.name in far else ""
             rows[-1][-2:] = [f"{published[entry.name]:g}", f"{apart[entry.name]:+.1f}{mark}"]
-    rows += [[name, "", "", "", f"{value:g}", ""] for name, value in published.items() if name not in apart]
+    rows += [
+        [name, "", "", "", "", f"{value:g}", ""] for name, value in published.items() if name not in apart
+    ]
     # A column that says nothing is left out.
     shown = [column for column in range(len(HEADINGS)) if any(row[column] for row in rows[1:])]
     reasons = {name: REASONS.get(name.partition(" ")[0], "the reason is not known.") for name in far}
@@ -164,12 +171,14 @@ def _best(setting: Setting) -> Entry | None:
 
 
 def _measured(entry: Entry, best: Entry | None) -> list[str]:
-    """Return an entry's mean return, the mean of the middle half, and what it misses of the best."""
+    """Return an entry's mean return, its best seed's, the middle half's, and what it misses of the best."""
     mean, middle = statistics.mean(entry.returns), statistics.trimmed_mean(entry.returns)
+    seeds = [float(np.mean(returns)) for returns in entry.returns]
+    best_seed = f"{max(seeds):.2f}" if len(seeds) > 1 else ""
     regret = ""
     if best is not None and best is not entry:
         regret = str(statistics.difference(best.returns, entry.returns))
-    return [str(mean), f"{middle.value:.2f} [{middle.low:.2f}, {middle.high:.2f}]", regret]
+    return [str(mean), best_seed, f"{middle.value:.2f} [{middle.low:.2f}, {middle.high:.2f}]", regret]
 
 
 def _difference(agent: Entry, entry: Entry) -> str:

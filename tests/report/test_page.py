@@ -45,6 +45,17 @@ def test_a_row_has_the_return_its_regret_and_what_was_published():
     assert ours == sorted(ours, key=lambda name: -float(rows[name][0].split()[0]))
 
 
+def test_of_several_seeds_the_best_is_shown_beside_their_mean():
+    runs = [run(seed, of_agent(RESULT, 70.0 + seed), name="rl3") for seed in (0, 1)]
+    rows = cells(returns_table(setting(sources=runs)))
+    assert rows["name"][1] == "best seed"
+    means = [source.results[0]["results"][0]["mean_return"] for source in runs]
+    assert means[1] > means[0]
+    assert rows["rl3 (2 seeds)"][1] == f"{means[1]:.2f}"
+    assert rows["rl3 (2 seeds)"][0].startswith(f"{np.mean(means):.2f} ± ")
+    assert rows["rl2"][1] == ""
+
+
 def test_columns_that_say_nothing_are_left_out():
     rows = cells(returns_table(setting(OOD | {"results": OOD["results"][:1]})))
     assert rows["name"] == ["mean return ±", "middle half [95 %]"]
