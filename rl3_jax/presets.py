@@ -147,9 +147,10 @@ PRESETS: dict[str, TrainConfig] = {
         MinGru(),
         iterations=700,
         max_sweeps=0,
-        features={"value_scale": 1.0, "count_scale": 50.0},
+        features={"value_scale": 0.1, "count_scale": 1.0, "count_encoding": "inverse-root"},
         learner={"prior_reward": 0.5, "prior_count": 2.0},
-        ppo={"kl_estimate": "minibatches"},
+        policy={"width": 32, "exchangeable_actions": True},
+        ppo={"kl_estimate": "minibatches", "mean_rewards": True},
     ),
     # Three planning sweeps a step serve nearly as well as ten, in less time (docs/measurements.md).
     "mdp-h100-quick": _quick(

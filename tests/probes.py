@@ -14,6 +14,8 @@ from rl3_jax.tasks import Bandit, BanditTask, TabularFamily, Task
 class FirstArmPays(Bandit):
     """Arm 0 always pays 1, the others nothing."""
 
+    exchangeable_actions: ClassVar[bool] = False
+
     def sample_task(self, key):
         return BanditTask(success_probability=jnp.eye(self.num_arms)[0], max_steps_in_episode=1)
 

@@ -234,19 +234,21 @@ def test_plugins_are_found_by_their_entry_point(apart, monkeypatch):
     plugins.load_installed.cache_clear()
 
 
+@pytest.mark.parametrize("preset", ["mdp-h100-quick", "bandit-h100-quick"])
 @pytest.mark.parametrize(
     "policy",
     [
         {"core": {"core": "markov"}, "input_layers": [8], "activation": "relu"},
         {"core": {"core": "gru"}, "layer_norm": True},
         {"core": {"core": "mingru", "layers": 2}, "read_out": "product"},
+        {"core": {"core": "mingru", "layers": 2}, "exchangeable_actions": True, "input_layers": [8]},
     ],
-    ids=["markov", "gru", "mingru"],
+    ids=["markov", "gru", "mingru", "exchangeable"],
 )
-def test_numpy_alone_acts_with_an_agent(apart, policy, tmp_path):
+def test_numpy_alone_acts_with_an_agent(apart, preset, policy, tmp_path):
     """Over a whole trial, of observations drawn at random."""
-    config = rl3_jax.make_config("mdp-h100-quick", policy={"width": 16} | policy, horizon=20)
-    params = opinionated(config.network.init(jax.random.key(0)))
+    config = rl3_jax.make_config(preset, policy={"width": 16} | policy, horizon=20)
+    params = opinionated(config.network.init(jax.random.key(0)), scale=1.0)
     save_agent(tmp_path / "agent", config, params["actor"], 1)
     agent = example("numpy_agent").NumpyAgent(tmp_path / "agent")
     memory, carry, likeliest = agent.initial_memory(), config.network.initial_carry(), 0.0

@@ -32,6 +32,9 @@ class PolicyConfig:
         and what is seen (`product`).
       shared_trunk: whether the critic is a head on the actor's input layers and core, instead of a network
         of its own. It halves the sequence work; the two then share one gradient.
+      exchangeable_actions: whether all actions share one network, in which each has W units and a memory of
+        its own, so that relabelling the actions relabels the policy and changes nothing else. It takes about
+        as much time and memory as a network of A·W units without, and its parameters fit any A.
       compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
         memories, heads and losses are float32.
     """
@@ -43,6 +46,7 @@ class PolicyConfig:
     layer_norm: bool = False
     read_out: Literal["core", "product"] = "core"
     shared_trunk: bool = False
+    exchangeable_actions: bool = False
     compute: Compute = "float32"
 
     def spec(self, horizon: int) -> CoreSpec:

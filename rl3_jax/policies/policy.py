@@ -1,6 +1,7 @@
 """The meta-policy: actor and critic, input MLP → core → read-out → head each, or two heads (design, 7)."""
 
 import dataclasses
+from functools import partial
 from typing import Any, cast
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.policies.config import PolicyConfig
 from rl3_jax.policies.distribution import Action, Distribution
+from rl3_jax.policies.exchangeable import ActionParts, ExchangeableLayer, step_each, unroll_each
 from rl3_jax.policies.products import ProductReadOut, dense
 
 ACTOR_HEAD_SCALE = 0.01
@@ -21,31 +23,47 @@ Params = dict[str, PyTree]
 
 
 class Network(nn.Module):
-    """Input MLP → core → read-out → linear head."""
+    """Input MLP → core → read-out → linear head.
+
+    With `actions` each action has units and a memory of its own, [A, W] where else there are [W]. The actor's
+    head makes one number of the units of each action; one that is `pooled`, as the critic's, reads their mean
+    over actions.
+    """
 
     config: PolicyConfig
     horizon: int
     num_outputs: int
     head_scale: float
+    actions: ActionParts | None = None
+    pooled: bool = False
 
     def setup(self):
         """Make the parts."""
-        config = self.config
-        self.inputs = [dense(units, config.compute) for units in (*config.input_layers, config.width)]
+        config, shared = self.config, self.actions is not None
+        self.inputs = [
+            ExchangeableLayer(units, config.compute, self.actions if index == 0 else None)
+            if shared
+            else dense(units, config.compute)
+            for index, units in enumerate((*config.input_layers, config.width))
+        ]
         self.normalise = nn.LayerNorm() if config.layer_norm else None
         self.core = config.core.module(config.spec(self.horizon))
         self.read = ProductReadOut(config.width, config.compute) if config.read_out == "product" else None
-        self.head = head(self.num_outputs, self.head_scale)
+        # What is added to all logits alike changes no probability, and Adam would move it at random.
+        biased = not shared or self.pooled
+        self.head = head(1 if shared else self.num_outputs, self.head_scale, use_bias=biased)
 
     def __call__(
         self, carry: Any, observations: Float[Array, "*steps D"], one_step: bool = False
     ) -> tuple[Any, Float[Array, "*steps O"], Float[Array, "*steps W"]]:
-        """Return the memory after the steps, the head's outputs, and what it read them from.
+        """Return the memory after the steps, the head's outputs, and what a critic's head reads.
 
         Steps are [B, T], a part of B trials, or [], one step of one trial.
         """
         core = self.core.step if one_step else self.core
         hidden, activation = observations, getattr(nn, self.config.activation)
+        if self.actions is not None:
+            core = partial(step_each if one_step else unroll_each, self.core)
         for layer in self.inputs:
             hidden = activation(layer(hidden))
         if self.normalise is not None:
@@ -53,13 +71,16 @@ class Network(nn.Module):
         carry, features = core(carry, hidden)
         if self.read is not None:
             features = self.read(features, hidden)
-        return carry, self.head(features), features
+        if self.actions is None:
+            return carry, self.head(features), features
+        mean = features.mean(axis=-2)
+        return carry, self.head(mean) if self.pooled else self.head(features)[..., 0], mean
 
 
-def head(num_outputs: int, scale: float) -> nn.Dense:
+def head(num_outputs: int, scale: float, use_bias: bool = True) -> nn.Dense:
     """Return a linear head with initial weights of this scale, in float32."""
     init = nn.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
-    return dense(num_outputs, "float32", kernel_init=init)
+    return dense(num_outputs, "float32", kernel_init=init, use_bias=use_bias)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,43 +94,50 @@ class Policy:
       observation_size: D.
       distribution: what the actor's O outputs mean.
       horizon: H, the longest trial, steps.
+      action_starts: where the parts of an observation start that have a number for each action.
     """
 
     config: PolicyConfig
     observation_size: int
     distribution: Distribution
     horizon: int
+    action_starts: tuple[int, ...] = ()
+
+    @property
+    def actions(self) -> ActionParts | None:
+        """The parts of an observation with a number for each action, if these share one network."""
+        shared = self.config.exchangeable_actions
+        return ActionParts(self.action_starts, self.distribution.num_outputs) if shared else None
 
     @property
     def actor(self) -> Network:
         """The network that yields the distribution's outputs."""
-        return Network(self.config, self.horizon, self.distribution.num_outputs, ACTOR_HEAD_SCALE)
+        outputs = self.distribution.num_outputs
+        return Network(self.config, self.horizon, outputs, ACTOR_HEAD_SCALE, self.actions)
 
     @property
     def critic(self) -> Network | nn.Dense:
         """The network that yields values, or the head that reads them from the actor's features."""
         if self.config.shared_trunk:
             return head(1, CRITIC_HEAD_SCALE)
-        return Network(self.config, self.horizon, 1, CRITIC_HEAD_SCALE)
+        return Network(self.config, self.horizon, 1, CRITIC_HEAD_SCALE, self.actions, pooled=True)
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Return fresh parameters. The key is consumed."""
         key_actor, key_critic = jax.random.split(key)
         example = (self.initial_carries(1), jnp.zeros((1, 1, self.observation_size)))
-        read = (jnp.zeros((1, 1, self.config.width)),) if self.config.shared_trunk else example
-        return {
-            "actor": self.actor.init(key_actor, *example)["params"],
-            "critic": self.critic.init(key_critic, *read)["params"],
-        }
+        (_, _, features), actor = self.actor.init_with_output(key_actor, *example)
+        read = (features,) if self.config.shared_trunk else example
+        return {"actor": actor["params"], "critic": self.critic.init(key_critic, *read)["params"]}
 
     def initial_carry(self) -> Any:
-        """Return a network's memory at a trial's first step."""
-        return self.config.core.initial_carry(self.config.spec(self.horizon))
+        """Return a network's memory at a trial's first step; with `actions` it leads with A."""
+        carry = self.config.core.initial_carry(self.config.spec(self.horizon))
+        return carry if self.actions is None else _repeat(carry, self.actions.count)
 
     def initial_carries(self, num_trials: int) -> Any:
         """Return a network's memories [B, …] at the first step of B trials."""
-        carry = self.initial_carry()
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_trials, *leaf.shape)), carry)
+        return _repeat(self.initial_carry(), num_trials)
 
     def unroll(
         self, params: Params, carries: Any, observations: Float[Array, "B T D"]
@@ -159,3 +187,8 @@ class Policy:
         distribution = self.distribution
         drawn = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
         return carry, distribution.to_env(drawn), (drawn, outputs, value)
+
+
+def _repeat(tree: Any, count: int) -> Any:
+    """Return each array `count` times, along a new first axis."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), tree)

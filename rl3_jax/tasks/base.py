@@ -96,6 +96,9 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Names of the actions, or of the numbers in one, in pictures; numbers if there are none."""
     num_successors: ClassVar[int] = 0
     """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
+    exchangeable_actions: ClassVar[bool] = False
+    """Whether a task is as likely with its actions, integers, relabelled, so that none means anything by
+    itself; a subclass that draws other tasks says so anew."""
     knows_mean_reward: ClassVar[bool] = False
     """Whether `mean_reward` says what a step pays on average; a subclass that pays otherwise says so anew."""
     tiles: ClassVar[tuple[int, ...]] = ()

@@ -46,6 +46,7 @@ class Bandit(TabularFamily[BanditTask]):
     shows_state: ClassVar[bool] = False
     one_shot: ClassVar[bool] = True
     value_scale: ClassVar[float] = 1.0
+    exchangeable_actions: ClassVar[bool] = True
     knows_mean_reward: ClassVar[bool] = True
 
     num_arms: Count = 5
@@ -124,6 +125,7 @@ class RandomMdp(TabularFamily[MdpTask]):
 
     family: ClassVar[str] = "mdp"
     variations: ClassVar[tuple[str, ...]] = ("default", "ood")
+    exchangeable_actions: ClassVar[bool] = True
     knows_mean_reward: ClassVar[bool] = True
 
     states: Count = 10

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import jax
 from annotated_types import Ge, Lt
+from gymnax.environments import spaces
 
 from rl3_jax.constraints import Count, problems
 from rl3_jax.errors import ConfigError
@@ -78,7 +79,7 @@ class TrainConfig:
         config = dataclasses.replace(self.policy, core=core)
         with jax.ensure_compile_time_eval():  # the bounds of a Box are numbers, also while JAX traces
             distribution = action_distribution(env.action_space())
-        return Policy(config, env.observation_size, distribution, self.horizon)
+        return Policy(config, env.observation_size, distribution, self.horizon, env.action_starts)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -102,9 +103,31 @@ class TrainConfig:
         if self.ppo.mean_rewards and not self.task.knows_mean_reward:
             found.append(
                 f"ppo.mean_rewards is on, but {self.task.family} does not know the mean reward of a step;"
-                " leave it out"
+                " switch it off"
             )
+        if self.policy.exchangeable_actions:
+            found += self._exchange_problems()
         return found + self.env.conflicts() + action_problems(self.env.action_space())
+
+    def _exchange_problems(self) -> list[str]:
+        """Return a message for each reason why actions cannot share one network."""
+        if not self.task.exchangeable_actions:
+            return [
+                f"policy.exchangeable_actions is on, but actions of {self.task.family} mean something by"
+                " themselves; switch it off"
+            ]
+        space = self.env.action_space()
+        if not isinstance(space, spaces.Discrete) or space.n != self.task.num_actions:
+            return [
+                f"policy.exchangeable_actions is on, but {self.task.family} has {self.task.num_actions}"
+                f" actions of object-level RL for the space {space}; switch it off"
+            ]
+        if not self.env.action_starts:
+            return [
+                "policy.exchangeable_actions is on, but the policy sees nothing of single actions; switch"
+                " features.previous_action on"
+            ]
+        return []
 
     def validate(self) -> None:
         """Check the whole configuration.

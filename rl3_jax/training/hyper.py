@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from rl3_jax import ppo
 from rl3_jax.policies import suited
 from rl3_jax.training.config import EvaluationConfig, TrainConfig
-from rl3_jax.trial.observation import SCALES
+from rl3_jax.trial.config import SCALES
 
 
 @struct.dataclass

@@ -1,6 +1,7 @@
 """The meta-MDP: a task plus object-level RL, seen as one gymnax environment."""
 
 from rl3_jax.trial.behaviour import Behaviour, Trials, run_trials, trial_keys
+from rl3_jax.trial.config import Features
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
 from rl3_jax.trial.methods import (
     COARSE,
@@ -13,7 +14,6 @@ from rl3_jax.trial.methods import (
     method_features,
     with_method,
 )
-from rl3_jax.trial.observation import Features
 from rl3_jax.trial.rollouts import Acting, Moment, Rollout, StepKeys, rollout
 
 __all__ = [

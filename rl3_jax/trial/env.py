@@ -21,8 +21,8 @@ from rl3_jax.object_rl import (
 )
 from rl3_jax.tasks import Action, Step, Task, TaskFamily
 from rl3_jax.trial import observation
+from rl3_jax.trial.config import Features
 from rl3_jax.trial.object_rl import ObjectRL
-from rl3_jax.trial.observation import Features
 
 
 @struct.dataclass
@@ -81,6 +81,11 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
     def layout(self) -> dict[str, slice]:
         """Where each part stands in the observation."""
         return observation.layout(self.features, self.family)
+
+    @property
+    def action_starts(self) -> tuple[int, ...]:
+        """Where the parts of the observation start that have a number for each action."""
+        return tuple(at.start for part, at in self.layout.items() if part in observation.PER_ACTION)
 
     @property
     def observation_size(self) -> int:
@@ -240,7 +245,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
             "trial_time": trial_time[None],
             "advantages": features.squashed(known.q - best, features.value_scale),
             "value": features.squashed(best[None], features.value_scale),
-            "counts": features.squashed(known.counts, features.count_scale),
+            "counts": features.shown_counts(known.counts),
         }
         if known.standard_errors is not None:
             parts["standard_errors"] = features.squashed(known.standard_errors, features.value_scale)

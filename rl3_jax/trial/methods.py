@@ -9,8 +9,8 @@ from jaxtyping import PRNGKeyArray
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Learner, Tiling, make_learner
 from rl3_jax.tasks import Action, TaskFamily, make_family
+from rl3_jax.trial.config import ENCODINGS, Features
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
-from rl3_jax.trial.observation import ENCODINGS, Features
 
 METHODS: dict[str, Features] = {
     "rl2": Features(advantages=False, value=False, counts=False),

@@ -1,77 +1,18 @@
 """What the meta-policy sees: a flat vector whose layout is data (design, section 6)."""
 
-import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.constraints import Positive
 from rl3_jax.tasks import TaskFamily
+from rl3_jax.trial.config import Features
 
-
-@dataclasses.dataclass(frozen=True)
-class Features:
-    """Which parts the observation has, and how they are scaled; `rl2` and `rl3` are presets of this.
-
-    Attributes:
-      state: what the policy sees of the current state, one-hot or a vector.
-      previous_state: what the policy saw of the state that the previous action was taken in, so that an
-        observation holds a whole transition, or where an episode ended all of it but the state entered;
-        zeros at a trial's first step.
-      previous_action: one-hot, or a vector scaled to [−1, 1]; zeros at a trial's first step.
-      previous_reward: / reward_scale; 0 at a trial's first step.
-      trial_start: a flag for the trial's first step.
-      episode_time: step within the episode / episode length.
-      trial_time: step within the trial / H.
-      advantages: (Q(s,·) − max Q(s,·)) / value_scale.
-      value: max Q(s,·) / value_scale.
-      counts: n(s,·) / count_scale.
-      standard_errors: of Q(s,·) / value_scale.
-      value_scale: divisor of action values; 1 for bandits, 10 for MDPs.
-      count_scale: divisor of visit counts.
-      reward_scale: divisor of the previous reward.
-      squash: what is then applied to values, advantages, standard errors, reward and counts: nothing, or
-        symlog(x) = sign(x) log(1 + |x|), which keeps rewards of 100 beside steps of −1 readable.
-      position: how a family whose states lie on a grid shows the current one: its coordinates, as in the
-        paper; a one-hot vector along each axis; or both.
-    """
-
-    state: bool = True
-    previous_state: bool = False
-    previous_action: bool = True
-    previous_reward: bool = True
-    trial_start: bool = True
-    episode_time: bool = True
-    trial_time: bool = True
-    advantages: bool = True
-    value: bool = True
-    counts: bool = True
-    standard_errors: bool = False
-    value_scale: Positive = 10.0
-    count_scale: Positive = 10.0
-    reward_scale: Positive = 1.0
-    squash: Literal["none", "symlog"] = "none"
-    position: Literal["coordinates", "one-hot", "both"] = "coordinates"
-
-    @property
-    def uses_object_rl(self) -> bool:
-        """Whether any part comes from object-level RL."""
-        return self.advantages or self.value or self.counts or self.standard_errors
-
-    def squashed(self, x: Float[Array, "*shape"], scale: float | Float[Array, ""]) -> Float[Array, "*shape"]:
-        """Return numbers divided by their scale and then squashed."""
-        x = x / scale
-        return jnp.sign(x) * jnp.log1p(jnp.abs(x)) if self.squash == "symlog" else x
-
-
-SCALES = ("value_scale", "count_scale", "reward_scale")
-"""The fields of `Features` that are divisors."""
-ENCODINGS = (*SCALES, "squash", "position", "previous_state")
-"""The fields of `Features` that any method may have: how parts are shown, and which of the raw history."""
+PER_ACTION = ("previous_action", "advantages", "counts", "standard_errors")
+"""The parts that have a number for each action, where these are integers."""
 
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:

@@ -18,13 +18,16 @@ compute with the last bit of float32 apart may round to neighbours, 1/256 apart.
 DISTRIBUTIONS = (Categorical(4), SquashedGaussian((-1.0, 0.0), (1.0, 0.4)))
 
 
-def check_core(core):
-    """Check one core: acting step by step and training on whole trials are the same function."""
+def check_core(core, exchangeable=False):
+    """Check one core: acting step by step and training on whole trials are the same function.
+
+    With `exchangeable` each of the actions has a memory of its own.
+    """
     assert problems(core) == []
     assert hash(core) == hash(type(core)())
-    config = PolicyConfig(core=core, width=WIDTH)
+    config = PolicyConfig(core=core, width=WIDTH, exchangeable_actions=exchangeable)
     assert core.spec_problems(config.spec(NUM_STEPS)) == []
-    policy = Policy(config, NUM_FEATURES, DISTRIBUTIONS[0], NUM_STEPS)
+    policy = Policy(config, NUM_FEATURES, DISTRIBUTIONS[0], NUM_STEPS, action_starts=(2,))
     params = opinionated(policy.init(jax.random.key(0)))["actor"]
     observations = _random_trials()
     whole = outputs_of(policy, params, observations)
@@ -130,9 +133,13 @@ def _check_gradient(policy, params, observations):
 def _check_slope(loss, params, gradient):
     """Along a direction in the space of parameters, the gradient is the slope of the loss.
 
-    The slope is (f(h) − f(−h))/2h, which float32 tells to some 1e-3 of the largest gradient.
+    The loss rises along each axis of it, so that no two parts of the slope cancel. The slope is
+    (f(h) − f(−h))/2h, which float32 tells to some 1e-3 of the largest gradient.
     """
-    direction = opinionated(jax.tree.map(np.zeros_like, params), scale=0.2)
+    lengths = opinionated(jax.tree.map(np.zeros_like, params), scale=0.2)
+    direction = jax.tree.map(
+        lambda length, g: jnp.where(g == 0, length, jnp.abs(length) * jnp.sign(g)), lengths, gradient
+    )
 
     def loss_at(distance):
         return loss(jax.tree.map(lambda p, d: p + distance * d, params, direction))

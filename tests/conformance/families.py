@@ -30,6 +30,8 @@ def check_family(family):
     _check_tasks(family, tasks)
     _check_spaces(family, at(tasks, 0))
     _check_steps(family, tasks)
+    if family.exchangeable_actions:
+        _check_exchangeable(family)
     if family.knows_mean_reward:
         _check_mean_reward(family, at(tasks, 0))
     _check_gymnax_step(family, at(tasks, 1))
@@ -57,6 +59,24 @@ def _check_tasks(family, tasks):
     again = jax.jit(jax.vmap(family.sample_task))(jax.random.split(jax.random.key(0), NUM_TASKS))
     assert not differs(tasks, again)
     assert (tasks.max_steps_in_episode == (family.episode_length or UNLIMITED)).all()
+
+
+def _check_exchangeable(family, num_tasks=2000):
+    """What a task has of each action is on average the same for all, within five standard errors."""
+    assert isinstance(family.action_space(), spaces.Discrete)
+    assert family.action_space().n == family.num_actions
+    tasks = jax.jit(jax.vmap(family.sample_task))(jax.random.split(jax.random.key(3), num_tasks))
+    of_actions = [
+        np.moveaxis(np.asarray(leaf), axis, 1).reshape(num_tasks, family.num_actions, -1)
+        for leaf in jax.tree.leaves(tasks)
+        for axis in range(1, leaf.ndim)
+        if leaf.shape[axis] == family.num_actions
+    ]
+    assert of_actions
+    for numbers in of_actions:
+        for statistic in (numbers[..., 0], (numbers**2).mean(-1)):
+            apart = statistic - statistic.mean(axis=1, keepdims=True)
+            assert (np.abs(apart.mean(axis=0)) < 5.0 * apart.std(axis=0) / num_tasks**0.5).all()
 
 
 def _check_mean_reward(family, task, num_draws=4000):

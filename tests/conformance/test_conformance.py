@@ -49,3 +49,8 @@ def test_learner(name, table):
 @pytest.mark.parametrize("name", slow_but(["markov", "gru", "mingru"], CORES))
 def test_core(name):
     check_core(make_core(name))
+
+
+@pytest.mark.parametrize("name", slow_but(["markov", "gru"], CORES))
+def test_core_of_exchangeable_actions(name):
+    check_core(make_core(name), exchangeable=True)

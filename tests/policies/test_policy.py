@@ -132,6 +132,58 @@ def test_a_product_read_out_equals_its_twin(core):
     np.testing.assert_allclose(outputs_of(policy, params, observations), expected, rtol=1e-4, atol=1e-5)
 
 
+def make_exchangeable(core, **options):
+    """A policy that sees two parts with a number for each action, and two other numbers."""
+    config = PolicyConfig(core=make_core(core), width=WIDTH, exchangeable_actions=True, **options)
+    return Policy(config, 2 * ACTIONS + 2, DISCRETE, STEPS, action_starts=(1, 2 + ACTIONS))
+
+
+@pytest.mark.parametrize("shared_trunk", [False, True])
+@pytest.mark.parametrize("core", FEW)
+def test_exchangeable_actions_may_be_relabelled(core, shared_trunk):
+    """The outputs are relabelled with them, and the values are the same."""
+    policy = make_exchangeable(core, shared_trunk=shared_trunk, read_out="product", input_layers=(8,))
+    params = opinionated(policy.init(jax.random.key(0)))
+    observations = np.array(jax.random.normal(jax.random.key(1), (2, STEPS, policy.observation_size)))
+    order, relabelled = np.array([2, 0, 1]), observations.copy()
+    for start in policy.action_starts:
+        relabelled[..., start : start + ACTIONS] = observations[..., start + order]
+
+    def act(seen):
+        carries, seen = policy.initial_carries(2), jnp.asarray(seen)
+        _, (outputs, values) = policy.unroll(params, carries, seen)
+        return outputs, policy.unroll_critic(params, carries, seen)[1] if values is None else values
+
+    (outputs, values), (moved, same) = act(observations), act(relabelled)
+    np.testing.assert_allclose(moved, outputs[..., order], atol=1e-5)
+    np.testing.assert_allclose(same, values, rtol=1e-5, atol=1e-5)
+    assert jnp.abs(moved - outputs).max() > 0.1
+    assert values.std() > 0.05
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("input_layers", [(), (24, 5)])
+def test_a_network_of_exchangeable_actions_equals_its_twin(input_layers, activation):
+    """Actor and critic with markov, against the same networks in NumPy."""
+    policy = make_exchangeable("markov", input_layers=input_layers, activation=activation)
+    params: Any = opinionated(policy.init(jax.random.key(0)))
+    observations = jax.random.normal(jax.random.key(1), (2, STEPS, policy.observation_size))
+    expected = {}
+    for name, network in params.items():
+        seen = np.asarray(observations, np.float64)
+        hidden = np.stack([seen[..., 1 : 1 + ACTIONS], seen[..., 2 + ACTIONS :]], -1)
+        common = seen[..., [0, 1 + ACTIONS]]
+        for index in range(len(input_layers) + 1):
+            hidden = feed_forward.exchangeable_layer(network[f"inputs_{index}"], hidden, common, activation)
+            common = common[..., :0]
+        expected[name] = feed_forward.layer(network["core"]["hidden"], hidden, "tanh")
+    outputs = (expected["actor"] @ np.asarray(params["actor"]["head"]["kernel"], np.float64))[..., 0]
+    values = feed_forward.layer(params["critic"]["head"], expected["critic"].mean(-2))[..., 0]
+    close = {"rtol": 1e-4, "atol": 1e-5}
+    np.testing.assert_allclose(outputs_of(policy, params["actor"], observations), outputs, **close)
+    np.testing.assert_allclose(values_of(policy, params["critic"], observations), values, **close)
+
+
 def test_values_that_are_no_choice_are_reported():
     wrong = PolicyConfig(core=MinGru(scan="parallel"), compute="bf16", activation="gelu", read_out="sum")  # pyright: ignore[reportArgumentType]
     scan, activation, read_out, compute = problems(wrong, "policy")

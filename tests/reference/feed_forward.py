@@ -12,6 +12,14 @@ def layer(params, x, activation="none"):
     return {"none": x, "tanh": np.tanh(x), "relu": np.maximum(x, 0.0)}[activation]
 
 
+def exchangeable_layer(params, x, common, activation):
+    """f(U x_a + V [mean_b x_b; max_b x_b; c] + d) of each action a, one after another."""
+    shared = layer(params["all"], np.concatenate([x.mean(-2), x.max(-2), common], -1))
+    own = np.asarray(params["own"]["kernel"], np.float64)
+    units = [x[..., action, :] @ own + shared for action in range(x.shape[-2])]
+    return {"tanh": np.tanh, "relu": lambda y: np.maximum(y, 0.0)}[activation](np.stack(units, -2))
+
+
 def normalise(params, x):
     """(x − mean)/√(variance + ε) over the last axis, scaled and shifted (Ba et al. 2016)."""
     centred = x - x.mean(-1, keepdims=True)

@@ -36,11 +36,13 @@ class Shown(NamedTuple):
       state: the vector of a state, or None where the state is no part of the observation.
       squash: what is applied to values, advantages, rewards and counts after their scale.
       start: state in which each episode starts.
+      counts: what is made of n / scale; `squash` if it is None.
     """
 
     state: Callable[[int], Any] | None
     squash: Callable[[Any], Any] = lambda x: x
     start: int = 0
+    counts: Callable[[Any], Any] | None = None
 
 
 def parts(transitions, learner, sizes, scales, shown):
@@ -69,7 +71,7 @@ def parts(transitions, learner, sizes, scales, shown):
             "trial_time": [t / horizon],
             "advantages": squash((q - max(q)) / scales[0]),
             "value": [squash(max(q) / scales[0])],
-            "counts": squash(np.asarray(counts) / scales[1]),
+            "counts": (shown.counts or squash)(np.asarray(counts) / scales[1]),
         }
         if shown.state is None:
             del observation["state"], observation["previous_state"]

@@ -17,7 +17,7 @@ from rl3_jax.run import planning, program
 TARGETS = {"h100": 1, "h100:4": 4, "tpu-v5e:2x4": 8}
 """With the number of devices."""
 KERNELS = {
-    ("h100", "bandit-h100-quick"): (13, 89),
+    ("h100", "bandit-h100-quick"): (17, 108),
     ("h100", "mdp-h100-quick"): (23, 60),
     ("h100", "gridworld-11x11-quick"): (60, 400),
     ("tpu-v5e:2x4", "mdp-h100-quick"): (72, 141),

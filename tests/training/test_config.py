@@ -9,7 +9,7 @@ from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian, action_problems
-from rl3_jax.presets import PRESETS
+from rl3_jax.presets import PRESETS, vary
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import EvaluationConfig, TrainConfig
 from rl3_jax.training.evaluation import task_set_hash
@@ -108,8 +108,27 @@ def test_mean_rewards_need_a_family_that_knows_them():
     config = PRESETS["gridworld-11x11-quick"]
     (problem,) = problems(dataclasses.replace(config, ppo=dataclasses.replace(config.ppo, mean_rewards=True)))
     assert problem == (
-        "ppo.mean_rewards is on, but gridworld does not know the mean reward of a step; leave it out"
+        "ppo.mean_rewards is on, but gridworld does not know the mean reward of a step; switch it off"
     )
+
+
+class AlikeAim(Aim):
+    """Says of its vectors what is true of integers alone."""
+
+    exchangeable_actions = True
+
+
+def test_only_exchangeable_actions_that_the_policy_sees_share_a_network():
+    shared = {"policy.exchangeable_actions": True}
+    assert problems(vary(PRESETS["mdp-h100-quick"], shared)) == []
+    with pytest.raises(ConfigError, match="actions of gridworld mean something by themselves; switch it off"):
+        vary(PRESETS["gridworld-11x11-quick"], shared)
+    config = vary(PRESETS["mdp-h100-quick"], shared)
+    (problem,) = problems(dataclasses.replace(config, task=AlikeAim()))
+    assert problem.startswith("policy.exchangeable_actions is on, but aim has 2 actions of object-level RL")
+    blind = {"method": "rl2", "policy": "gru", "features.previous_action": False}
+    with pytest.raises(ConfigError, match=r"switch features\.previous_action on"):
+        vary(PRESETS["mdp-h100-quick"], shared | blind)
 
 
 def test_a_novelty_bonus_needs_states_that_can_be_met_again():

@@ -94,10 +94,13 @@ def test_actor_finds_the_point_of_a_box(target):
     assert held_out_return(config, state, greedy=True) > -0.1
 
 
+@pytest.mark.parametrize("exchangeable", [False, True])
 @pytest.mark.parametrize(("core", "method"), slow([(Markov(), "rl3"), (Gru(), "rl2")]))
-def test_meta_policy_explores_then_exploits(core, method):
+def test_meta_policy_explores_then_exploits(core, method, exchangeable):
     """One of two arms pays. The first pull is a guess and tells all: the optimum is H − 1/2."""
     config = configure(OneArmPays(num_arms=2), 6, method=method, core=core, iterations=100)
+    policy = dataclasses.replace(config.policy, exchangeable_actions=exchangeable)
+    config = dataclasses.replace(config, policy=policy)
     state, rows = train(config)
     assert rows[0]["mean_return"] < 4.0
     assert held_out_return(config, state) > 5.3

@@ -40,6 +40,19 @@ def test_a_run_with_muon_and_a_product_read_out_does_not_depend_on_how_it_is_cut
     assert differs(state.learnt.params, init(config, jax.random.key(0)).learnt.params)
 
 
+@pytest.mark.parametrize("segment_length", [0, 5])
+def test_a_run_with_exchangeable_actions_does_not_depend_on_how_it_is_cut(segment_length):
+    config = configure(
+        policy=PolicyConfig(core=MinGru(), width=8, exchangeable_actions=True),
+        ppo=dataclasses.replace(CONFIG.ppo, segment_length=segment_length, segment_carries="stored"),
+    )
+    (state, rows), (cut, cut_rows) = run([4], config), run([1, 3], config)
+    assert not differs(_plain(state), _plain(cut))
+    assert rows == cut_rows
+    assert all(row["max_abs_log_ratio"] <= 1e-5 for row in rows)
+    assert differs(state.learnt.params, init(config, jax.random.key(0)).learnt.params)
+
+
 def test_metrics_are_finite_and_named(whole):
     state, rows = whole
     assert all(set(row) == set(METRICS) for row in rows)

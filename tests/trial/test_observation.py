@@ -63,8 +63,11 @@ def test_equals_a_replay_of_the_transitions(family, learner, method):
             np.testing.assert_allclose(seen[time, part], expected[time][name], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("position", ["coordinates", "one-hot", "both"])
-def test_a_squashed_trial_on_a_grid_equals_a_replay(position):
+@pytest.mark.parametrize(
+    ("position", "count_encoding"),
+    [("coordinates", "scaled"), ("one-hot", "inverse-root"), ("both", "scaled")],
+)
+def test_a_squashed_trial_on_a_grid_equals_a_replay(position, count_encoding):
     """Rewards from −100 to 100, cells shown in each way; Q-learning, so that all of the twin is its own."""
     family, scales = Gridworld(), (2.0, 0.5, 4.0)
     features = Features(
@@ -72,6 +75,7 @@ def test_a_squashed_trial_on_a_grid_equals_a_replay(position):
         count_scale=scales[1],
         reward_scale=scales[2],
         squash="symlog",
+        count_encoding=count_encoding,
         position=position,
         previous_state=True,
     )
@@ -85,12 +89,13 @@ def test_a_squashed_trial_on_a_grid_equals_a_replay(position):
         axes = [*reference.one_hot(row, 11), *reference.one_hot(column, 11)]
         return {"coordinates": coordinates, "one-hot": axes, "both": coordinates + axes}[position]
 
+    encode = (lambda n: 1 / np.sqrt(1 + n)) if count_encoding == "inverse-root" else None
     expected = reference.parts(
         transitions(recorded),
         tabular.QLearning(121, 5, discount=0.95),
         (121, 5, 60, 60),
         scales,
-        reference.Shown(show, reference.symlog, family.start_state),
+        reference.Shown(show, reference.symlog, family.start_state, encode),
     )
     seen = jnp.concatenate([first[None], later])
     np.testing.assert_allclose(seen, [reference.assemble(parts) for parts in expected], rtol=1e-4, atol=1e-5)
