@@ -44,7 +44,7 @@ demo: $(VENV)/.installed
 	$(RL3) train mdp-h100-quick --policy gru --method rl2 --iterations 250 --out $(DEMO)/rl2-gru --overwrite
 	$(RL3) compare $(DEMO)/rl3-markov $(DEMO)/rl3-gru $(DEMO)/rl2-gru --out $(DEMO)
 
-# One result file a setting; the name says which: arms or episodes of 10 steps, horizon, mean of the prior.
+# One result file a setting; the name says which: arms, grid or episodes of 10 steps, horizon, mean of the prior.
 # `make -B results/baselines/bandit-5-100.json` makes one again.
 RESULTS := results/baselines
 SETTINGS := $(foreach k,5 10 50,$(foreach h,10 100 500,bandit-$(k)-$(h))) \
@@ -53,8 +53,10 @@ TASKS = $(if $(filter mdp-750% mdp-1000%,$(@F)),1000,4000)
 SIZE = $(subst -, ,$*)
 OF_BANDIT = bandit --num-arms $(word 1,$(SIZE)) --horizon $(word 2,$(SIZE))
 OF_MDP = mdp --horizon $*
+OF_GRIDWORLD = gridworld --variation $(word 1,$(SIZE)) --horizon $(word 2,$(SIZE))
+GRIDWORLDS := gridworld-11x11-250 gridworld-13x13-350
 
-baselines: $(SETTINGS:%=$(RESULTS)/%.json) page
+baselines: $(SETTINGS:%=$(RESULTS)/%.json) $(GRIDWORLDS:%=$(RESULTS)/%.json) page
 
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/agents.py
@@ -65,6 +67,9 @@ page: $(VENV)/.installed
 
 $(RESULTS)/bandit-%.json: | $(VENV)/.installed
 	$(RL3) baselines $(OF_BANDIT) --num-tasks $(TASKS) --json $@
+
+$(RESULTS)/gridworld-%.json: | $(VENV)/.installed
+	$(RL3) baselines $(OF_GRIDWORLD) --num-tasks $(TASKS) --json $@
 
 $(RESULTS)/mdp-%-prior-0.json: | $(VENV)/.installed
 	$(RL3) baselines $(OF_MDP) --prior-reward 0 --num-tasks $(TASKS) --json $@

@@ -30,6 +30,7 @@ import rl3_jax
 from rl3_jax import TrainConfig, make_config
 from rl3_jax.presets import vary
 from rl3_jax.run import metrics
+from rl3_jax.run.evaluation import readable_variations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +61,37 @@ RECALLING = {
     "ppo.learning_rate": 3e-3,
 }
 """A memory that looks up what happened in a state; RL² on MDPs learns little without."""
-MDP_METHODS = {"rl2": RECALLING, "rl3": {}}
+EXCHANGEABLE = {
+    "policy.exchangeable_actions": True,
+    "policy.width": 32,
+    "features.count_encoding": "inverse-root",
+}
+"""Actions alike, and counts that stay in bounds: soon learnt, and as good in longer trials."""
+MDP_METHODS = {"rl2": RECALLING, "rl3": EXCHANGEABLE}
 MDP = DEEP | {"ppo.mean_rewards": True}
 
+LONG_TRIALS = {"horizon": 500, "ppo.trials": 32, "ppo.minibatch_trials": 8}
+"""As many iterations as with trials of 100 for the same steps; bandits do not learn enough in fewer."""
+BANDIT_METHODS = {"rl2": {}, "rl3": {"policy": "markov"}}
+GRIDWORLD_METHODS = {"rl2": {}, "rl3": {}, "rl3-coarse": {}}
+
 SETTINGS: dict[str, Setting] = {
-    "bandit-5-100": Setting("bandit-h100-quick", {}, {"rl2": {}, "rl3": {}}, steps=27.0),
-    "bandit-10-100": Setting("bandit-h100-quick", {"task.num_arms": 10}, {"rl2": {}, "rl3": {}}, steps=27.0),
+    "bandit-5-100": Setting("bandit-h100-quick", {}, BANDIT_METHODS, steps=20.0),
+    "bandit-10-100": Setting("bandit-h100-quick", {"task.num_arms": 10}, BANDIT_METHODS, steps=20.0),
+    "bandit-5-500": Setting("bandit-h100-quick", LONG_TRIALS, BANDIT_METHODS, steps=25.0),
+    "bandit-10-500": Setting(
+        "bandit-h100-quick", {"task.num_arms": 10} | LONG_TRIALS, BANDIT_METHODS, steps=25.0
+    ),
     "mdp-100": Setting("mdp-h100-quick", MDP, MDP_METHODS, steps=15.0),
-    "mdp-250": Setting("mdp-h100-quick", MDP | {"horizon": 250}, MDP_METHODS, steps=50.0),
-    "mdp-500": Setting("mdp-h100-quick", MDP | {"horizon": 500}, MDP_METHODS, steps=60.0),
+    "mdp-250": Setting(
+        "mdp-h100-quick",
+        MDP | {"horizon": 250, "ppo.trials": 64, "ppo.minibatch_trials": 16},
+        MDP_METHODS,
+        steps=20.0,
+    ),
+    "mdp-500": Setting("mdp-h100-quick", MDP | LONG_TRIALS, MDP_METHODS, steps=20.0),
+    "gridworld-11x11-250": Setting("gridworld-11x11-quick", {}, GRIDWORLD_METHODS, steps=48.0, seeds=3),
+    "gridworld-13x13-350": Setting("gridworld-13x13-quick", {}, GRIDWORLD_METHODS, steps=47.0, seeds=3),
 }
 """By family, size and horizon, as the files of `results/baselines`."""
 LONGER = (2, 10)
@@ -146,7 +169,7 @@ def earn(options: Options, name: str, method: str) -> None:
         rl3_jax.train_seeds(dataclasses.replace(config, seed=seeds[0]), folders)
     for seed in missing:
         folder = options.runs / places[seed]
-        for asked in ({}, *otherwise(config)):
+        for asked in ({}, *otherwise(folder)):
             long = asked.get("horizon", config.horizon) > LONG
             rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks // (4 if long else 1), **asked)
         if seed == 0:
@@ -158,11 +181,13 @@ def earn(options: Options, name: str, method: str) -> None:
         keep(folder, options.results / places[seed])
 
 
-def otherwise(config: TrainConfig) -> list[dict[str, Any]]:
-    """Return the trials, other than those trained on, in which an agent is evaluated too."""
-    others = [name for name in config.task.variations if name != config.task.variation]
-    longer = LONGER if config.policy.core.constant_carry else ()
-    return [{"variation": name} for name in others] + [{"horizon": n * config.horizon} for n in longer]
+def otherwise(folder: Path) -> list[dict[str, Any]]:
+    """Return the trials, other than those trained on, in which the agent of a run is evaluated too."""
+    agent = rl3_jax.load_agent(folder)
+    env, core = agent.env, agent.policy.config.core
+    others = [name for name in readable_variations(agent) if name != env.family.variation]
+    longer = LONGER if core.constant_carry else ()
+    return [{"variation": name} for name in others] + [{"horizon": n * env.horizon} for n in longer]
 
 
 def keep(folder: Path, kept: Path) -> None:
