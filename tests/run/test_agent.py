@@ -83,8 +83,7 @@ def test_every_policy_survives_the_disk(tmp_path, preset, policy):
 
 def test_an_agent_for_a_box_survives_the_disk(tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "aim", Aim)
-    policy = dataclasses.replace(tiny.CONFIG.policy, exchangeable_actions=False)
-    config = dataclasses.replace(tiny.CONFIG, task=Aim(target=(0.2, 0.3)), policy=policy)
+    config = dataclasses.replace(tiny.CONFIG, task=Aim(target=(0.2, 0.3)))
     params = opinionated(config.network.init(jax.random.key(3)))["actor"]
     save_agent(tmp_path / "agent", config, params, 7)
     agent = load_agent(tmp_path)
@@ -105,7 +104,9 @@ def test_what_is_no_agent_is_refused(finished, tmp_path):
         load_agent(tmp_path)
     copy = tmp_path / "agent"
     shutil.copytree(finished.path / "agent", copy)
-    (copy / "agent.json").write_text((copy / "agent.json").read_text().replace('"width": 32', '"width": 16'))
+    (copy / "agent.json").write_text(
+        (copy / "agent.json").read_text().replace('"num_arms": 5', '"num_arms": 4')
+    )
     with pytest.raises(ConfigError, match="does not fit the policy"):
         load_agent(copy)
 

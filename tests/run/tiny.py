@@ -12,10 +12,9 @@ from rl3_jax.run.folder import RunFolder
 
 CONFIG = make_config(
     "bandit-h100-quick",
-    policy="markov",
-    # At the start of a trial all arms are alike, so that the weights of this flag have a gradient of rounding
-    # errors alone, which Adam enlarges: what should be equal within a tolerance would not be.
-    features={"trial_start": False},
+    # With exchangeable actions arms never tried are alike but for rounding errors: these would choose the
+    # greedy action, and are all that the weights of `trial_start` learn from.
+    policy={"core": {"core": "markov"}, "exchangeable_actions": False},
     horizon=10,
     iterations=12,
     checkpoint_every=4,

@@ -73,10 +73,7 @@ def test_a_training_program_multiplies_what_its_network_does():
     state = jax.eval_shape(lambda: training.init(tiny.CONFIG, jax.random.key(0)))
     with names_kept():
         found = training_costs(training.lower_steps(tiny.CONFIG, state).compile().as_text())
-    weights = jax.tree_util.tree_leaves_with_path(state.learnt.params["actor"])
-    # Each arm has its own units, but for those that come of all of them.
-    times = [1 if "'all'" in jax.tree_util.keystr(path) else tiny.CONFIG.task.num_arms for path, _ in weights]
-    of_actor = sum(n * leaf.size for n, (_, leaf) in zip(times, weights, strict=True) if leaf.ndim == 2)
+    of_actor = sum(leaf.size for leaf in jax.tree.leaves(state.learnt.params["actor"]) if leaf.ndim == 2)
     assert found["rollout_step"]["flops"] == 2 * tiny.CONFIG.ppo.trials * of_actor
     assert found["rollout_step"]["kernels"] > 3
     steps = tiny.CONFIG.ppo.minibatch_trials * tiny.CONFIG.horizon
