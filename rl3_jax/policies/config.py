@@ -33,8 +33,8 @@ class PolicyConfig:
       shared_trunk: whether the critic is a head on the actor's input layers and core, instead of a network
         of its own. It halves the sequence work; the two then share one gradient.
       exchangeable_actions: whether all actions share one network, in which each has W units and a memory of
-        its own, so that relabelling the actions relabels the policy and changes nothing else. It takes about
-        as much time and memory as a network of A·W units without, and its parameters fit any A.
+        its own, so that relabelling the actions relabels the policy and changes nothing else. Its parameters
+        fit any A; what it costs grows with A (docs/measurements.md).
       compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
         memories, heads and losses are float32.
     """
