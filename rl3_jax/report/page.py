@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import SeededAgent, Source, agents_of, in_seeds
 from rl3_jax.report.figures import adaptation_figure, comparison_figure, learning_figure
@@ -126,9 +124,8 @@ def returns_table(setting: Setting) -> str:
         if entry in known:
             mark = r" \*" if entry.name in far else ""
             rows[-1][-2:] = [f"{published[entry.name]:g}", f"{apart[entry.name]:+.1f}{mark}"]
-    rows += [
-        [name, "", "", "", "", f"{value:g}", ""] for name, value in published.items() if name not in apart
-    ]
+    blank = [""] * (len(HEADINGS) - 1 - len(PUBLISHED_HEADINGS))
+    rows += [[name, *blank, f"{value:g}", ""] for name, value in published.items() if name not in apart]
     # A column that says nothing is left out.
     shown = [column for column in range(len(HEADINGS)) if any(row[column] for row in rows[1:])]
     reasons = {name: REASONS.get(name.partition(" ")[0], "the reason is not known.") for name in far}
@@ -173,7 +170,7 @@ def _best(setting: Setting) -> Entry | None:
 def _measured(entry: Entry, best: Entry | None) -> list[str]:
     """Return an entry's mean return, its best seed's, the middle half's, and what it misses of the best."""
     mean, middle = statistics.mean(entry.returns), statistics.trimmed_mean(entry.returns)
-    seeds = [float(np.mean(returns)) for returns in entry.returns]
+    seeds = [result["mean_return"] for result in entry.results]
     best_seed = f"{max(seeds):.2f}" if len(seeds) > 1 else ""
     regret = ""
     if best is not None and best is not entry:

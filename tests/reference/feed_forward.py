@@ -4,12 +4,13 @@ import numpy as np
 
 NORM_EPSILON = 1e-6
 """What layer normalisation adds to the variance; flax's default."""
+ACTIVATIONS = {"none": lambda x: x, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
 
 
 def layer(params, x, activation="none"):
     """f(x W + b)."""
     x = x @ np.asarray(params["kernel"], np.float64) + np.asarray(params["bias"], np.float64)
-    return {"none": x, "tanh": np.tanh(x), "relu": np.maximum(x, 0.0)}[activation]
+    return ACTIVATIONS[activation](x)
 
 
 def exchangeable_layer(params, x, common, activation):
@@ -17,7 +18,7 @@ def exchangeable_layer(params, x, common, activation):
     shared = layer(params["all"], np.concatenate([x.mean(-2), x.max(-2), common], -1))
     own = np.asarray(params["own"]["kernel"], np.float64)
     units = [x[..., action, :] @ own + shared for action in range(x.shape[-2])]
-    return {"tanh": np.tanh, "relu": lambda y: np.maximum(y, 0.0)}[activation](np.stack(units, -2))
+    return ACTIVATIONS[activation](np.stack(units, -2))
 
 
 def normalise(params, x):
