@@ -18,7 +18,7 @@ HEADER = f"""# Returns on held-out tasks
 
 Made from result files by `rl3 report`. *Mean return* is of a whole trial ± its standard error. Errors are
 over tasks and, where an agent has several seeds, over seeds; those of one seed are about that agent alone,
-not its algorithm. *Middle half* is the mean of the middle half of the returns, with a bootstrap interval of
+not its algorithm. *Middle half* is the mean of the middle half of the returns, with its interval of
 95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error. *Published* is
 {SOURCE}; *apart* is how far ours is from it, in standard
 errors of the difference, where the published mean is taken to be of {TASKS} tasks. *Best seed*
