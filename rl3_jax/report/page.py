@@ -28,7 +28,8 @@ LEARNING = """Returns of training trials over environment steps and over time, m
 bands reach from the lowest to the highest seed. Seeds that were trained side by side share the time.
 Horizontal lines are returns of baselines on held-out tasks."""
 ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tasks; bands are intervals of
-95 %. Episodes that fewer than half of the tasks completed are left out."""
+95 %. Episodes that fewer than half of the tasks completed are left out, and of a page with agents what
+an agent cannot be compared with."""
 
 
 def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
@@ -53,7 +54,8 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
             learning_figure(here, trained, names, figures[-1])
             parts += [f"![Learning curves]({figures[-1].name})", LEARNING]
         figures.append(out / f"{family}.png")
-        adaptation_figure(members, names, figures[-1])
+        compared = [setting for setting in members if setting.agents and len(setting.ranked) > 1]
+        adaptation_figure(compared or members, names, figures[-1])
         parts += [f"![Adaptation curves]({figures[-1].name})", ADAPTATION]
         parts += [text for text in [transfer_table(members)] if text]
         parts += map(section, members)

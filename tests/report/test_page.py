@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from rl3_jax.cli import main
-from rl3_jax.report import literature, statistics
+from rl3_jax.report import literature, page, statistics
 from rl3_jax.report.agents import Source
 from rl3_jax.report.figures import combined_adaptation, notable
 from rl3_jax.report.gather import Entry, settings_of
@@ -209,6 +209,23 @@ def test_the_page_of_runs(tmp_path):
     assert (tmp_path / "page" / "bandit-learning.png").stat().st_size > 1000
     expected = write_page([source for path in folders for source in read_sources(path)], tmp_path / "again")
     assert expected[0].read_text() == text
+
+
+def test_of_agents_is_drawn_where_something_can_be_compared(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(page, "adaptation_figure", lambda settings, *_: drawn.append(settings))
+    alone, baselines = (
+        of_agent(OOD | {"results": []}, 70.0),
+        RESULT | {"horizon": 200, "task_set_sha256": "other"},
+    )
+    for name, result in (("a", RESULT), ("b", of_agent(RESULT, 79.0)), ("c", alone), ("d", baselines)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    write_page(read_sources(tmp_path), tmp_path / "page")
+    assert [[setting.header["horizon"] for setting in settings] for settings in drawn] == [[100]]
+    (tmp_path / "b.json").unlink()
+    (tmp_path / "c.json").unlink()
+    write_page(read_sources(tmp_path), tmp_path / "page")
+    assert [setting.header["horizon"] for setting in drawn[1]] == [100, 200]
 
 
 EARLIER = RESULT | {"results": [{k: v for k, v in RESULT["results"][0].items() if k != "adaptation"}]}
