@@ -60,10 +60,12 @@ baselines: $(SETTINGS:%=$(RESULTS)/%.json) $(GRIDWORLDS:%=$(RESULTS)/%.json) pag
 
 results: $(VENV)/.installed
 	$(BIN)/python benchmarks/agents.py
+	$(BIN)/python benchmarks/agents.py --ablations
 	$(MAKE) page
 
 page: $(VENV)/.installed
 	$(RL3) report $(RESULTS) $(wildcard results/agents/*/*) --out results
+	$(if $(wildcard results/ablations/*),$(RL3) report $(wildcard results/ablations/*/*) --out results/ablations)
 
 $(RESULTS)/bandit-%.json: | $(VENV)/.installed
 	$(RL3) baselines $(OF_BANDIT) --num-tasks $(TASKS) --json $@

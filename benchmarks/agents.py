@@ -2,13 +2,17 @@
 
     python benchmarks/agents.py bandit-5-100 mdp-100        # settings, all their methods
     python benchmarks/agents.py mdp-100 --methods rl2 --seeds 3
+    python benchmarks/agents.py mdp-100 --ablations                # what each part of it is worth
 
-The seeds of an agent are trained in one program, in run folders RUNS/SETTING/METHOD-CORE-seedK, and evaluated
-on the tasks of `results/baselines`, and out of distribution (`otherwise`). Of a run folder its configuration,
-its evaluations and those lines of metrics that have one are kept, as RESULTS/SETTING/METHOD-CORE-seedK, which
-`rl3 report` takes as it takes runs. The first seed's agent ships with the package, as AGENTS/SETTING-METHOD:
-the agent itself, `card.json` (design, section 8) and a README of what is in it. What is kept is not trained
-again, and a run that was stopped goes on where it was.
+The seeds of an agent are trained in one program, in run folders RUNS/agents/SETTING/METHOD-CORE-seedK, and
+evaluated on the tasks of `results/baselines`, and out of distribution (`otherwise`). Of a run folder its
+configuration, its evaluations and those lines of metrics that have one are kept, as
+RESULTS/agents/SETTING/METHOD-CORE-seedK, which `rl3 report` takes as it takes runs. The first seed's agent
+ships with the package, as AGENTS/SETTING-METHOD: the agent itself, `card.json` (design, section 8) and a
+README of what is in it. What is kept is not trained again, and a run that was stopped goes on where it was;
+either is refused if it is of another configuration.
+Ablations are in folders `ablations` instead of `agents`, evaluated on the baselines' tasks alone, and none
+ships.
 """
 
 import dataclasses
@@ -20,6 +24,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +36,8 @@ from rl3_jax import TrainConfig, make_config
 from rl3_jax.presets import vary
 from rl3_jax.run import metrics
 from rl3_jax.run.evaluation import readable_variations
+from rl3_jax.run.folder import read_config_file
+from rl3_jax.trial import METHODS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Setting:
     Attributes:
       preset: that is varied.
       changes: other values of its fields, by dotted name, for all methods.
-      methods: to compare, with further changes.
+      methods: to compare, with further changes. What is no name of a method is RL³, changed.
       steps: environment steps of each run, millions.
       seeds: of each method.
     """
@@ -94,6 +101,38 @@ SETTINGS: dict[str, Setting] = {
     "gridworld-13x13-350": Setting("gridworld-13x13-quick", {}, GRIDWORLD_METHODS, steps=47.0, seeds=3),
 }
 """By family, size and horizon, as the files of `results/baselines`."""
+IN_BOTH = {
+    "values-only": {"features.counts": False},
+    "counts-only": {"features.value": False, "features.advantages": False},
+    "standard-errors": {"features.standard_errors": True}
+    | {"learner.prior_count": 0.0, "learner.prior_reward": 0.0},
+    "scaled-counts": {"features.count_encoding": "scaled"},
+    "no-prior": {"learner.prior_count": 0.0, "learner.prior_reward": 0.0},
+    "own-networks": {"policy.exchangeable_actions": False, "policy.width": 64},
+    "drawn-rewards": {"ppo.mean_rewards": False},
+}
+"""Parts that are left out or added, one at a time; standard errors, which have no prior, to `no-prior`."""
+ABLATIONS: dict[str, Setting] = {
+    "bandit-5-100": Setting(
+        "bandit-h100-quick",
+        {"policy": "markov"},
+        {"rl3": {}, **IN_BOTH} | {"rl3-memory": {"policy": "mingru"}, "rl2": {"policy": "mingru"}},
+        steps=5.0,
+        seeds=3,
+    ),
+    "mdp-100": Setting(
+        "mdp-h100-quick",
+        MDP | EXCHANGEABLE,
+        {"rl3": {}, **IN_BOTH}
+        | {f"sweeps-{number}": {"learner.max_sweeps": number} for number in (1, 3, 10)}
+        | {"q-learning": {"learner": "q-learning", "learner.discount": 1.0}}
+        | {"rl3-memory": {"policy": "mingru"}}
+        | {"rl2-mingru": {"method": "rl2", "policy": "mingru", "features.previous_state": True}},
+        steps=2.0,
+        seeds=3,
+    ),
+}
+"""What parts of a recipe are worth after a short training, by the setting that it is for."""
 LONGER = (2, 10)
 """Trials so many times as long as those trained on are out of distribution, too."""
 LONG = 500
@@ -115,6 +154,7 @@ class Options:
       settings: names of settings; all of them if none is given.
       methods: of these; all of a setting's if none is given.
       seeds: of each; as many as the setting says, if not given.
+      ablations: whether to train what tells the worth of parts, in place of the agents.
       num_tasks: held-out tasks, those of the baselines; a fourth of them where trials are long.
       runs: where the runs are.
       results: where it is kept what they earned.
@@ -124,38 +164,46 @@ class Options:
     settings: tyro.conf.Positional[tuple[str, ...]] = ()
     methods: tuple[str, ...] = ()
     seeds: int | None = None
+    ablations: bool = False
     num_tasks: int = 4000
-    runs: Path = Path("runs/results")
-    results: Path = Path("results/agents")
+    runs: Path = Path("runs")
+    results: Path = Path("results")
     agents: Path = Path("rl3_jax/agents")
 
 
 def main() -> None:
     """Train and evaluate what is missing."""
     options = tyro.cli(Options, description=__doc__)
-    names = options.settings or tuple(SETTINGS)
-    if unknown := sorted(set(names) - set(SETTINGS)):
-        raise SystemExit(f"unknown settings {', '.join(unknown)}; choose from: {', '.join(SETTINGS)}")
-    known = {method for name in names for method in SETTINGS[name].methods}
+    settings = ABLATIONS if options.ablations else SETTINGS
+    names = options.settings or tuple(settings)
+    if unknown := sorted(set(names) - set(settings)):
+        raise SystemExit(f"unknown settings {', '.join(unknown)}; choose from: {', '.join(settings)}")
+    known = {method for name in names for method in settings[name].methods}
     if unknown := sorted(set(options.methods) - known):
         raise SystemExit(f"unknown methods {', '.join(unknown)}; choose from: {', '.join(sorted(known))}")
     for name in names:
-        for method in SETTINGS[name].methods:
+        for method in settings[name].methods:
             if not options.methods or method in options.methods:
                 earn(options, name, method)
 
 
 def configure(setting: Setting, method: str) -> TrainConfig:
     """Return the configuration of a method in a setting, evaluated `EVALUATIONS` times on the way."""
-    config = vary(make_config(setting.preset, method=method), setting.changes | setting.methods[method])
+    named = method if method in METHODS else None
+    config = vary(vary(make_config(setting.preset, method=named), setting.changes), setting.methods[method])
     return lasting(config, setting.steps, EVALUATIONS)
 
 
 def earn(options: Options, name: str, method: str) -> None:
     """Train the seeds of a method that are missing, evaluate them, and keep what they earned."""
-    config = configure(SETTINGS[name], method)
-    count = SETTINGS[name].seeds if options.seeds is None else options.seeds
-    places = [Path(name) / f"{method}-{config.policy.core.core}-seed{seed}" for seed in range(count)]
+    setting = (ABLATIONS if options.ablations else SETTINGS)[name]
+    config = configure(setting, method)
+    count = setting.seeds if options.seeds is None else options.seeds
+    kind = Path("ablations" if options.ablations else "agents") / name
+    places = [kind / f"{method}-{config.policy.core.core}-seed{seed}" for seed in range(count)]
+    for seed, place in enumerate(places):
+        for folder in (options.results / place, options.runs / place):
+            refuse_another(folder, replace(config, seed=seed))
     missing = [seed for seed, place in enumerate(places) if not (options.results / place).exists()]
     if missing:
         print(*(options.runs / places[seed] for seed in missing), file=sys.stderr, flush=True)
@@ -166,19 +214,26 @@ def earn(options: Options, name: str, method: str) -> None:
     for _, group in itertools.groupby(fresh, key=lambda seed: seed - fresh.index(seed)):
         seeds = list(group)  # consecutive, as those of one program are
         folders = [options.runs / places[seed] for seed in seeds]
-        rl3_jax.train_seeds(dataclasses.replace(config, seed=seeds[0]), folders)
+        rl3_jax.train_seeds(replace(config, seed=seeds[0]), folders)
     for seed in missing:
         folder = options.runs / places[seed]
-        for asked in ({}, *otherwise(folder)):
+        for asked in ({}, *(() if options.ablations else otherwise(folder))):
             long = asked.get("horizon", config.horizon) > LONG
             rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks // (4 if long else 1), **asked)
-        if seed == 0:
+        if seed == 0 and not options.ablations:
             ship(
                 folder,
                 options.agents / f"{name}-{method}",
                 f"python benchmarks/agents.py {name} --methods {method}",
             )
         keep(folder, options.results / places[seed])
+
+
+def refuse_another(folder: Path, config: TrainConfig) -> None:
+    """Stop if a folder holds what was trained with another configuration."""
+    file = folder / "config.json"
+    if file.exists() and read_config_file(file) != config:
+        raise SystemExit(f"{folder} is of another configuration than that of now; move it, or delete it")
 
 
 def otherwise(folder: Path) -> list[dict[str, Any]]:
