@@ -237,12 +237,21 @@ def refuse_another(folder: Path, config: TrainConfig) -> None:
 
 
 def otherwise(folder: Path) -> list[dict[str, Any]]:
-    """Return the trials, other than those trained on, in which the agent of a run is evaluated too."""
+    """Return the trials, other than those trained on, in which the agent of a run is evaluated too.
+
+    They are those of other variations, and longer ones: also those of other settings with the same tasks, so
+    that the agent stands beside what was trained there.
+    """
     agent = rl3_jax.load_agent(folder)
-    env, core = agent.env, agent.policy.config.core
+    env = agent.env
     others = [name for name in readable_variations(agent) if name != env.family.variation]
-    longer = LONGER if core.constant_carry else ()
-    return [{"variation": name} for name in others] + [{"horizon": n * env.horizon} for n in longer]
+    longer = {number * env.horizon for number in LONGER}
+    for setting in SETTINGS.values():
+        config = vary(make_config(setting.preset), setting.changes)
+        if config.task == env.family and config.horizon > env.horizon:
+            longer.add(config.horizon)
+    horizons = sorted(longer) if agent.policy.config.core.constant_carry else []
+    return [{"variation": name} for name in others] + [{"horizon": horizon} for horizon in horizons]
 
 
 def keep(folder: Path, kept: Path) -> None:

@@ -44,7 +44,11 @@ def test_an_agent_is_trained_in_the_setting_of_its_name(name, method):
 def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch):
     small = {"ppo.trials": 8, "ppo.minibatch_trials": 4, "horizon": 10}
     tiny = agents.Setting("mdp-h100-quick", small, {"rl3": {"policy.width": 8}}, 160e-6, seeds=2)
-    monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny})
+    others = {
+        "longer": dataclasses.replace(tiny, changes=small | {"horizon": 25}, methods={}),
+        "larger": dataclasses.replace(tiny, changes=small | {"horizon": 40, "task.states": 9}, methods={}),
+    }
+    monkeypatch.setattr(agents, "SETTINGS", {"tiny": tiny} | others)
     monkeypatch.setattr(agents, "EVALUATIONS", 1)
     monkeypatch.setattr(agents, "CHECKED", 3)
     line = ["--num-tasks", "4", "--runs", tmp_path / "runs", "--results", tmp_path]
@@ -63,7 +67,7 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
         "metrics.jsonl",
     ]
     earned = json.loads((first / "evaluation.json").read_text())
-    trials = [("default", 10), ("ood", 10), ("default", 20), ("default", 100)]
+    trials = [("default", 10), ("ood", 10), ("default", 20), ("default", 25), ("default", 100)]
     assert [(entry["variation"], entry["horizon"]) for entry in earned] == trials
     assert {entry["num_tasks"] for entry in earned} == {4}
     metrics = (first / "metrics.jsonl").read_text().splitlines()
@@ -84,7 +88,7 @@ def test_agents_keeps_of_a_run_what_a_report_is_made_from(tmp_path, monkeypatch)
     kept = map(str, (tmp_path / "agents" / "tiny").iterdir())
     assert cli.main(["report", *kept, "--out", str(tmp_path / "page")]) == 0
     assert "rl3-markov (2 seeds)" in (tmp_path / "page" / "README.md").read_text()
-    with pytest.raises(SystemExit, match="unknown settings nonsense; choose from: tiny"):
+    with pytest.raises(SystemExit, match="unknown settings nonsense; choose from: tiny, longer, larger"):
         make("nonsense")
     with pytest.raises(SystemExit, match="unknown methods rl4; choose from: rl3"):
         make("--methods", "rl4")
