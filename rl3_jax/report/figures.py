@@ -28,6 +28,8 @@ BASELINE_COLOUR = "0.45"
 MARKERS = ("o", "s", "^", "v", "D", "x", "+")
 MOST_OTHERS = 3
 """Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
+LEGEND_LINE, LEGEND_CHARACTER = 0.75, 0.08
+"""Widths in a legend, inches: of a line with the gaps about it, and of a character."""
 SMOOTHING = 0.02
 """Part of a run over which its learning curve is averaged."""
 
@@ -229,6 +231,7 @@ def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
         axes.grid(alpha=0.25)
         lines, names = axes.get_legend_handles_labels()
         handles |= dict(zip(names, lines, strict=True))
-    columns = max(1, min(len(handles), 5))
+    longest = LEGEND_LINE + LEGEND_CHARACTER * max(map(len, handles), default=0)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / longest)))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
     figure.savefig(path, dpi=150)

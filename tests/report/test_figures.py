@@ -1,9 +1,11 @@
 """What figures show."""
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
 
 from rl3_jax.report import figures
-from rl3_jax.report.agents import agents_of
+from rl3_jax.report.agents import Source, agents_of
 from rl3_jax.report.gather import settings_of
 from tests.report.setting import RESULT, of_agent, run
 
@@ -27,3 +29,17 @@ def test_learning_is_drawn_over_steps_and_over_time(tmp_path, monkeypatch):
         np.testing.assert_allclose(curve.get_xdata(), places)
         np.testing.assert_allclose(curve.get_ydata(), 50.5 + number)  # the mean of two seeds
         assert axes.get_xlabel() == label
+
+
+@pytest.mark.parametrize("length", [4, 20, 60])
+def test_a_legend_fits_its_figure(tmp_path, monkeypatch, length):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    text = "scaled-counts-markov (3 seeds) " * 2
+    named = [RESULT["results"][0] | {"name": f"{number}{text[:length]}"} for number in range(9)]
+    figures.adaptation_figure(
+        settings_of([Source("a.json", [RESULT | {"results": named}])]), [], tmp_path / "a.png"
+    )
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().width <= figure.bbox.width
