@@ -24,7 +24,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +202,7 @@ def earn(options: Options, name: str, method: str) -> None:
     places = [kind / f"{method}-{config.policy.core.core}-seed{seed}" for seed in range(count)]
     for seed, place in enumerate(places):
         for folder in (options.results / place, options.runs / place):
-            refuse_another(folder, replace(config, seed=seed))
+            refuse_another(folder, dataclasses.replace(config, seed=seed))
     missing = [seed for seed, place in enumerate(places) if not (options.results / place).exists()]
     if missing:
         print(*(options.runs / places[seed] for seed in missing), file=sys.stderr, flush=True)
@@ -214,7 +213,7 @@ def earn(options: Options, name: str, method: str) -> None:
     for _, group in itertools.groupby(fresh, key=lambda seed: seed - fresh.index(seed)):
         seeds = list(group)  # consecutive, as those of one program are
         folders = [options.runs / places[seed] for seed in seeds]
-        rl3_jax.train_seeds(replace(config, seed=seeds[0]), folders)
+        rl3_jax.train_seeds(dataclasses.replace(config, seed=seeds[0]), folders)
     for seed in missing:
         folder = options.runs / places[seed]
         for asked in ({}, *(() if options.ablations else otherwise(folder))):
