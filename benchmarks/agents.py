@@ -100,13 +100,13 @@ SETTINGS: dict[str, Setting] = {
     "gridworld-13x13-350": Setting("gridworld-13x13-quick", {}, GRIDWORLD_METHODS, steps=47.0, seeds=3),
 }
 """By family, size and horizon, as the files of `results/baselines`."""
+NO_PRIOR = {"learner.prior_count": 0.0, "learner.prior_reward": 0.0}
 IN_BOTH = {
     "values-only": {"features.counts": False},
     "counts-only": {"features.value": False, "features.advantages": False},
-    "standard-errors": {"features.standard_errors": True}
-    | {"learner.prior_count": 0.0, "learner.prior_reward": 0.0},
+    "standard-errors": NO_PRIOR | {"features.standard_errors": True},
     "scaled-counts": {"features.count_encoding": "scaled"},
-    "no-prior": {"learner.prior_count": 0.0, "learner.prior_reward": 0.0},
+    "no-prior": NO_PRIOR,
     "own-networks": {"policy.exchangeable_actions": False, "policy.width": 64},
     "drawn-rewards": {"ppo.mean_rewards": False},
 }

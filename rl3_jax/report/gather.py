@@ -77,6 +77,11 @@ class Setting:
         """All entries, the best first."""
         return sorted([*self.agents, *self.baselines], key=lambda entry: -entry.mean_return)
 
+    @property
+    def compares(self) -> bool:
+        """Whether there is an agent, and another entry beside it."""
+        return bool(self.agents) and len(self.agents) + len(self.baselines) > 1
+
 
 def mismatches(results: Sequence[tuple[str, Result]]) -> list[str]:
     """Return a message for each way in which named results are not on the same tasks as the first."""

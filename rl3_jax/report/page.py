@@ -54,7 +54,7 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
             learning_figure(here, trained, names, figures[-1])
             parts += [f"![Learning curves]({figures[-1].name})", LEARNING]
         figures.append(out / f"{family}.png")
-        compared = [setting for setting in members if setting.agents and len(setting.ranked) > 1]
+        compared = [setting for setting in members if setting.compares]
         adaptation_figure(compared or members, names, figures[-1])
         parts += [f"![Adaptation curves]({figures[-1].name})", ADAPTATION]
         parts += [text for text in [transfer_table(members)] if text]
@@ -108,7 +108,7 @@ def section(setting: Setting) -> str:
     header = setting.header
     tasks = f"{header['num_tasks']} tasks (seed {header['eval_seed']}, `{header['task_set_sha256'][:12]}`)"
     parts = [f"### {', '.join([setting.title, *setting.sizes])}", tasks, returns_table(setting)]
-    if setting.agents and len(setting.ranked) > 1:
+    if setting.compares:
         parts += [DIFFERENCES, differences_table(setting)]
     parts += [f"\\* {note}" for note in setting.notes]
     return "\n\n".join(parts)
