@@ -169,19 +169,23 @@ class Options:
     results: Path = Path("results")
     agents: Path = Path("rl3_jax/agents")
 
+    @property
+    def known(self) -> dict[str, Setting]:
+        """The settings to choose from."""
+        return ABLATIONS if self.ablations else SETTINGS
+
 
 def main() -> None:
     """Train and evaluate what is missing."""
     options = tyro.cli(Options, description=__doc__)
-    settings = ABLATIONS if options.ablations else SETTINGS
-    names = options.settings or tuple(settings)
-    if unknown := sorted(set(names) - set(settings)):
-        raise SystemExit(f"unknown settings {', '.join(unknown)}; choose from: {', '.join(settings)}")
-    known = {method for name in names for method in settings[name].methods}
+    names = options.settings or tuple(options.known)
+    if unknown := sorted(set(names) - set(options.known)):
+        raise SystemExit(f"unknown settings {', '.join(unknown)}; choose from: {', '.join(options.known)}")
+    known = {method for name in names for method in options.known[name].methods}
     if unknown := sorted(set(options.methods) - known):
         raise SystemExit(f"unknown methods {', '.join(unknown)}; choose from: {', '.join(sorted(known))}")
     for name in names:
-        for method in settings[name].methods:
+        for method in options.known[name].methods:
             if not options.methods or method in options.methods:
                 earn(options, name, method)
 
@@ -195,7 +199,7 @@ def configure(setting: Setting, method: str) -> TrainConfig:
 
 def earn(options: Options, name: str, method: str) -> None:
     """Train the seeds of a method that are missing, evaluate them, and keep what they earned."""
-    setting = (ABLATIONS if options.ablations else SETTINGS)[name]
+    setting = options.known[name]
     config = configure(setting, method)
     count = setting.seeds if options.seeds is None else options.seeds
     kind = Path("ablations" if options.ablations else "agents") / name
