@@ -40,7 +40,6 @@ import jax  # noqa: E402
 import jaxtyping  # noqa: E402
 import matplotlib.pyplot  # noqa: E402, F401
 import optax  # noqa: E402, F401
-import orbax.checkpoint  # noqa: E402, F401
 import pytest  # noqa: E402
 import rich.console  # noqa: E402, F401
 import scipy.stats  # noqa: E402, F401

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.policies import Policy
 from rl3_jax.run import hosts
+from rl3_jax.run.digests import ABOUT, DIGEST, digest
 from rl3_jax.run.files import read_json, write_atomically
 from rl3_jax.run.shipped import shipped_folder
 from rl3_jax.tasks import Action
@@ -79,10 +80,12 @@ def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteratio
     `agent.json` is the same throughout a run, so only the parameters are replaced.
     """
     folder.mkdir(exist_ok=True)
-    content = (json.dumps(_acting(config), indent=2) + "\n").encode()
+    acting = _acting(config)
+    content = (json.dumps(acting, indent=2) + "\n").encode()
     write_atomically(folder / CONFIG_FILE, content, temporary_folder=folder.parent)
     flat: dict[str, Any] = dict(traverse_util.flatten_dict(jax.device_get(actor_params), sep="/"))
-    tensors = safetensors.numpy.save(flat, metadata={"iteration": str(iteration)})
+    about = json.dumps({"iteration": iteration, DIGEST: digest([acting, iteration], flat)})
+    tensors = safetensors.numpy.save(flat, metadata={ABOUT: about})
     write_atomically(folder / PARAMS_FILE, tensors, temporary_folder=folder.parent)
 
 
@@ -115,10 +118,16 @@ def load_agent(path: str | Path) -> LoadedAgent:
         )
     data = read_json(folder / CONFIG_FILE)
     config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
-    params, iteration = _read_params(folder / PARAMS_FILE)
+    flat, iteration, written = _read_params(folder / PARAMS_FILE)
+    params = traverse_util.unflatten_dict(flat, sep="/")
     if jax.tree.map(lambda x: (x.shape, x.dtype), params) != _actor_arrays(config.network):
         raise ConfigError(
             f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
+        )
+    if written != digest([data, iteration], flat):
+        raise ConfigError(
+            f"{folder}: {PARAMS_FILE} and {CONFIG_FILE} are not as they were written together;"
+            " `rl3 resume` writes both anew from the run's checkpoint"
         )
     return LoadedAgent(config.env, config.network, params, data, iteration)
 
@@ -145,13 +154,14 @@ def _actor_arrays(policy: Policy) -> PyTree:
     return jax.tree.map(lambda x: (x.shape, x.dtype), params)
 
 
-def _read_params(path: Path) -> tuple[PyTree, int]:
+def _read_params(path: Path) -> tuple[dict[str, Any], int, str]:
+    """Return the parameters by their names, the iterations behind them, and the digest they came with."""
     try:
         with safetensors.safe_open(path, framework="flax") as file:
-            iteration = int(file.metadata()["iteration"])
+            about = json.loads(file.metadata()[ABOUT])
             flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return flat, int(about["iteration"]), about[DIGEST]
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{path} holds no parameters of an agent ({error}); `rl3 resume` writes it anew"
         ) from None
-    return traverse_util.unflatten_dict(flat, sep="/"), iteration

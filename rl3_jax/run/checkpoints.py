@@ -1,17 +1,24 @@
-"""What is kept of a run: checkpoints by orbax, lines of metrics and the agent; on disk, or in memory."""
+"""What is kept of a run: checkpoints, lines of metrics and the agent; on disk, or in memory."""
 
 import contextlib
 import dataclasses
+import json
+import uuid
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import save_agent
-from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.digests import ABOUT, DIGEST, digest
+from rl3_jax.run.files import write_atomically
+from rl3_jax.run.folder import RunFolder, RunRecord, checkpoint_file, checkpoint_files, newest_iteration
 from rl3_jax.run.metrics import Row
 from rl3_jax.training import TrainConfig, TrainState, serialise
 from rl3_jax.training.plan import abstract_state
@@ -21,7 +28,7 @@ KEPT = 3
 
 
 class OnDisk:
-    """A run in its folder. Of several processes the first writes; all save checkpoints together.
+    """A run in its folder. Of several processes the first writes, and all read.
 
     A checkpoint that was interrupted while it was written lies under a temporary name and is not seen.
 
@@ -38,53 +45,61 @@ class OnDisk:
     failure: str = ""
 
     def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
-        """Open the checkpoints, until `stack` ends."""
-        # Imported here since `rl3 --help` and acting with an agent should not wait for it.
-        import orbax.checkpoint as ocp
-
+        """Look at the folder; `stack` ends the logger."""
         if hosts.is_first():
             folder.remove_leftovers()
         self.record, self.config, self._folder, self._stack = record, record.config, folder, stack
-        # Synchronous: the state is donated to the next chunk, so nothing may still read it then.
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
-        manager = ocp.CheckpointManager(folder.checkpoints.absolute(), options=options)
-        self._manager, self._args = stack.enter_context(contextlib.closing(manager)), ocp.args
 
     @property
-    def latest(self) -> int | None:
-        """Iterations done at the newest checkpoint."""
-        return self._manager.latest_step()
+    def latest(self) -> int:
+        """Iterations done at the newest checkpoint, 0 if there is none."""
+        return newest_iteration(self._folder.checkpoints)
 
-    def restore(self, sharding: jax.sharding.Sharding) -> None:
-        """Go on from the newest checkpoint, or from the start, on some devices.
+    def restore(self, sharding: jax.sharding.Sharding) -> list[str]:
+        """Go on from the newest checkpoint that is whole, or from the start, on some devices.
 
-        Raises a `ConfigError` if it belongs to another configuration, or cannot be read.
+        Damaged ones that are newer are moved aside. Returns what a user is to know of that.
+        Raises a `ConfigError`, with all where it was, if none is whole, or one is of another configuration.
         """
-        if not self.latest:
-            self.state = first_state(self.config, sharding)
-            return
-        args, where = self._args, f"checkpoint {Path(self._manager.directory) / str(self.latest)}"
-        theirs = self._load(where, args.Composite(config=args.JsonRestore())).config
-        # A field that is newer than the checkpoint has its default.
-        theirs = serialise.from_dict(theirs, source=f"the configuration in {where}")
-        if different := serialise.differences(serialise.to_dict(theirs), serialise.to_dict(self.config)):
-            raise ConfigError(f"{where} is of another configuration than config.json: {'; '.join(different)}")
-        target = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            abstract_state(self.config),
-        )
-        self.state = self._load(where, args.Composite(state=args.StandardRestore(target))).state
+        damaged: dict[Path, str] = {}
+        for path in checkpoint_files(self._folder.checkpoints):
+            config, arrays, problem = read_checkpoint(path)
+            if not hosts.largest(bool(problem)):
+                self._require_own(config, path)
+                self.state = hosts.put(_state(self.config, arrays, path), sharding)
+                return self._move_aside(damaged, path)
+            damaged[path] = problem or "another process cannot read it"
+        if damaged:
+            problems = [f"checkpoint {path} is damaged: {why}" for path, why in damaged.items()]
+            problems.append(
+                f"{self._folder.path} has no checkpoint to go on from; train anew, in another folder or with"
+                " --overwrite"
+            )
+            raise ConfigError(problems)
+        self.state = first_state(self.config, sharding)
+        return []
 
-    def _load(self, where: str, args: Any) -> Any:
-        try:
-            return self._manager.restore(self.latest, args=args)
-        except (ValueError, KeyError, OSError) as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
+    def _require_own(self, config: dict[str, Any], path: Path) -> None:
+        """Raise a `ConfigError` if a checkpoint's configuration is not this run's."""
+        # A field that is newer than the checkpoint has its default.
+        theirs = serialise.from_dict(config, source=f"the configuration in checkpoint {path}")
+        if different := serialise.differences(serialise.to_dict(theirs), serialise.to_dict(self.config)):
             raise ConfigError(
-                f"{where} cannot be read ({reason}); delete it to resume from the one before"
-            ) from error
+                f"checkpoint {path} is of another configuration than config.json: {'; '.join(different)}"
+            )
+
+    def _move_aside(self, damaged: dict[Path, str], whole: Path) -> list[str]:
+        """Rename damaged checkpoints, so that none is taken for one; returns what happened."""
+        messages = []
+        for path, why in damaged.items():
+            aside = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:6]}")
+            if hosts.is_first():
+                path.rename(aside)
+            messages.append(
+                f"checkpoint {path} is damaged ({why}), and now {aside.name}; going on from {whole}"
+            )
+        hosts.largest(0)  # so that all see the same files
+        return messages
 
     def note(self, device: dict[str, Any]) -> None:
         """Forget the lines that came after the state; note the run's target and its devices."""
@@ -115,19 +130,19 @@ class OnDisk:
             self._log(row)
 
     def save(self) -> None:
-        """Write a checkpoint, and the agent."""
-        state, config = (
-            self._args.StandardSave(self.state),
-            self._args.JsonSave(serialise.to_dict(self.config)),
-        )
-        self._manager.save(int(self.state.iteration), args=self._args.Composite(state=state, config=config))
+        """Write a checkpoint, and the agent; the oldest ones are removed."""
+        if hosts.is_first():
+            path = checkpoint_file(self._folder.checkpoints, int(self.state.iteration))
+            write_checkpoint(path, serialise.to_dict(self.config), self.state)
+            for path in checkpoint_files(self._folder.checkpoints)[KEPT:]:
+                path.unlink()
         self._keep_agent()
 
     def describe_saved(self) -> str:
         """Return where the newest checkpoint is, in words."""
-        if self.latest is None:
+        if not self.latest:
             return "no checkpoint had been saved"
-        return f"the last good checkpoint is {Path(self._manager.directory) / str(self.latest)}"
+        return f"the last good checkpoint is {checkpoint_file(self._folder.checkpoints, self.latest)}"
 
     def _keep_agent(self) -> None:
         if hosts.is_first():
@@ -154,6 +169,55 @@ class InMemory:
     def describe_saved(self) -> str:
         """Say that there is no folder."""
         return "nothing is saved, as the run has no folder"
+
+
+def write_checkpoint(path: Path, config: dict[str, Any], state: TrainState) -> None:
+    """Write a configuration, as JSON values, and a whole state, at once, with a digest of both."""
+    path.parent.mkdir(exist_ok=True)
+    arrays = _arrays(hosts.own(state))
+    about = json.dumps({"config": config, DIGEST: digest(config, arrays)})
+    write_atomically(path, safetensors.numpy.save(arrays, metadata={ABOUT: about}))
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], str]:
+    """Return a checkpoint's configuration and arrays, and why they are not what was written, or nothing."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            about = json.loads(file.metadata()[ABOUT])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about[DIGEST] == digest(about["config"], arrays):
+            return about["config"], arrays, ""
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        return {}, {}, str(error) or type(error).__name__
+    return {}, {}, "its content is not what was written"
+
+
+def _arrays(state: TrainState) -> dict[str, np.ndarray]:
+    """Return the arrays of a state on the host, by their places."""
+    paths, _ = jax.tree.flatten_with_path(_with_key_data(state))
+    return {_name(path): np.asarray(leaf) for path, leaf in paths}
+
+
+def _state(config: TrainConfig, arrays: dict[str, np.ndarray], path: Path) -> TrainState:
+    """Return the state whose arrays these are; raises a `ConfigError` if they cannot be."""
+    expected, structure = jax.tree.flatten_with_path(jax.eval_shape(_with_key_data, abstract_state(config)))
+    shapes = {_name(place): (leaf.shape, leaf.dtype) for place, leaf in expected}
+    if {name: (array.shape, array.dtype) for name, array in arrays.items()} != shapes:
+        raise ConfigError(
+            f"checkpoint {path} has other arrays than this version of rl3_jax, or a random key of another"
+            " kind; go on with the versions in config.json"
+        )
+    state = jax.tree.unflatten(structure, [arrays[name] for name in shapes])
+    return dataclasses.replace(state, key=jax.random.wrap_key_data(state.key))
+
+
+def _with_key_data(state: TrainState) -> TrainState:
+    """Return a state whose random key is an array of numbers."""
+    return dataclasses.replace(state, key=jax.random.key_data(state.key))
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def first_state(config: TrainConfig, where: jax.sharding.Sharding) -> TrainState:

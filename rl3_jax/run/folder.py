@@ -95,7 +95,7 @@ class RunFolder:
 
     def remove_leftovers(self) -> None:
         """Remove what a training process that was killed left; call it under the lock."""
-        for path in leftovers(self.path, WRITTEN_UNDER_LOCK):
+        for path in (*leftovers(self.path, WRITTEN_UNDER_LOCK), *self.checkpoints.glob(".*.tmp")):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -134,10 +134,20 @@ def is_run(path: Path) -> bool:
     return isinstance(data, dict) and all(name in data for name in BESIDE_CONFIG)
 
 
-def newest_iteration(path: Path) -> int:
-    """Return the iterations done at the newest checkpoint in a folder, 0 if none; it is only looked at."""
-    names = [entry.name for entry in path.glob("*")]
-    return max((int(name) for name in names if name.isdigit()), default=0)
+def checkpoint_file(checkpoints: Path, iteration: int) -> Path:
+    """Return where the checkpoint after so many iterations is in a folder of checkpoints."""
+    return checkpoints / f"{iteration}.safetensors"
+
+
+def checkpoint_files(checkpoints: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest first; they are only looked at."""
+    paths = [path for path in checkpoints.glob("*.safetensors") if path.stem.isdigit()]
+    return sorted(paths, key=lambda path: int(path.stem), reverse=True)
+
+
+def newest_iteration(checkpoints: Path) -> int:
+    """Return the iterations done at the newest checkpoint in a folder, 0 if there is none."""
+    return max((int(path.stem) for path in checkpoint_files(checkpoints)), default=0)
 
 
 def creation_problems(path: Path, *, overwrite: bool) -> list[str]:

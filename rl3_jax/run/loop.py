@@ -53,15 +53,16 @@ def train_to_target(
         progress, stop = stack.enter_context(watched(config, target, visible=visible and hosts.is_first()))
         kept = [OnDisk(folder, record, stack) for folder, record in runs]
         hosts.require_same([(one.record.to_dict(), one.latest) for one in kept])
-        done = min(one.latest or 0 for one in kept)
+        done = min(one.latest for one in kept)
         progress.phase("compiling" if done < target else "restoring", done)
         begun = [one.record for one in kept if one.latest]
         if devices is None and begun and not device_problems(config, begun[0].device["count"]):
             devices = begun[0].device["count"]
         where = placement(config, devices, num_runs=len(runs))
         used = machine.device(where.device_set)
-        for one in kept:
-            one.restore(where)
+        for message in [message for one in kept for message in one.restore(where)]:
+            progress.note(message)
+        done = min(int(one.state.iteration) for one in kept)
         with hosts.together():
             for one in kept:
                 one.note(used)

@@ -18,7 +18,7 @@ from rl3_jax.training.evaluation import BATCH
 
 Device = Any
 """A `jax.Device`, which type checkers take for a variable."""
-LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint")
+LIBRARIES = ("jax", "jaxlib", "flax", "optax")
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use (cgroup version 2)."""
 MEMINFO = Path("/proc/meminfo")
@@ -31,7 +31,7 @@ RECLAIMABLE = ("inactive_file", "active_file")
 def versions() -> dict[str, str]:
     """Return the versions of this package, Python and the libraries that decide a result."""
     return {"rl3_jax": _version("rl3-jax"), "python": platform.python_version()} | {
-        name.removesuffix("-checkpoint"): _version(name) for name in LIBRARIES
+        name: _version(name) for name in LIBRARIES
     }
 
 

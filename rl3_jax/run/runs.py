@@ -324,6 +324,8 @@ def _resuming_problems(folder: RunFolder, iterations: int | None) -> list[str]:
     found = logger_problems(folder.read().log)
     places = (folder.config, folder.checkpoints / "0", folder.agent / "0")
     found += dict.fromkeys(problem for place in places for problem in writing_problems(place))
+    if any(path.name.isdigit() for path in folder.checkpoints.glob("*")):
+        found.append(f"{folder.checkpoints} is of an earlier version of rl3_jax; go on with that version")
     done = newest_iteration(folder.checkpoints)
     if iterations is not None and 1 <= iterations < done:
         found.append(

@@ -1,20 +1,15 @@
 """Who may write to a run folder, and what is left in it."""
 
-import contextlib
-import dataclasses
 import json
 import subprocess
 import sys
-import types
 
 import pytest
 
 from rl3_jax import ConfigError, train
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import signals
-from rl3_jax.run.checkpoints import OnDisk
 from rl3_jax.run.files import write_atomically
-from rl3_jax.training import TrainConfig, serialise
 from tests.run import tiny
 
 
@@ -101,40 +96,6 @@ def test_the_file_of_a_mistake_is_named(folder, target):
     folder.config.write_text(json.dumps(data | {"horizon": 0}))
     with pytest.raises(ConfigError, match=r"run/config.json: horizon is 0"):
         folder.read()
-
-
-def test_a_checkpoint_lacks_a_field_that_is_newer(finished, monkeypatch):
-    config = tiny.vary(checkpoint_every=TrainConfig().checkpoint_every)
-    older = serialise.to_dict(config)
-    del older["checkpoint_every"]
-    folder = run_folder.RunFolder(finished.path)
-    with contextlib.ExitStack() as stack:
-        run = OnDisk(folder, dataclasses.replace(folder.read(), config=config), stack)
-        load = run._load
-        monkeypatch.setattr(
-            run,
-            "_load",
-            lambda where, args: (
-                types.SimpleNamespace(config=older) if "config" in args else load(where, args)
-            ),
-        )
-        run.restore(tiny.first_device())
-        assert run.state.iteration == 12
-        older["novel"] = 1
-        with pytest.raises(ConfigError, match=r"configuration in checkpoint .*unknown field 'novel'"):
-            run.restore(tiny.first_device())
-
-
-def test_a_checkpoint_without_a_reason_is_still_named(finished, monkeypatch):
-    def fail(*args, **kwargs):
-        raise ValueError
-
-    folder = run_folder.RunFolder(finished.path)
-    with contextlib.ExitStack() as stack:
-        run = OnDisk(folder, folder.read(), stack)
-        monkeypatch.setattr(run._manager, "restore", fail)
-        with pytest.raises(ConfigError, match=r"cannot be read \(ValueError\)"):
-            run.restore(tiny.first_device())
 
 
 def test_a_handler_that_python_does_not_know_is_no_trouble(monkeypatch):

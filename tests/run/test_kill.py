@@ -12,7 +12,7 @@ import time
 import pytest
 
 from rl3_jax import Run
-from rl3_jax.run.folder import RunFolder
+from rl3_jax.run.folder import RunFolder, newest_iteration
 from rl3_jax.training import EvaluationConfig
 from rl3_jax.training.serialise import to_dict
 from tests.run import tiny
@@ -42,9 +42,7 @@ def being_written(folder, after):
     """Whether a checkpoint is being written, with at least `after` there already."""
 
     def condition():
-        names = [entry.name for entry in folder.checkpoints.glob("*")]
-        written = [name for name in names if name.isdigit()]
-        return len(names) > len(written) and max(map(int, written), default=0) >= after
+        return any(folder.checkpoints.glob(".*.tmp")) and newest_iteration(folder.checkpoints) >= after
 
     return condition
 

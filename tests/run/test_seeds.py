@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 
@@ -21,7 +22,7 @@ from rl3_jax import (
 from rl3_jax.cli import main, parse
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop, machine, program
-from rl3_jax.run.folder import newest_iteration
+from rl3_jax.run.folder import checkpoint_file, checkpoint_files, newest_iteration
 from tests.conformance.trees import assert_close
 from tests.run import tiny
 
@@ -63,22 +64,34 @@ def test_runs_that_are_behind_catch_up_first(together, tmp_path):
     """As after kills between the checkpoints of two runs."""
     paths = copies(together, tmp_path)
     for iteration in (8, 12):
-        shutil.rmtree(paths[1] / "checkpoints" / str(iteration))
-    shutil.rmtree(paths[2] / "checkpoints" / "12")
+        checkpoint_file(paths[1] / "checkpoints", iteration).unlink()
+    checkpoint_file(paths[2] / "checkpoints", 12).unlink()
     resumed = resume_seeds(paths, progress=False)
     assert [newest_iteration(path / "checkpoints") for path in paths] == [12] * SEEDS
     for run, before in zip(resumed, together, strict=True):
         tiny.assert_same_outcome(run, before)
 
 
-def test_a_checkpoint_that_cannot_be_read_leaves_all_runs_as_they_were(together, tmp_path):
+def test_a_run_without_a_whole_checkpoint_leaves_all_as_they_were(together, tmp_path):
     paths = copies(together, tmp_path)
-    shutil.rmtree(paths[1] / "checkpoints" / "12" / "state")
-    shutil.rmtree(paths[0] / "checkpoints" / "12")
+    for path in checkpoint_files(paths[1] / "checkpoints"):
+        path.write_bytes(path.read_bytes()[:-1])
+    checkpoint_file(paths[0] / "checkpoints", 12).unlink()
     before = [tiny.tree(path) for path in paths]
-    with pytest.raises(ConfigError, match=r"1/checkpoints/12 cannot be read.*delete it"):
+    with pytest.raises(ConfigError, match=r"1/checkpoints/12\S* is damaged(.|\n)*has no checkpoint to go on"):
         resume_seeds(paths, progress=False)
     assert [tiny.tree(path) for path in paths] == before
+
+
+def test_a_damaged_checkpoint_does_not_stop_its_run(together, tmp_path, capsys):
+    paths = copies(together, tmp_path)
+    newest = checkpoint_file(paths[1] / "checkpoints", 12)
+    newest.write_bytes(b"")
+    resumed = resume_seeds(paths)
+    assert re.search(r"1/checkpoints/12\S* is damaged .*going on from \S*8.safet", capsys.readouterr().err)
+    assert [path.read_bytes() for path in newest.parent.glob("12.*.damaged-*")] == [b""]
+    for run, before in zip(resumed, together, strict=True):
+        tiny.assert_same_outcome(run, before)
 
 
 def test_runs_that_share_no_program_are_not_resumed_together(together, tmp_path):

@@ -52,7 +52,11 @@ def final_state(path):
         run = OnDisk(folder, folder.read(), stack)
         assert run.latest
         run.restore(first_device())
-    state = run.state
+    return on_host(run.state)
+
+
+def on_host(state):
+    """A state as arrays of the host."""
     return jax.tree.map(np.asarray, state.replace(key=jax.random.key_data(state.key)))
 
 
