@@ -4,7 +4,7 @@ import os
 import sys
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.startup import join_hosts, make_deterministic, one_device_a_core
+from rl3_jax.startup import join_hosts, make_deterministic, one_device_a_core, open_streams
 
 TRAINING = ("train", "plan", "sweep", "resume")
 """Commands whose work devices share."""
@@ -12,6 +12,7 @@ TRAINING = ("train", "plan", "sweep", "resume")
 
 def main() -> int:
     """Run the command that was typed; returns the exit code."""
+    open_streams()
     if any(argument.startswith("--target") for argument in sys.argv):
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator that is not there is not looked for
     elif sys.argv[1:2] and sys.argv[1] in TRAINING:

@@ -50,47 +50,63 @@ def _by_default(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 1 for a run that failed, 2 for a mistake in the arguments."""
+    """Run a command; returns the exit code: 0, 1 if a run or a disk failed, 2 for a mistake."""
     try:
         try:
             return _run(list(sys.argv[1:] if arguments is None else arguments))
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads any more, as after `| head`; Python's own last flush then has nothing to complain of.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()  # nobody reads any more, as after `| head`
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        _give_up_stdout()
+        where = f": {error.filename}" if error.filename else ""
+        _tell(f"{error.strerror or error}{where}")
+        return 1
+
+
+def _give_up_stdout() -> None:
+    """If what has been printed cannot be written, send it nowhere: Python's own last flush would complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(text: str, *, error: bool = True) -> None:
+    """Print a message for the user; if that cannot be written either, the exit code has to do."""
+    console = Console(stderr=True)
+    with contextlib.suppress(OSError):
+        if error:
+            console.print("[red]error:[/red]", end=" ")
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _run(arguments: list[str]) -> int:
-    console = Console(stderr=True)
     try:
         command = parse(arguments)
         with compile_cache(command.compile_cache):
             command.run()
     except ConfigError as error:
         for problem in error.problems:
-            console.print("[red]error:[/red]", end=" ")
-            console.print(problem, markup=False, highlight=False, soft_wrap=True)
+            _tell(problem)
         return 2
     except NonFiniteError as error:
-        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        _tell(str(error))
         return 1
     except Interrupted as stop:
-        console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
+        _tell(str(stop), error=False)
         return 128 + stop.signum
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         if hosts.alone():
             raise
-        if not _is_of_the_runtime(error):
-            console.print_exception()
+        if not _is_of_the_runtime(error) and not isinstance(error, OSError):
+            Console(stderr=True).print_exception()
         reason = str(error).partition("\n")[0]
-        message = (
-            f"stopped: {reason}. If another process was lost, rl3 resume goes on from the last checkpoint"
-        )
-        console.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+        _tell(f"stopped: {reason}. If another process was lost, rl3 resume goes on from the last checkpoint")
         os._exit(1)  # at a usual end, JAX would wait for the process that is lost
     return 0
 

@@ -129,8 +129,16 @@ def readable_variations(agent: LoadedAgent) -> list[str]:
 
 
 def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return the entries of `evaluation.json`, one for each variation, horizon and way of acting."""
-    return read_json(folder.evaluation) if folder.evaluation.exists() else []
+    """Return the entries of `evaluation.json`, one for each variation, horizon and way of acting.
+
+    Raises a `ConfigError` if it has no such list.
+    """
+    found = read_json(folder.evaluation) if folder.evaluation.exists() else []
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise ConfigError(
+            f"{folder.evaluation} is not what `rl3 evaluate` writes; move it away to evaluate anew"
+        )
+    return found
 
 
 def note(folder: RunFolder, result: dict[str, Any]) -> None:

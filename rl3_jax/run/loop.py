@@ -79,7 +79,11 @@ def train_to_target(
         for one in kept:
             one.open_logger()
         loop = Loop(kept, target, progress, stop, on_metrics, fits)
-        done = loop.train(max(one.wall_seconds for one in kept))
+        try:
+            done = loop.train(max(one.wall_seconds for one in kept))
+        except OSError as error:
+            saved = "; ".join(one.describe_saved() for one in kept)
+            raise OSError(f"{error}; {saved}. Go on with: rl3 resume {paths}") from error
         if loop.signum is not None and done < target:
             when = f"after iteration {done} of {target}; everything is saved"
             stopped = f"stopped {when if done else 'before the first iteration'}"

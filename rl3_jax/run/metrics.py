@@ -70,17 +70,27 @@ def append(path: Path, rows: list[Row]) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """Return the lines of a file, up to one that was torn by a crash; none if there is no file."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    """Return the lines of a file, up to one that is torn or damaged; none if there is no file."""
+    lines = path.read_text(errors="replace").splitlines(keepends=True) if path.exists() else []
     rows = []
     for line in lines:
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
             break
-        if line.endswith("\n"):
-            rows.append(row)
+        if not _is_row(row) or not line.endswith("\n"):
+            break
+        rows.append(row)
     return rows
+
+
+def _is_row(value: Any) -> bool:
+    """Whether a value of JSON is a line of metrics: numbers by name, among them that of the iteration."""
+    return (
+        isinstance(value, dict)
+        and type(value.get("iteration")) is int
+        and all(number is None or type(number) in (int, float) for number in value.values())
+    )
 
 
 def truncate(path: Path, iteration: int) -> list[Row]:

@@ -1,6 +1,7 @@
 """`rl3 report` and `rl3 compare`: tables and figures of result files, and of runs on the same tasks."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from rl3_jax.run.folder import RunFolder, is_run
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.training.results import ADAPTATION
 
-FIELDS: dict[str, type] = {
+FIELDS: dict[str, Any] = {
     **dict.fromkeys(("family", "variation", "task_set_sha256"), str),
     **dict.fromkeys(("horizon", "num_tasks", "eval_seed"), int),
     **{"task": dict, "results": list},
@@ -30,11 +31,11 @@ ENTRY_FIELDS = {
     "name": str,
     "mean_return": float,
     "standard_error": float,
-    "returns": list,
+    "returns": list[float],
     "adaptation": dict,
 }
 """What each entry of its `results` must have."""
-ADAPTATION_FIELDS: dict[str, type] = dict.fromkeys(ADAPTATION, list)
+ADAPTATION_FIELDS: dict[str, Any] = dict.fromkeys(ADAPTATION, list[float])
 METRICS_FIELDS = {"steps": int, "wall_seconds": float, "mean_return": float}
 """What a line of `metrics.jsonl` must have."""
 
@@ -102,10 +103,16 @@ def _read_run(folder: Path) -> Source:
         raise ConfigError(f"{run.config} is not what `rl3 train` writes; name folders of runs or of results")
     if not run.evaluation.exists():
         raise ConfigError(f"{folder} has not been evaluated; run `rl3 evaluate {folder}`")
-    results, lines = _read_results(run.evaluation), metrics.read(run.metrics)
+    results, lines = _read_results(run.evaluation), _read_metrics(run)
+    return Source(str(folder), results, folder.resolve().name, read_json(run.config), lines)
+
+
+def _read_metrics(run: RunFolder) -> list[metrics.Row]:
+    """Return the lines of metrics of a run; raises a `ConfigError` if it has none, or they lack something."""
+    lines = metrics.read(run.metrics)
     if not lines or any(_lacks(line, METRICS_FIELDS) for line in lines):
         raise ConfigError(f"{run.metrics} holds no metrics of a run; restore it, or train again")
-    return Source(str(folder), results, folder.resolve().name, read_json(run.config), lines)
+    return lines
 
 
 def _read_results(file: Path) -> list[dict[str, Any]]:
@@ -130,15 +137,25 @@ def _wrong_fields(result: Any) -> list[str]:
         found += _lacks(entry, ENTRY_FIELDS) or _lacks(entry["adaptation"], ADAPTATION_FIELDS)
         if not found and len(entry["returns"]) != result["num_tasks"]:
             found.append("a return for each task")
+        if not found and len({len(numbers) for numbers in entry["adaptation"].values()}) > 1:
+            found.append("columns of one length in adaptation")
     return found
 
 
-def _lacks(record: Any, fields: Mapping[str, type]) -> list[str]:
-    """Return the fields of these types that a record lacks; whole numbers are numbers, too."""
+def _lacks(record: Any, fields: Mapping[str, Any]) -> list[str]:
+    """Return the fields of these types that a record lacks."""
     if not isinstance(record, dict):
         return list(fields)
-    kinds = {name: (int, float) if kind is float else kind for name, kind in fields.items()}
-    return [name for name, kind in kinds.items() if not isinstance(record.get(name), kind)]
+    return [name for name, kind in fields.items() if not _is(record.get(name), kind)]
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value of JSON is of a type; whole numbers are numbers, too."""
+    if kind == list[float]:
+        return isinstance(value, list) and all(_is(each, float) for each in value)
+    if isinstance(value, bool) or kind is not float:
+        return isinstance(value, kind) and not isinstance(value, bool)
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 @compile_cache()
@@ -161,7 +178,7 @@ def compare(paths: list[Path], out: Path, *, progress: bool = False) -> tuple[Pa
     runs = []
     for name, folder in zip(names, map(RunFolder, paths), strict=True):
         result = _trained_result(folder, progress=progress)
-        runs.append(Source(str(folder.path), [result], name, {}, metrics.read(folder.metrics)))
+        runs.append(Source(str(folder.path), [result], name, {}, _read_metrics(folder)))
     if problems := mismatches([(run.place, run.results[0]) for run in runs]):
         raise ConfigError(problems)
     family, header = RunFolder(paths[0]).read().config.task, runs[0].results[0]
@@ -175,7 +192,7 @@ def compare_problems(paths: list[Path], out: Path) -> list[str]:
     if not paths:
         found.append("name at least one run folder")
     for folder in map(RunFolder, paths):
-        unreadable = problems_of(_noted_result, folder)
+        unreadable = problems_of(_noted_result, folder) or problems_of(_read_metrics, folder)
         found += unreadable or ([] if _noted_result(folder) else writing_problems(folder.evaluation))
     return found
 
@@ -190,4 +207,7 @@ def _noted_result(folder: RunFolder) -> dict[str, Any] | None:
     config = folder.read().config
     now = {"iteration": load_agent(folder.path).iteration, "greedy": False}
     asked = now | {"variation": config.task.variation, "horizon": config.horizon}
-    return next((entry for entry in read_evaluation(folder) if entry | asked == entry), None)
+    return next(
+        (x for x in read_evaluation(folder) if x | asked == x and not _wrong_fields(x)),
+        None,
+    )
