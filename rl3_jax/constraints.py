@@ -5,6 +5,8 @@ For example:
     trials: Count = 328
     discount: Annotated[float, Ge(0), Lt(1)] = 0.95
     every: Annotated[int, Ge(0), "0 for never"] = 50
+
+A whole number without an upper bound of its own must fit into 32 bits, which those of compiled programs have.
 """
 
 import dataclasses
@@ -100,8 +102,19 @@ def _field_problems(hint: Any, value: Any, name: str) -> Iterator[str]:
         for index, element in enumerate(value):
             element_kind = kinds[0] if kinds[-1] is Ellipsis else kinds[index]
             yield from _field_problems(element_kind, element, f"{name}[{index}]")
-    elif message := _wrong_scalar(kind, value) or _out_of_bounds(constraints, value):
+    elif message := (
+        _wrong_scalar(kind, value)
+        or _out_of_bounds(constraints, value)
+        or _too_large(kind, constraints, value)
+    ):
         yield f"{name} is {value!r}; {message}"
+
+
+def _too_large(kind: Any, constraints: list[Any], value: Any) -> str:
+    """Return what a whole number must be if compiled programs cannot hold it, or nothing."""
+    if kind is not int or value < 2**31 or any(isinstance(bound, Le | Lt) for bound in constraints):
+        return ""
+    return f"it must be below {2**31}, as whole numbers in compiled programs have 32 bits"
 
 
 def _wrong_scalar(kind: Any, value: Any) -> str:

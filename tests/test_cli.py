@@ -90,6 +90,11 @@ BAD_INPUT = [
     ("evaluate run", ["run holds no agent"]),
     ("baselines maze --horizon 0", ["unknown family 'maze'", "bandit, ", "gridworld, mdp", "horizon is 0"]),
     ("baselines bandit --variation odd --seed -1", ["unknown variation 'odd'", "seed is -1"]),
+    ("evaluate other --num-tasks 2000000", ["num_tasks is 2000000; it must be between 2 and 1000000"]),
+    (
+        "train mdp-h100 --policy mingru --policy.core.layers 101",
+        ["between 1 and 100 (each is compiled by itself)"],
+    ),
     ("describe maze --num-tasks 1", ["unknown family 'maze'", "num_tasks is 1"]),
     ("describe gridworld --variation 12x12", ["unknown variation '12x12'", "13x13-dense"]),
     ("baselines bandit --num-arms 0", ["num_arms is 0"]),

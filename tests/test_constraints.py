@@ -49,6 +49,12 @@ class Whole:
         ("count", 0, "count is 0; it must be at least 1"),
         ("count", 1.5, "count is 1.5; it must be a whole number"),
         ("count", True, "count is True; it must be a number"),
+        (
+            "count",
+            2**31,
+            "count is 2147483648; it must be below 2147483648, as whole numbers in compiled programs have 32"
+            " bits",
+        ),
         ("natural", -1, "natural is -1; it must be at least 0"),
         ("positive", 0.0, "positive is 0.0; it must be above 0"),
         ("positive", float("nan"), "positive is nan; it must be a finite number"),

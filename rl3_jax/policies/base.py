@@ -2,13 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
+from annotated_types import Ge, Le
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rl3_jax.policies.products import Compute
 
+Layers = Annotated[int, Ge(1), Le(100), "each is compiled by itself"]
+"""How many layers a core may have, one on top of the other."""
 Step = Float[Array, " W"]
 """What a core reads or yields at one step of one trial."""
 Steps = Float[Array, "B T W"]

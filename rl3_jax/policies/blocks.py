@@ -11,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count
-from rl3_jax.policies.base import Core, CoreSpec
+from rl3_jax.policies.base import Core, CoreSpec, Layers
 from rl3_jax.policies.products import dense
 
 Heads = Float[Array, "*steps heads d"]
@@ -33,7 +33,7 @@ class AttentionCore(Core):
       tasks: which tasks attention over whole trials takes at once; `auto` is `each` on a CPU and else `all`.
     """
 
-    layers: Count = 2
+    layers: Layers = 2
     heads: Count = 4
     feed_forward: Count = 256
     remat: bool = False

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from rl3_jax.constraints import Count
-from rl3_jax.policies.base import Core, CoreSpec, Step, Steps, through_layers
+from rl3_jax.policies.base import Core, CoreSpec, Layers, Step, Steps, through_layers
 from rl3_jax.policies.gru import Memories, sigmoid
 from rl3_jax.policies.products import dense
 
@@ -32,7 +31,7 @@ class MinGru(Core):
 
     core: ClassVar[str] = "mingru"
 
-    layers: Count = 1
+    layers: Layers = 1
     scan: Scan = "auto"
 
     def suited(self, platform: str) -> "MinGru":

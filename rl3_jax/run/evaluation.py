@@ -13,6 +13,7 @@ from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
+from rl3_jax.training.config import MOST_TASKS
 from rl3_jax.trial import TrialEnv
 
 DEFAULT_NUM_TASKS = 2000
@@ -100,8 +101,8 @@ def task_set_problems(horizon: int, num_tasks: int, seed: int) -> list[str]:
     found = []
     if horizon < 1:
         found.append(f"horizon is {horizon}; a trial has at least 1 step")
-    if num_tasks < 2:
-        found.append(f"num_tasks is {num_tasks}; a standard error needs at least 2")
+    if not 2 <= num_tasks <= MOST_TASKS:
+        found.append(f"num_tasks is {num_tasks}; it must be between 2 and {MOST_TASKS}")
     if not 0 <= seed <= LARGEST_SEED:
         found.append(f"seed is {seed}; it must be between 0 and {LARGEST_SEED}")
     return found

@@ -21,7 +21,7 @@ from rl3_jax.run.program import compile_chunk, device_problems, placement
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.signals import Interrupted, StopSignals
 from rl3_jax.training import TrainConfig, TrainState
-from rl3_jax.training.plan import evaluation_bytes
+from rl3_jax.training.plan import evaluation_bytes, least_bytes
 
 OnMetrics = Callable[[Row], object]
 
@@ -60,6 +60,9 @@ def train_to_target(
             devices = begun[0].device["count"]
         where = placement(config, devices, num_runs=len(runs))
         used = machine.device(where.device_set)
+        if not fits:
+            with hosts.together():
+                refuse_what_cannot_fit(config, {"state": least_bytes(config)})
         for message in [message for one in kept for message in one.restore(where)]:
             progress.note(message)
         done = min(int(one.state.iteration) for one in kept)

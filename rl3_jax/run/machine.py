@@ -117,7 +117,7 @@ def _what_to_lower(config: TrainConfig, part: Part) -> str:
         tasks = config.evaluation.num_tasks
         return f"evaluation.num_tasks ({tasks}) below {min(BATCH, tasks)}, {horizon} or {width}"
     if part == "state":
-        return f"ppo.trials ({hyper.trials}), {horizon} or {width}"
+        return f"ppo.trials ({hyper.trials}), {horizon}, {width} or the sizes of policy.core"
     fields = f"ppo.trials ({hyper.trials}) or ppo.minibatch_trials ({hyper.minibatch_trials}), or "
     fields += f"ppo.part_steps ({hyper.part_steps})" if hyper.part_steps else "set ppo.part_steps"
     if not core.constant_carry:

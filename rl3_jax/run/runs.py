@@ -15,12 +15,14 @@ from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder, newest_iteration
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
+from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.planning import plan
 from rl3_jax.run.program import device_problems, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
 from rl3_jax.training import TrainConfig, program_of, serialise
+from rl3_jax.training.plan import least_bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +149,8 @@ def train(
         if problems:
             raise ConfigError(problems)
     hosts.require_same([serialise.to_dict(config), devices])
+    with hosts.together():
+        refuse_what_cannot_fit(config, {"state": least_bytes(config)})
     with watched(config, config.iterations, visible=progress and hosts.is_first()) as (shown, stop):
         shown.phase("compiling", 0)
         memory = InMemory(config, first_state(config, placement(config, devices)))

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Annotated
 
 import jax
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from gymnax.environments import spaces
 
 from rl3_jax.constraints import Count, problems
@@ -14,6 +14,9 @@ from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_p
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp, TaskFamily
 from rl3_jax.trial import Features, TrialEnv
+
+MOST_TASKS = 10**6
+"""Held-out tasks of an evaluation, at most: the rewards of all are in memory at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,7 @@ class EvaluationConfig:
     """
 
     every: Annotated[int, Ge(0), "0 for never"] = 50
-    num_tasks: Annotated[int, Ge(2), "for a standard error"] = 500
+    num_tasks: Annotated[int, Ge(2), Le(MOST_TASKS), "a standard error needs 2"] = 500
     seed: Annotated[int, Ge(0), Lt(2**31), "a 32-bit integer in compiled programs"] = 0
 
 

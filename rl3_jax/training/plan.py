@@ -42,6 +42,11 @@ def count(config: TrainConfig) -> dict[str, int]:
     }
 
 
+def least_bytes(config: TrainConfig) -> int:
+    """Return what a run takes at the least: its state, and three numbers of each step of an iteration."""
+    return num_bytes(abstract_state(config)) + 3 * 4 * config.steps_per_iteration
+
+
 def evaluation_bytes(config: TrainConfig) -> int:
     """Return the bytes of the actor's memories of the tasks that are evaluated at once; 0 if none are."""
     hyper = config.evaluation

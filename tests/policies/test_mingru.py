@@ -165,6 +165,6 @@ def test_names_what_is_wrong():
     assert problems(MinGru()) == []
     wrong = MinGru(layers=0, scan="tree")  # pyright: ignore[reportArgumentType]
     assert problems(wrong, "policy.core") == [
-        "policy.core.layers is 0; it must be at least 1",
+        "policy.core.layers is 0; it must be between 1 and 100 (each is compiled by itself)",
         "unknown policy.core.scan 'tree'; choose from: associative, auto, sequential",
     ]

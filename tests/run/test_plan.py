@@ -11,7 +11,7 @@ from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies.linear_attention import LinearAttention
 from rl3_jax.policies.transformer import Transformer
-from rl3_jax.presets import make_config
+from rl3_jax.presets import make_config, vary
 from rl3_jax.run import loop, machine, planning, program, tables
 from rl3_jax.run.folder import newest_iteration
 from rl3_jax.run.machine import available_bytes, refuse_what_cannot_fit
@@ -45,7 +45,11 @@ def test_a_plan_tells_sizes_and_times_and_its_program_is_the_runs(tmp_path):
 @pytest.mark.parametrize(
     ("part", "compiled", "fields"),
     [
-        ("parameters", False, r"ppo.trials \(8\), horizon \(10\) or policy.width \(\d+\)$"),
+        (
+            "parameters",
+            False,
+            r"ppo.trials \(8\), horizon \(10\), policy.width \(\d+\) or the sizes of policy.core$",
+        ),
         (
             "program",
             True,
@@ -63,6 +67,24 @@ def test_what_cannot_fit_is_refused_before_anything_is_allocated(monkeypatch, ca
     with pytest.raises(ConfigError, match=r"at least .* kB .*lower " + fields):
         plan(tiny.CONFIG, progress=True)
     assert ("compiling" in capsys.readouterr().err) == compiled
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"horizon": 2**30},
+        {"policy.width": 2**30},
+        {"ppo.trials": 2**30, "ppo.minibatch_trials": 2**29},
+        {"policy.core": Transformer(feed_forward=2**30)},
+    ],
+    ids=str,
+)
+def test_what_no_machine_can_hold_is_refused_before_it_is_compiled(monkeypatch, tmp_path, changes):
+    monkeypatch.setattr(loop, "compile_chunk", lambda *args: pytest.fail("it is compiled"))
+    for out in (None, tmp_path / "run"):
+        with pytest.raises(ConfigError, match="training needs at least"):
+            train(vary(tiny.CONFIG, changes), out, progress=False)
+    assert tiny.tree(tmp_path / "run") == []
 
 
 def test_sizes_that_are_close_are_told_apart(monkeypatch):
