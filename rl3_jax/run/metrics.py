@@ -88,15 +88,15 @@ def _is_row(value: Any) -> bool:
     """Whether a value of JSON is a line of metrics: numbers by name, among them that of the iteration."""
     return (
         isinstance(value, dict)
-        and type(value.get("iteration")) is int
+        and type(value.get("iteration", 0)) is int
         and all(number is None or type(number) in (int, float) for number in value.values())
     )
 
 
 def truncate(path: Path, iteration: int) -> list[Row]:
     """Keep the lines up to an iteration and return them; raises a `ConfigError` if one of them is missing."""
-    rows = [row for row in read(path) if row["iteration"] <= iteration]
-    if [row["iteration"] for row in rows] != list(range(1, iteration + 1)):
+    rows = [row for row in read(path) if row.get("iteration", 0) <= iteration]
+    if [row.get("iteration") for row in rows] != list(range(1, iteration + 1)):
         raise ConfigError(
             f"{path} does not hold each iteration up to {iteration}, where the checkpoint is;"
             " restore the file, or train afresh with --overwrite"
