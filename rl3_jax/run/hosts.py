@@ -4,7 +4,6 @@ All call these functions at the same points of a run. A process that is alone ag
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.run.digests import digest
 from rl3_jax.run.signals import Interrupted
 
 TEXT_BYTES = 2**14
@@ -70,8 +70,8 @@ def require_same(content: Any) -> None:
     """Raise a `ConfigError` in all processes if they differ in some JSON content."""
     if alone():
         return
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
-    digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint8))
+    mine = np.frombuffer(bytes.fromhex(digest(content, {})), np.uint8)
+    digests = multihost_utils.process_allgather(mine)
     if (digests != digests[0]).any():
         raise ConfigError(
             "the processes differ in their arguments or in the run folder that they see; start all with the"

@@ -85,7 +85,7 @@ def read(path: Path) -> list[Row]:
 
 
 def _is_row(value: Any) -> bool:
-    """Whether a value of JSON is a line of metrics: numbers by name, among them that of the iteration."""
+    """Whether a value of JSON is a line of metrics: numbers by name, that of the iteration a whole one."""
     return (
         isinstance(value, dict)
         and type(value.get("iteration", 0)) is int

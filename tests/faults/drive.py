@@ -56,7 +56,10 @@ class Injector:
 def rl3(*arguments):
     """The exit code of a command, and what it said."""
     with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
-        code = main([*map(str, arguments)])
+        try:
+            code = main([*map(str, arguments)])
+        except SystemExit as stop:  # of an argument that cannot be read
+            code = stop.code
     return code, said.getvalue()
 
 

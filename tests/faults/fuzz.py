@@ -6,9 +6,7 @@ A command does its work or refuses with a message; a run that goes on comes to i
 """
 
 import collections
-import contextlib
 import copy
-import io
 import json
 import random
 import shutil
@@ -22,8 +20,8 @@ import jax
 import numpy as np
 
 from rl3_jax import Run
-from rl3_jax.cli import main
 from rl3_jax.training.serialise import to_dict
+from tests.faults.drive import rl3
 from tests.run import tiny
 
 VALUES = (None, True, -1, 0, 0.5, "text", [], {}, [[]], {"a": 1}, float("inf"))
@@ -58,6 +56,12 @@ def changed(value, chance):
     return value
 
 
+def flipped(data, chance):
+    """Bytes of which one bit is another."""
+    place = chance.randrange(len(data))
+    return data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
+
+
 def damage(file, chance):
     """Damage a file in one of many ways; returns which."""
     data = file.read_bytes()
@@ -73,8 +77,7 @@ def damage(file, chance):
     elif way == "cut":
         file.write_bytes(data[: chance.randrange(len(data))])
     elif way == "bit":
-        place = chance.randrange(len(data))
-        file.write_bytes(data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :])
+        file.write_bytes(flipped(data, chance))
     elif way == "noise":
         place = chance.randrange(len(data))
         file.write_bytes(data[:place] + chance.randbytes(20) + data[place + 20 :])
@@ -87,16 +90,6 @@ def damage(file, chance):
         elif way == "link":
             file.symlink_to("nowhere")
     return way
-
-
-def rl3(*arguments):
-    """The exit code of a command, and what it said."""
-    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
-        try:
-            code = main([*map(str, arguments)])
-        except SystemExit as stop:  # tyro's
-            code = stop.code
-    return code, said.getvalue()
 
 
 def assert_same_state(one, other):

@@ -16,6 +16,7 @@ from rl3_jax.run.checkpoints import OnDisk, read_checkpoint, write_checkpoint
 from rl3_jax.run.digests import ABOUT, DIGEST
 from rl3_jax.run.folder import RunFolder, checkpoint_file, checkpoint_files
 from rl3_jax.training import TrainConfig, serialise
+from tests.faults.fuzz import flipped
 from tests.run import tiny
 
 FLIPS = 400
@@ -25,12 +26,6 @@ FLIPS = 400
 def copy(finished, tmp_path):
     """A run of 12 iterations, with its checkpoints after 4, 8 and 12."""
     return RunFolder(shutil.copytree(finished.path, tmp_path / "run"))
-
-
-def flipped(data, chance):
-    """Bytes of which one bit is another."""
-    place = chance.randrange(len(data))
-    return data[:place] + bytes([data[place] ^ 1 << chance.randrange(8)]) + data[place + 1 :]
 
 
 def restored(folder, config=tiny.CONFIG):
