@@ -84,6 +84,9 @@ GRIDWORLD_METHODS = {"rl2": {}, "rl3": {}, "rl3-coarse": {}}
 SETTINGS: dict[str, Setting] = {
     "bandit-5-100": Setting("bandit-h100-quick", {}, BANDIT_METHODS, steps=20.0),
     "bandit-10-100": Setting("bandit-h100-quick", {"task.num_arms": 10}, BANDIT_METHODS, steps=20.0),
+    "bandit-50-100": Setting(
+        "bandit-h100-quick", {"task.num_arms": 50}, {"rl3": BANDIT_METHODS["rl3"]}, steps=10.0, seeds=3
+    ),
     "bandit-5-500": Setting("bandit-h100-quick", LONG_TRIALS, BANDIT_METHODS, steps=25.0),
     "bandit-10-500": Setting(
         "bandit-h100-quick", {"task.num_arms": 10} | LONG_TRIALS, BANDIT_METHODS, steps=25.0
@@ -96,6 +99,20 @@ SETTINGS: dict[str, Setting] = {
         steps=20.0,
     ),
     "mdp-500": Setting("mdp-h100-quick", MDP | LONG_TRIALS, MDP_METHODS, steps=20.0),
+    "mdp-750": Setting(
+        "mdp-h100-quick",
+        MDP | {"horizon": 750, "ppo.trials": 24, "ppo.minibatch_trials": 6},
+        {"rl3": EXCHANGEABLE},
+        steps=20.0,
+        seeds=3,
+    ),
+    "mdp-1000": Setting(
+        "mdp-h100-quick",
+        MDP | {"horizon": 1000, "ppo.trials": 16, "ppo.minibatch_trials": 4},
+        {"rl3": EXCHANGEABLE},
+        steps=20.0,
+        seeds=3,
+    ),
     "gridworld-11x11-250": Setting("gridworld-11x11-quick", {}, GRIDWORLD_METHODS, steps=48.0, seeds=3),
     "gridworld-13x13-350": Setting("gridworld-13x13-quick", {}, GRIDWORLD_METHODS, steps=47.0, seeds=3),
 }
