@@ -4,7 +4,9 @@ import os
 import sys
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.startup import join_hosts, make_deterministic, one_device_a_core, open_streams
+from rl3_jax.overview import print_overview, print_version
+from rl3_jax.startup import join_hosts, make_deterministic, one_device_a_core
+from rl3_jax.streams import open_streams, printing
 
 TRAINING = ("train", "plan", "sweep", "resume")
 """Commands whose work devices share."""
@@ -13,6 +15,10 @@ TRAINING = ("train", "plan", "sweep", "resume")
 def main() -> int:
     """Run the command that was typed; returns the exit code."""
     open_streams()
+    if sys.argv[1:] in ([], ["-h"], ["--help"]):
+        return printing(print_overview)
+    if sys.argv[1:] == ["--version"]:
+        return printing(print_version)
     if any(argument.startswith("--target") for argument in sys.argv):
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator that is not there is not looked for
     elif sys.argv[1:2] and sys.argv[1] in TRAINING:

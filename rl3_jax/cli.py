@@ -6,7 +6,6 @@ import dataclasses
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from rl3_jax.run.commands import COMMANDS, Configured
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.signals import Interrupted
+from rl3_jax.streams import printing, tell
 from rl3_jax.training.serialise import NAMED
 from rl3_jax.trial import METHODS
 
@@ -51,36 +51,7 @@ def _by_default(info: StructTypeInfo) -> StructConstructorSpec | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 if a run or a disk failed, 2 for a mistake."""
-    try:
-        try:
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        _give_up_stdout()  # nobody reads any more, as after `| head`
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        _give_up_stdout()
-        where = f": {error.filename}" if error.filename else ""
-        _tell(f"{error.strerror or error}{where}")
-        return 1
-
-
-def _give_up_stdout() -> None:
-    """If what has been printed cannot be written, send it nowhere: Python's own last flush would complain."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _tell(text: str, *, error: bool = True) -> None:
-    """Print a message for the user; if that cannot be written either, the exit code has to do."""
-    console = Console(stderr=True)
-    with contextlib.suppress(OSError):
-        if error:
-            console.print("[red]error:[/red]", end=" ")
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return printing(lambda: _run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def _run(arguments: list[str]) -> int:
@@ -90,13 +61,13 @@ def _run(arguments: list[str]) -> int:
             command.run()
     except ConfigError as error:
         for problem in error.problems:
-            _tell(problem)
+            tell(problem)
         return 2
     except NonFiniteError as error:
-        _tell(str(error))
+        tell(str(error))
         return 1
     except Interrupted as stop:
-        _tell(str(stop), error=False)
+        tell(str(stop), error=False)
         return 128 + stop.signum
     except KeyboardInterrupt:
         return 130
@@ -106,7 +77,7 @@ def _run(arguments: list[str]) -> int:
         if not _is_of_the_runtime(error) and not isinstance(error, OSError):
             Console(stderr=True).print_exception()
         reason = str(error).partition("\n")[0]
-        _tell(f"stopped: {reason}. If another process was lost, rl3 resume goes on from the last checkpoint")
+        tell(f"stopped: {reason}. If another process was lost, rl3 resume goes on from the last checkpoint")
         os._exit(1)  # at a usual end, JAX would wait for the process that is lost
     return 0
 

@@ -4,7 +4,6 @@ import argparse
 import math
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -27,13 +26,6 @@ HEARTBEAT_SECONDS = 30
 """After so long without a sign of life, a process counts as lost."""
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 """Flag of XLA by which operations of a GPU have the same result each time; of no effect elsewhere."""
-
-
-def open_streams() -> None:
-    """Open to nowhere those standard streams that were closed when the process was started, as by `>&-`."""
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 
 
 def num_cores() -> int:

@@ -17,21 +17,24 @@ DIRECT = {
     "bins": (),
     "grid": (),
     "picture": (),
-    "tasks": ("constraints", "bins", "grid", "picture"),
+    "lean_gymnax": (),
+    "streams": (),
+    "overview": (),
+    "tasks": ("constraints", "bins", "grid", "picture", "lean_gymnax"),
     "object_rl": ("constraints", "bins", "grid"),
     "trial": ("tasks", "object_rl"),
     "baselines": ("trial",),
-    "policies": ("constraints",),
+    "policies": ("constraints", "lean_gymnax"),
     "ppo": ("trial", "policies"),
     "training": ("ppo", "baselines", "plugins"),
     "presets": ("training",),
     "run": ("presets", "report", "startup"),
     "report": ("training",),
-    "cli": ("run",),
-    "__main__": ("cli", "startup"),
+    "cli": ("run", "streams"),
+    "__main__": ("cli", "startup", "overview", "streams"),
 }
 """The arrows of the design: each part may import these, and what they may import."""
-SHELL = {"run", "report", "cli", "startup", "rendezvous", "__main__"}
+SHELL = {"run", "report", "cli", "startup", "rendezvous", "overview", "streams", "__main__"}
 WORLD = {"os", "time", "signal", "pathlib", "shutil", "tempfile", "subprocess", "socket", "io"}
 
 

@@ -1,10 +1,13 @@
 """What the command does before JAX starts."""
 
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
 
-from rl3_jax import ConfigError, __main__, startup
+from rl3_jax import ConfigError, __main__, overview, startup
+from rl3_jax.run.commands import COMMANDS
 
 
 @pytest.fixture
@@ -33,7 +36,6 @@ def test_commands_that_train_take_each_core_for_a_device(typed):
         assert code == 7
         assert environment["JAX_NUM_CPU_DEVICES"] == str(startup.num_cores())
     assert typed("evaluate", "run") == (7, {})
-    assert typed() == (7, {})
 
 
 def test_an_accelerator_to_compile_for_is_not_looked_for(typed):
@@ -48,3 +50,34 @@ def test_determinism_is_asked_for_before_jax_starts(typed):
 def test_without_the_other_processes_nothing_runs(typed, failure, code, capsys):
     assert typed("train", "x", failure=failure)[0] == code
     assert capsys.readouterr().err == ("error: port in use\n" if code == 2 else "")
+
+
+@pytest.mark.parametrize("line", [[], ["--help"], ["--version"]])
+def test_what_the_command_says_of_itself_needs_no_jax(line):
+    code = f"""
+import sys
+from rl3_jax.__main__ import main
+sys.argv = ["rl3", *{line}]
+assert main() == 0
+assert "jax" not in sys.modules
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert ("rl3_jax " in ended.stdout) if "--version" in line else ("StableHLO" in ended.stdout)
+
+
+def test_the_overview_has_all_commands():
+    assert list(overview.SUMMARIES) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("module", ["cli", "policies", "tasks", "trial", "training", "presets"])
+def test_no_plotting_library_is_loaded_before_something_is_plotted(module):
+    code = f"""
+import sys, rl3_jax.{module}
+assert not {{"matplotlib.pyplot", "seaborn", "scipy.stats"}} & set(sys.modules)
+import matplotlib.pyplot
+from gymnax.environments.misc import rooms
+assert rooms.plt.figure is matplotlib.pyplot.figure
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr

@@ -7,10 +7,10 @@ Sampling starts from the outputs, all that compares distributions from parameter
 from typing import Any
 
 import numpy as np
-from gymnax.environments import spaces
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.policies.categorical import Categorical
 from rl3_jax.policies.gaussian import SquashedGaussian
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
+from scipy.special import stdtrit
 
 TRIMMED = 0.25
 """Part of the returns that a trimmed mean leaves out at each end: it is the interquartile mean."""
@@ -67,7 +67,8 @@ def trimmed_mean(returns: Returns) -> Estimate:
     """
     pulled = returns.clip(*np.quantile(returns, [TRIMMED, 1.0 - TRIMMED]))
     influence = (pulled - pulled.mean()) / (1.0 - 2.0 * TRIMMED)
-    return mean(scipy.stats.trim_mean(returns.ravel(), TRIMMED) + influence)
+    cut = int(TRIMMED * returns.size)
+    return mean(np.sort(returns, axis=None)[cut : returns.size - cut].mean() + influence)
 
 
 def quantile(parts: Sequence[tuple[Any, Any]]) -> Any:
@@ -80,7 +81,7 @@ def quantile(parts: Sequence[tuple[Any, Any]]) -> Any:
     weights = sum(variance**2 / freedom for variance, freedom in parts)
     # Where there is no variance any number of degrees does.
     freedom = np.divide(total**2, weights, out=np.ones_like(np.asarray(total, float)), where=weights > 0.0)
-    return scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+    return stdtrit(freedom, (1 + CONFIDENCE) / 2)
 
 
 def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_ B"]]) -> Estimate:
@@ -94,6 +95,7 @@ def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_
             parts.append((returns.mean(axis=1).var(ddof=1) / num_seeds, num_seeds - 1))
             rest += _rest(returns) / returns.size
     # At least what tasks alone and seeds alone tell: an estimate from few may come out smaller.
+
     total = sum(variance for variance, _ in parts)
     error = float(np.sqrt(max(total - rest, *(variance for variance, _ in parts))))
     half = error * float(quantile(parts))

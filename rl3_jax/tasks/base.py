@@ -8,12 +8,12 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import jax
 import jax.numpy as jnp
 from flax import struct
-from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Among
 from rl3_jax.grid import Grid
+from rl3_jax.lean_gymnax import environment, spaces
 from rl3_jax.picture import Picture
 
 UNLIMITED = 2**31 - 1

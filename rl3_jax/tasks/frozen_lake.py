@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 from annotated_types import Ge
 from flax import struct
-from gymnax.environments import spaces
 from gymnax.environments.misc import frozen_lake
 from gymnax.environments.misc.frozen_lake import FROZEN, GOAL, HOLE, START
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from rl3_jax import picture
 from rl3_jax.grid import path_lengths
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 
 HOLE_PROBABILITY = {"default": 0.2, "more-holes": 0.35, "fewer-holes": 0.1}

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from gymnax.environments import spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.picture import Tiles
 from rl3_jax.tasks import gridworld_map as grids
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge
 from flax import struct
-from gymnax.environments import spaces
 from gymnax.environments.environment import Environment, EnvState
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds, bin_of
 from rl3_jax.constraints import Count
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
 
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import jax
 from annotated_types import Ge, Le, Lt
-from gymnax.environments import spaces
 
 from rl3_jax.constraints import Count, problems
 from rl3_jax.errors import ConfigError
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.object_rl import Abstraction, Identity, Learner, ModelBased
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems, suited
 from rl3_jax.ppo import PPOConfig

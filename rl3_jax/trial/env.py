@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from gymnax.environments import environment, spaces
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from rl3_jax.lean_gymnax import environment, spaces
 from rl3_jax.object_rl import (
     Abstraction,
     ActionValues,

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gymnax.environments import spaces
 from jaxtyping import Array, Float, Int
 
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.trial.config import Features
 
