@@ -33,8 +33,11 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     from rl3_jax.cli import main
+    from rl3_jax.run.signals import end_process
 
-    return main()
+    code = main()
+    end_process(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.program_cache import compile_cache
-from rl3_jax.run.signals import Interrupted
+from rl3_jax.run.signals import Interrupted, ending_soon
 from rl3_jax.streams import printing, tell
 from rl3_jax.training.serialise import NAMED
 from rl3_jax.trial import METHODS
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         command = parse(arguments)
-        with compile_cache(command.compile_cache):
+        with ending_soon(), compile_cache(command.compile_cache):
             command.run()
     except ConfigError as error:
         for problem in error.problems:

@@ -19,7 +19,7 @@ from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.program import compile_chunk, device_problems, placement
 from rl3_jax.run.progress import TrainProgress
-from rl3_jax.run.signals import Interrupted, StopSignals
+from rl3_jax.run.signals import Abandoned, Interrupted, StopSignals
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes, least_bytes
 
@@ -118,7 +118,7 @@ def watched(
     with (
         TrainProgress(target, visible=visible, names=config.task.progress_names) as progress,
         StopSignals(
-            lambda name: progress.note(f"{name}: stopping after this chunk; Ctrl-C stops at once")
+            lambda name: progress.note(f"{name}: stopping once all is saved; Ctrl-C stops at once")
         ) as stop,
     ):
         yield progress, stop
@@ -191,7 +191,10 @@ class Loop:
         In this order the lines up to a checkpoint are kept before it is.
         """
         config, hypers = runs[0].config, [training.hyper_of(run.config) for run in runs]
-        program = compile_chunk(config, len(runs), runs[0].state.iteration.sharding)
+        try:
+            program = compile_chunk(config, len(runs), runs[0].state.iteration.sharding)
+        except Abandoned:
+            return
         if not self.fits:
             # Beyond the states, which are held already; side by side a copy of them is taken besides.
             needed = program.num_bytes(arguments=program.threads is None) or 0

@@ -15,7 +15,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
+from rl3_jax.run import hosts
 from rl3_jax.run.machine import Device, available_bytes, program_bytes
+from rl3_jax.run.signals import answering
 from rl3_jax.startup import num_cores
 from rl3_jax.training import TASKS, Hyper, TrainConfig, TrainState, sharing_problems
 from rl3_jax.training.plan import abstract_state
@@ -153,7 +155,10 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
 
 @functools.lru_cache(maxsize=8)
 def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
-    """Compile for states on devices that need not be there, side by side if there are several; cached."""
+    """Compile for states on devices that need not be there, side by side if there are several; cached.
+
+    Raises `Abandoned` on a signal to stop.
+    """
     axes = (num_runs,) if num_runs else ()
     state = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((*axes, *leaf.shape), leaf.dtype, sharding=sharding),
@@ -161,7 +166,9 @@ def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sha
     )
     device = next(iter(sharding.device_set))
     elsewhere = None if device in jax.devices() else device.platform
-    return training.lower_steps(config, state, elsewhere, side_by_side=num_runs > 0).compile()
+    lowered = training.lower_steps(config, state, elsewhere, side_by_side=num_runs > 0)
+    # Several processes stop together, and so only after they have compiled.
+    return answering(lowered.compile) if hosts.alone() else lowered.compile()
 
 
 def _stack(trees: Sequence[Any]) -> Any:

@@ -90,7 +90,7 @@ def test_a_stopped_run_saves_and_says_how_to_go_on(arena):
     process.stop(signal.SIGTERM)
     code, output = process.finish()
     assert code == 128 + signal.SIGTERM
-    assert "SIGTERM: stopping after this chunk" in output
+    assert "SIGTERM: stopping once all is saved" in output
     assert f"Go on with: rl3 resume {folder.path}" in output
     done = len(Run(folder.path).metrics)
     assert 0 < done < CONFIG.iterations
