@@ -251,6 +251,11 @@ class Loop:
         if last:
             shown = metrics.mean_row(last)
             shown["steps_per_second"] *= len(runs)  # of the whole program
+            if done == self.target and "evaluation_return" not in shown and self.progress.visible:
+                # Shown alone: a longer run has no evaluation here, and the same lines otherwise.
+                self.progress.phase("evaluating")
+                alive = [run for run in runs if not run.failure]
+                shown |= metrics.mean_row([held_out_figures(run.config, run.state) for run in alive])
             self.progress.update(done, shown)
 
     def _rows(

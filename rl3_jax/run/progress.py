@@ -32,13 +32,14 @@ class TrainProgress:
 
         What has these names in a metrics line is shown besides the return and the pace.
         """
+        self.visible = visible
         self._console = Console(stderr=True, quiet=not visible)
         self._total = total
         self._names = names
         self._live = visible and self._console.is_terminal
         self._last_line = float("-inf")
         self._start: tuple[float, int] | None = None
-        self._evaluation: float | None = None
+        self._held_out = ""
         self._phases: set[str] = set()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -71,9 +72,9 @@ class TrainProgress:
 
     def update(self, done: int, row: Row) -> None:
         """Show how far training is, from the newest metrics line."""
-        self._evaluation = row.get("evaluation_return", self._evaluation)
-        held_out = "" if self._evaluation is None else f" (held-out {self._evaluation:.1f})"
-        parts = [f"return {row['mean_return']:.1f}{held_out}"]
+        if (held_out := row.get("evaluation_return")) is not None:
+            self._held_out = f" (held-out {held_out:.1f} after {done})"
+        parts = [f"return {row['mean_return']:.1f}{self._held_out}"]
         parts += [f"{name.replace('_', ' ')} {in_short(row[name])}" for name in self._names]
         figures = ", ".join([*parts, f"{row['steps_per_second']:,.0f} steps/s"])
         self._bar.update(self._task, description="training", completed=done, figures=figures)

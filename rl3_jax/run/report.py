@@ -44,7 +44,8 @@ METRICS_FIELDS = {"steps": int, "wall_seconds": float, "mean_return": float}
 class Report(Shared):
     """Write a page of tables and figures from result files: those of --json, and a run's evaluation.json.
 
-    Runs whose configurations differ in the seed alone are one agent: intervals then cover seeds and tasks.
+    Runs that have not been evaluated, or have trained since, are evaluated first. Those whose configurations
+    differ in the seed alone are one agent: intervals then cover seeds and tasks.
     """
 
     dirs: Annotated[
@@ -68,9 +69,26 @@ class Report(Shared):
 
         # A folder that is named twice is read once.
         folders = {path.resolve(): path for path in self.dirs}.values()
+        for path in folders:
+            evaluate_anew(path)
         sources = [source for path in folders for source in read_sources(path)]
         for path in write_page(sources, self.out):
             print(f"written: {path}")
+
+
+def evaluate_anew(folder: Path) -> None:
+    """Evaluate a run that never was, and again where it was before it trained on; other folders stay."""
+    run = RunFolder(folder)
+    if not is_run(folder) or not run.agent.is_dir():
+        return
+    if not (noted := read_evaluation(run)):
+        evaluate_run(folder, progress=True)
+    now = load_agent(folder).iteration
+    for entry in noted:
+        if entry.get("iteration") != now:
+            asked = {name: entry[name] for name in ("variation", "horizon", "num_tasks")}
+            greedy = entry.get("greedy", False)
+            evaluate_run(folder, **asked, seed=entry["eval_seed"], greedy=greedy, progress=True)
 
 
 def read_sources(folder: Path) -> list[Source]:
@@ -101,9 +119,12 @@ def _read_run(folder: Path) -> Source:
     run = RunFolder(folder)
     if not is_run(folder):
         raise ConfigError(f"{run.config} is not what `rl3 train` writes; name folders of runs or of results")
-    if not run.evaluation.exists():
-        raise ConfigError(f"{folder} has not been evaluated; run `rl3 evaluate {folder}`")
-    results, lines = _read_results(run.evaluation), _read_metrics(run)
+    results = []
+    if run.evaluation.exists():
+        results = _read_results(run.evaluation)
+    elif problems := problems_of(load_agent, folder):
+        raise ConfigError(f"{folder} has not been evaluated, and cannot be: {problems[0]}")
+    lines = _read_metrics(run)
     return Source(str(folder), results, folder.resolve().name, read_json(run.config), lines)
 
 

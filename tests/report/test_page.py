@@ -248,7 +248,7 @@ class Mistake:
         Mistake({"a.json": "{}"}, "it lacks family, variation"),
         Mistake({"config.json": "{}"}, "config.json is not what `rl3 train` writes"),
         Mistake({"config.json": "[]"}, "config.json is not what `rl3 train` writes"),
-        Mistake({"config.json": CONFIG}, "has not been evaluated; run `rl3 evaluate"),
+        Mistake({"config.json": CONFIG}, "has not been evaluated, and cannot be:"),
         Mistake({"config.json": CONFIG, "evaluation.json": json.dumps(RESULT)}, "holds no metrics"),
         Mistake({"config.json": CONFIG, "evaluation.json": "[]"}, "it lacks family, variation"),
         Mistake({"a.json": json.dumps(RESULT | {"results": []})}, "it lacks results;"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from typing import ClassVar
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 import scipy.stats
 from flax import struct
 
-from rl3_jax import ConfigError, compare, evaluate_baselines, evaluate_run, make_family, training
+from rl3_jax import ConfigError, Run, compare, evaluate_baselines, evaluate_run, make_family, resume, training
 from rl3_jax.cli import main
 from rl3_jax.constraints import problems
 from rl3_jax.run import baselines as run_baselines
@@ -266,6 +267,28 @@ def test_a_kept_result_that_cannot_be_read_is_computed_again(monkeypatch, tmp_pa
     with pytest.warns(UserWarning, match="random-.*cannot be read"):
         assert evaluate_baselines(family, 5, num_tasks=4, names=("random", "greedy")) == first
     assert json.loads(kept.read_text()) == first["results"][0]
+
+
+def test_report_evaluates_what_was_not_and_what_is_of_an_earlier_iteration(finished, tmp_path):
+    run = Run(shutil.copytree(finished.path, tmp_path / "run"))
+    RunFolder(run.path).evaluation.unlink(missing_ok=True)
+
+    def noted():
+        return [
+            [x[name] for name in ("iteration", "greedy", "horizon", "num_tasks", "eval_seed")]
+            for x in json.loads((run.path / "evaluation.json").read_text())
+        ]
+
+    line = ["report", str(run.path), "--out", str(tmp_path / "page")]
+    run.evaluate(num_tasks=6, seed=3, horizon=8, greedy=True)
+    assert main(line) == 0
+    assert noted() == [[12, True, 8, 6, 3]]
+    resume(run.path, iterations=16, progress=False)
+    assert main(line) == 0
+    assert noted() == [[16, True, 8, 6, 3]]
+    (run.path / "evaluation.json").unlink()
+    assert main(line) == 0
+    assert noted() == [[16, False, 10, 2000, 0]]
 
 
 def test_compare_draws_what_it_is_given(run, tmp_path):

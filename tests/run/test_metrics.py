@@ -90,8 +90,8 @@ def test_the_progress_line_shows_what_the_family_asks_for(finished_grid, capsys)
     }
     with TrainProgress(2, visible=True, names=("found", "goals", "first_goal")) as progress:
         progress.update(1, row | {"evaluation_return": 3.0})
-    line = "iteration 1/2, return -20.5 (held-out 3.0), found 0.47, goals 3.4, first goal –, 1,234 steps/s"
-    assert capsys.readouterr().err.splitlines() == [line]
+    figures = "return -20.5 (held-out 3.0 after 1), found 0.47, goals 3.4, first goal –, 1,234 steps/s"
+    assert capsys.readouterr().err.splitlines() == [f"iteration 1/2, {figures}"]
     with TrainProgress(2, visible=True) as progress:
         progress.update(1, row)
     assert "found" not in capsys.readouterr().err
