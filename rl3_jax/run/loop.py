@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import PyTree
 
 from rl3_jax import training
 from rl3_jax.errors import NonFiniteError
@@ -296,13 +295,7 @@ def chunk_length(config: TrainConfig, done: int, target: int, seconds_each: floa
 
 def params_finite(state: TrainState) -> bool:
     """Whether all parameters are finite."""
-    return bool(_all_finite(state.learnt.params))
-
-
-@jax.jit
-def _all_finite(params: PyTree) -> jax.Array:
-    """Return whether each number is finite; all that is copied to the host."""
-    return jax.numpy.stack([jax.numpy.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+    return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(state.learnt.params)))
 
 
 def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
+from rl3_jax.programs import jit_of_few
 from rl3_jax.tasks import Action, Task, TaskFamily
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.train import Integer, Purpose, TrainState, stream, task_keys
@@ -69,7 +70,7 @@ def agent_of(config: TrainConfig, state: TrainState) -> Agent:
     return Agent(params=state.learnt.params["actor"], policy=config.network)
 
 
-@partial(jax.jit, static_argnames=("env", "num_tasks"))
+@jit_of_few(["env", "num_tasks"])
 def held_out_tasks(env: TrialEnv, seed: Integer, start: Integer, num_tasks: int) -> Task:
     """Return [num_tasks] stacked held-out tasks, with indices from `start` on."""
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
@@ -86,7 +87,7 @@ def held_out_trials(
 # The type is a static argument of its own since JAX takes two registered dataclasses of different types and
 # like fields for the same pytree, and then may run the program of one for the other: `Random` for `BestArm`.
 # It was seen with jax 0.10.2 (docs/measurements.md).
-@partial(jax.jit, static_argnames=("env", "kind", "num_tasks"))
+@jit_of_few(["env", "kind", "num_tasks"])
 def _held_out_trials(
     env: TrialEnv, kind: type, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
@@ -140,7 +141,7 @@ def task_statistics(
     return _in_batches(partial(_statistics, family, seed), num_tasks, track)
 
 
-@partial(jax.jit, static_argnames=("family", "num_tasks"))
+@jit_of_few(["family", "num_tasks"])
 def _statistics(
     family: TaskFamily, seed: Integer, start: Integer, num_tasks: int
 ) -> dict[str, Float[Array, " N"]]:

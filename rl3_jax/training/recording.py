@@ -1,6 +1,5 @@
 """One trial of an agent, step by step, as arrays of the host."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from rl3_jax.object_rl import Tiling
 from rl3_jax.ppo import policy_acting
+from rl3_jax.programs import jit_of_few
 from rl3_jax.tasks import ConcreteState, Task
 from rl3_jax.training.evaluation import Agent, held_out_tasks
 from rl3_jax.training.train import Purpose, stream, task_keys
@@ -52,10 +52,10 @@ class Recording:
 
 def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:
     """Return the first of the held-out tasks that a seed names, and the trial on it that evaluation runs."""
-    return jax.tree.map(np.asarray, _record(env, agent, seed))
+    return jax.tree.map(np.asarray, _record(env, agent, jnp.int32(seed)))
 
 
-@partial(jax.jit, static_argnames="env")
+@jit_of_few(["env"])
 def _record(env: TrialEnv, agent: Agent, seed: Int[Array, ""]) -> tuple[Task, Recording]:
     tasks = held_out_tasks(env, seed, 0, 1)
     keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), 0, 1)

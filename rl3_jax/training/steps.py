@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.programs import jit_of_few
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.hyper import Hyper, hyper_of, program_of
 from rl3_jax.training.train import METRICS, Integer, TrainState, train_iteration
@@ -97,7 +98,7 @@ def lower_steps(
     return traced.lower(lowering_platforms=None if named is None else (named,))
 
 
-@partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="states")
+@jit_of_few(["config", "mesh"], ["states"])
 def _train_side_by_side(
     config: TrainConfig, hyper: Hyper, states: TrainState, num_iterations: Integer, mesh: Mesh | None
 ) -> tuple[TrainState, dict[str, Float[Array, "R C"]]]:
@@ -105,7 +106,7 @@ def _train_side_by_side(
     return jax.vmap(train, in_axes=(0, 0, None))(hyper, states, num_iterations)
 
 
-@partial(jax.jit, static_argnames=("config", "mesh"), donate_argnames="state")
+@jit_of_few(["config", "mesh"], ["state"])
 def _train_steps(
     config: TrainConfig, hyper: Hyper, state: TrainState, num_iterations: Integer, mesh: Mesh | None = None
 ) -> tuple[TrainState, dict[str, Float[Array, " C"]]]:

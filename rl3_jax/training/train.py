@@ -6,7 +6,6 @@ evaluation shares no key with training even if the two seeds are equal.
 """
 
 import enum
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
 
 from rl3_jax import ppo
+from rl3_jax.programs import jit_of_few
 from rl3_jax.training.config import TrainConfig
 from rl3_jax.training.hyper import Hyper, bind, program_of, rates
 
@@ -70,7 +70,7 @@ def init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     return _init(program_of(config), key)
 
 
-@partial(jax.jit, static_argnames="config")
+@jit_of_few(["config"])
 def _init(config: TrainConfig, key: PRNGKeyArray) -> TrainState:
     learnt = ppo.init(config.ppo, config.network, stream(key, Purpose.INIT))
     return TrainState(learnt=learnt, iteration=jnp.int32(0), key=key)

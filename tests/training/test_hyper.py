@@ -122,12 +122,14 @@ def test_the_numbers_are_those_of_the_configuration():
 def test_the_public_function_shares_programs_too():
     """Configurations that differ in numbers alone, and numbers of Python's own, compile nothing more."""
     state = init(WITH_ALL, jax.random.key(0))
-    train_steps(WITH_ALL, hyper_of(WITH_ALL), state, 1)
-    compiled = _train_steps._cache_size()
+    state, _ = train_steps(WITH_ALL, hyper_of(WITH_ALL), state, 1)
+    program, _ = _train_steps.prepare(program_of(WITH_ALL), hyper_of(WITH_ALL), state, 1)
+    compiled = program._cache_size()
     other = with_numbers(WITH_ALL, **(OTHER | {"iterations": 7}))
     hyper = dataclasses.replace(hyper_of(other), clip=0.3, iterations=11)
     train_steps(other, hyper, init(other, jax.random.key(1)), 2)
-    assert _train_steps._cache_size() == compiled
+    assert _train_steps.prepare(program_of(other), hyper, state, 1)[0] is program
+    assert program._cache_size() == compiled
 
 
 def test_more_iterations_than_a_call_reports_are_refused():
