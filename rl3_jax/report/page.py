@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import SeededAgent, Source, agents_of, in_seeds
+from rl3_jax.report.blocks import Block, Figure, Heading, Paragraph, Table, markdown
 from rl3_jax.report.figures import adaptation_figure, comparison_figure, learning_figure
 from rl3_jax.report.gather import Entry, Result, Setting, settings_of
 from rl3_jax.report.literature import FAR, REASONS, SOURCE, TASKS, deviation, published_returns
@@ -14,8 +15,8 @@ PUBLISHED_HEADINGS = ("published", "apart, standard errors")
 HEADINGS = ("name", "mean return ±", "best seed", "middle half [95 %]", "regret ±", *PUBLISHED_HEADINGS)
 DIFFERENCES = "What the agent of each column earns more than the one of the row, on the same tasks [95 %]:"
 COSTS = ("agent", "return", "of clairvoyant", "training steps", "training seconds")
-HEADER = f"""# Returns on held-out tasks
-
+TITLE = "Returns on held-out tasks"
+INTRODUCTION = f"""\
 Made from result files by `rl3 report`. *Mean return* is of a whole trial ± its standard error. Errors are
 over tasks and, where an agent has several seeds, over seeds; those of one seed are about that agent alone,
 not its algorithm. *Middle half* is the mean of the middle half of the returns, with its interval of
@@ -40,28 +41,32 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     """
     agents, settings = list(agents_of(sources).values()), settings_of(sources)
     out.mkdir(parents=True, exist_ok=True)
-    parts, figures = [HEADER], []
+    blocks: list[Block] = [Heading(1, TITLE), Paragraph(INTRODUCTION)]
     for family in dict.fromkeys(setting.header["family"] for setting in settings):
         members = [setting for setting in settings if setting.header["family"] == family]
-        parts.append(f"## {family}")
-        names = list(dict.fromkeys(agent.name for setting in members for agent in setting.agents))
-        trained = [setting for setting in members if any(x.is_trained_here for x in setting.agents)]
-        if trained:
-            figures.append(out / f"{family}-learning.png")
-            here = [agent for agent in agents if any(agent.runs[0].is_trained_in(x.header) for x in trained)]
-            # An agent may have been evaluated in other ways of acting than as it trained.
-            names = list(dict.fromkeys([*(agent.name for agent in here), *names]))
-            learning_figure(here, trained, names, figures[-1])
-            parts += [f"![Learning curves]({figures[-1].name})", LEARNING]
-        figures.append(out / f"{family}.png")
-        compared = [setting for setting in members if setting.compares]
-        adaptation_figure(compared or members, names, figures[-1])
-        parts += [f"![Adaptation curves]({figures[-1].name})", ADAPTATION]
-        parts += [text for text in [transfer_table(members)] if text]
-        parts += map(section, members)
+        blocks += [Heading(2, family), *_figures(family, agents, members, out), *transfer(members)]
+        blocks += [block for setting in members for block in section(setting)]
     page = out / "README.md"
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return [page, *figures]
+    page.write_text(markdown(blocks), encoding="utf-8")
+    return [page, *(block.file for block in blocks if isinstance(block, Figure))]
+
+
+def _figures(
+    family: str, agents: Sequence[SeededAgent], members: Sequence[Setting], out: Path
+) -> list[Block]:
+    """Draw the figures of a family's settings into a folder, and return them."""
+    found: list[Block] = []
+    names = list(dict.fromkeys(agent.name for setting in members for agent in setting.agents))
+    trained = [setting for setting in members if any(x.is_trained_here for x in setting.agents)]
+    if trained:
+        found.append(Figure("Learning curves", out / f"{family}-learning.png", LEARNING))
+        here = [agent for agent in agents if any(agent.runs[0].is_trained_in(x.header) for x in trained)]
+        # An agent may have been evaluated in other ways of acting than as it trained.
+        names = list(dict.fromkeys([*(agent.name for agent in here), *names]))
+        learning_figure(here, trained, names, out / f"{family}-learning.png")
+    compared = [setting for setting in members if setting.compares]
+    adaptation_figure(compared or members, names, out / f"{family}.png")
+    return [*found, Figure("Adaptation curves", out / f"{family}.png", ADAPTATION)]
 
 
 def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: Path) -> tuple[Path, Path]:
@@ -75,17 +80,11 @@ def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: P
     entries = [Entry(run.name, [run.results[0]["results"][0]], is_agent=True) for run in runs]
     setting = Setting(runs[0].results[0], entries, [Entry(entry["name"], [entry]) for entry in baselines])
     comparison_figure([SeededAgent(run.name, [run]) for run in runs], setting, figure)
-    table.write_text(comparison_table(setting, runs), encoding="utf-8")
+    table.write_text(markdown([comparison_table(setting, runs)]), encoding="utf-8")
     return figure, table
 
 
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of Markdown, the first row its heading; all columns but the first are of numbers."""
-    lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def comparison_table(setting: Setting, runs: Sequence[Source]) -> str:
+def comparison_table(setting: Setting, runs: Sequence[Source]) -> Table:
     """Return a table of the runs' agents and of baselines, best first, with what their training cost."""
     header, best = setting.header, _best(setting)
     last = {run.name: run.metrics[-1] for run in runs if run.metrics}
@@ -99,23 +98,22 @@ def comparison_table(setting: Setting, runs: Sequence[Source]) -> str:
             cost = (f"{spent['steps'] / 1e6:.2f} M", f"{spent['wall_seconds']:.0f}")
         rows.append((entry.name, value, share, *cost))
     tasks = f"{header['num_tasks']} held-out tasks (seed {header['eval_seed']})"
-    text = f"{setting.title}; {tasks}, mean return of a trial ± standard error."
-    return f"{text}\n\n{markdown(rows)}\n"
+    return Table(rows, f"{setting.title}; {tasks}, mean return of a trial ± standard error.")
 
 
-def section(setting: Setting) -> str:
+def section(setting: Setting) -> list[Block]:
     """Return a setting's tables with their heading."""
     header = setting.header
     tasks = f"{header['num_tasks']} tasks (seed {header['eval_seed']}, `{header['task_set_sha256'][:12]}`)"
-    parts = [f"### {', '.join([setting.title, *setting.sizes])}", tasks, returns_table(setting)]
+    found: list[Block] = [Heading(3, ", ".join([setting.title, *setting.sizes])), Paragraph(tasks)]
+    found += returns(setting)
     if setting.compares:
-        parts += [DIFFERENCES, differences_table(setting)]
-    parts += [f"\\* {note}" for note in setting.notes]
-    return "\n\n".join(parts)
+        found.append(differences(setting))
+    return [*found, *(Paragraph(f"\\* {note}") for note in setting.notes)]
 
 
-def returns_table(setting: Setting) -> str:
-    """Return the table of what each entry earned, best first, with footnotes."""
+def returns(setting: Setting) -> list[Table | Paragraph]:
+    """Return the table of what each entry earned, best first, and footnotes."""
     published, best = published_returns(setting.header), _best(setting)
     known = [entry for entry in setting.baselines if entry.name in published]
     apart = {entry.name: deviation(entry.results[0], published[entry.name]) for entry in known}
@@ -131,25 +129,25 @@ def returns_table(setting: Setting) -> str:
     # A column that says nothing is left out.
     shown = [column for column in range(len(HEADINGS)) if any(row[column] for row in rows[1:])]
     reasons = {name: REASONS.get(name.partition(" ")[0], "the reason is not known.") for name in far}
-    notes = "".join(f"\n\n\\* {name}: {reason}" for name, reason in reasons.items())
-    return markdown([[row[column] for column in shown] for row in rows]) + notes
+    notes = [Paragraph(f"\\* {name}: {reason}") for name, reason in reasons.items()]
+    return [Table([[row[column] for column in shown] for row in rows]), *notes]
 
 
-def differences_table(setting: Setting) -> str:
+def differences(setting: Setting) -> Table:
     """Return the table of by how much each agent exceeds every other entry, on the same tasks."""
     rows = [["more than", *(agent.label for agent in setting.agents)]]
     for entry in setting.ranked:
         cells = [_difference(agent, entry) for agent in setting.agents]
         if any(cells):
             rows.append([entry.label, *cells])
-    return markdown(rows)
+    return Table(rows, DIFFERENCES)
 
 
-def transfer_table(settings: Sequence[Setting]) -> str:
+def transfer(settings: Sequence[Setting]) -> list[Table]:
     """Return what agents of one family earn where they were not trained; nothing if none was tried there."""
     met = [setting for setting in settings if setting.agents]
     if not any(agent.is_trained_here is False for setting in met for agent in setting.agents):
-        return ""
+        return []
     names = [agent.name for setting in met for agent in setting.agents]
     names += [entry.name for setting in met for entry in setting.baselines]
     rows = [["mean return ±", *(_short_title(setting, met) for setting in met)]]
@@ -160,8 +158,7 @@ def transfer_table(settings: Sequence[Setting]) -> str:
         marked = len({len(entry.results) for entry in earned}) > 1
         cells = (_earned(entries[name], marked) if name in entries else "" for entries in found)
         rows.append([name if marked else earned[0].label, *cells])
-    text = "Out of distribution: in italics what an agent was trained on."
-    return f"{text}\n\n{markdown(rows)}"
+    return [Table(rows, "Out of distribution: in italics what an agent was trained on.")]
 
 
 def _best(setting: Setting) -> Entry | None:

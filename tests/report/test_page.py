@@ -10,9 +10,10 @@ import scipy.stats
 from rl3_jax.cli import main
 from rl3_jax.report import literature, page, statistics
 from rl3_jax.report.agents import Source
+from rl3_jax.report.blocks import Table, markdown
 from rl3_jax.report.figures import combined_adaptation, notable
 from rl3_jax.report.gather import Entry, settings_of
-from rl3_jax.report.page import differences_table, returns_table, section, transfer_table, write_page
+from rl3_jax.report.page import differences, returns, section, transfer, write_page
 from rl3_jax.run.report import read_sources
 from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
 
@@ -23,15 +24,14 @@ def setting(*results, sources=()):
     return found
 
 
-def cells(table):
-    """The rows of a Markdown table by their first cell, the heading's under its own."""
-    lines = [line for line in table.splitlines() if line.startswith("| ") and "---" not in line]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return {row[0]: row[1:] for row in rows}
+def cells(blocks):
+    """The rows of the first table by their first cell, the heading's under its own."""
+    table = next(block for block in blocks if isinstance(block, Table))
+    return {row[0]: list(row[1:]) for row in table.rows}
 
 
 def test_a_row_has_the_return_its_regret_and_what_was_published():
-    rows = cells(returns_table(setting(of_agent(RESULT, 79.0))))
+    rows = cells(returns(setting(of_agent(RESULT, 79.0))))
     ucb1, best = RESULT["results"]
     assert rows["ucb1"][0] == f"{ucb1['mean_return']:.2f} ± {ucb1['standard_error']:.2f}"
     assert rows["ucb1"][1].startswith(f"{scipy.stats.trim_mean(ucb1['returns'], 0.25):.2f} [")
@@ -47,7 +47,7 @@ def test_a_row_has_the_return_its_regret_and_what_was_published():
 
 def test_of_several_seeds_the_best_is_shown_beside_their_mean():
     runs = [run(seed, of_agent(RESULT, 70.0 + seed), name="rl3") for seed in (0, 1)]
-    rows = cells(returns_table(setting(sources=runs)))
+    rows = cells(returns(setting(sources=runs)))
     assert rows["name"][1] == "best seed"
     means = [source.results[0]["results"][0]["mean_return"] for source in runs]
     assert means[1] > means[0]
@@ -57,64 +57,55 @@ def test_of_several_seeds_the_best_is_shown_beside_their_mean():
 
 
 def test_columns_that_say_nothing_are_left_out():
-    rows = cells(returns_table(setting(OOD | {"results": OOD["results"][:1]})))
+    rows = cells(returns(setting(OOD | {"results": OOD["results"][:1]})))
     assert rows["name"] == ["mean return ±", "middle half [95 %]"]
 
 
 def test_a_figure_far_from_the_published_one_has_a_footnote():
     far = [entry("gittins", 95.0), entry("thompson", 95.0), entry("clairvoyant", 99.0)]
-    text = returns_table(setting(RESULT | {"results": far}))
-    rows = cells(text)
+    blocks = returns(setting(RESULT | {"results": far}))
+    rows = cells(blocks)
     assert rows["gittins"][-1].endswith(r"\*")
     assert not rows["clairvoyant"][-1].endswith(r"\*")
-    notes = [line for line in text.splitlines() if line.startswith("\\*")]
+    notes = [line for line in markdown(blocks).splitlines() if line.startswith("\\*")]
     assert sorted(note.split(":")[0] for note in notes) == [r"\* gittins", r"\* thompson"]
     assert any(note.endswith("the reason is not known.") for note in notes)
-    assert r"\*" not in returns_table(setting(RESULT))
+    assert r"\*" not in markdown(returns(setting(RESULT)))
 
 
 def test_agents_are_compared_task_by_task():
     runs = [run(seed, of_agent(RESULT, 79.0)) for seed in (0, 1)]
     other = run(0, of_agent(RESULT, 60.0), name="other", learning_rate=0.2)
     found = setting(sources=[*runs, other])
-    rows = cells(differences_table(found))
+    rows = cells([differences(found)])
     assert next(iter(rows.values())) == ["rl3 (2 seeds)", "other-seed0"]
     agents = {agent.name: agent.returns for agent in found.agents}
     expected = statistics.difference(agents["rl3"], agents["other-seed0"])
     assert rows["other-seed0"] == [f"{expected.value:+.2f} [{expected.low:+.2f}, {expected.high:+.2f}]", ""]
     assert rows["rl3 (2 seeds)"][0] == ""
     assert set(rows) >= {"ucb1", "clairvoyant"}
-    assert differences_table(found) in section(found)
-    assert "more than" not in section(setting(RESULT))
+    assert differences(found) in section(found)
+    assert "more than" not in markdown(section(setting(RESULT)))
 
 
 def test_an_agent_of_the_name_does_not_stand_for_the_published_one():
-    rows = cells(
-        text := returns_table(
-            setting(
-                sources=[
-                    run(0, of_agent(RESULT, 50.0), name="rl2"),
-                    run(1, of_agent(RESULT, 50.0), name="rl2"),
-                ]
-            )
-        )
-    )
+    sources = [run(seed, of_agent(RESULT, 50.0), name="rl2") for seed in (0, 1)]
+    rows = cells(blocks := returns(setting(sources=sources)))
     assert rows["rl2 (2 seeds)"][-2:] == ["", ""]
     assert rows["rl2"][-2:] == ["78.7", ""]
-    assert r"\* rl2" not in text
+    assert r"\* rl2" not in markdown(blocks)
 
 
 def test_notes_are_printed():
     other = RESULT | {"results": [entry("ucb1", 70.0)]}
-    text = section(setting(RESULT, other))
+    text = markdown(section(setting(RESULT, other)))
     assert r"\* ucb1 returns" in text
 
 
 def test_agents_are_shown_where_they_were_not_trained():
     runs = [run(seed, of_agent(RESULT, 79.0), of_agent(OOD, 70.0)) for seed in (0, 1)]
     settings = settings_of(runs)
-    text = transfer_table(settings)
-    rows = cells(text)
+    rows = cells(transfer(settings))
     assert rows["mean return ±"] == ["default, H = 100", "ood, H = 100"]
     trained, other = rows["rl3 (2 seeds)"]
     assert trained.startswith("*")
@@ -122,8 +113,8 @@ def test_agents_are_shown_where_they_were_not_trained():
     value = statistics.mean(settings[1].agents[0].returns)
     assert other == f"{value.value:.2f} ± {value.standard_error:.2f}"
     assert rows["ucb1"][1].startswith(f"{OOD['results'][0]['mean_return']:.2f} ± ")
-    assert transfer_table(settings[:1]) == ""
-    rows = cells(transfer_table(settings_of([runs[0], run(1, of_agent(RESULT, 79.0))])))
+    assert transfer(settings[:1]) == []
+    rows = cells(transfer(settings_of([runs[0], run(1, of_agent(RESULT, 79.0))])))
     assert [cell.partition(" (")[2] for cell in rows["rl3"]] == ["2 seeds)", "1 seed)"]
 
 
@@ -161,7 +152,7 @@ def test_the_order_of_seeds_does_not_matter_though_their_groups_differ():
 
 
 def test_another_prior_is_not_the_published_one():
-    rows = cells(returns_table(setting(MDP)))
+    rows = cells(returns(setting(MDP)))
     assert "138.1" in rows["psrl (m = 0)"]
     assert "138.1" not in rows["psrl"]
 
