@@ -85,7 +85,7 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
             for _, run in members
             if run.config.get("seed") == seed
         ]
-        members.append((source.name, source))
+        members.append((_run_name(source), source))
     if problems:
         raise ConfigError(problems)
     found: dict[str, SeededAgent] = {}
@@ -102,6 +102,11 @@ def agents_of(sources: Sequence[Source]) -> dict[str, SeededAgent]:
         taken = {agent.name for agent in found.values()}
         found[key] = SeededAgent(next(name for name in choices if name not in taken), runs)
     return found
+
+
+def _run_name(run: Source) -> str:
+    """Return the name of a run; that of the folder it lies in comes first where its own is the seed alone."""
+    return run.name if SEED.sub("", run.name) else f"{Path(run.place).parent.name}-{run.name}".lstrip("-")
 
 
 def _times(names: Mapping[str, str], key: str) -> int:

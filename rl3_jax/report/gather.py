@@ -28,13 +28,19 @@ Member = tuple[Source, Result]
 class Entry:
     """What an agent or a baseline earned in one setting: entries of result files, one a seed.
 
-    `is_trained_here` tells whether it was trained in this very setting; None if that is not known.
+    Attributes:
+      name: unique among the entries of a setting.
+      results: one a seed.
+      is_agent: whether it is an agent's.
+      is_trained_here: whether it was trained in this very setting; None if that is not known.
+      runs: of the agent, those that `results` are of.
     """
 
     name: str
     results: Sequence[Result]
     is_agent: bool = False
     is_trained_here: bool | None = None
+    runs: SeededAgent | None = None
 
     @property
     def label(self) -> str:
@@ -145,14 +151,15 @@ def _agents(members: Sequence[Member], agents: Mapping[str, SeededAgent]) -> lis
         # The entry of a file of its own is named so already.
         greedy = " (greedy)" if result.get("greedy") and source.config else ""
         groups.setdefault((source.agent_key(result), greedy), []).append((source, result))
-    named = [(agents[key].name + greedy, runs) for (key, greedy), runs in groups.items()]
-    if problems := [problem for name, runs in named for problem in _unequal(name, runs)]:
+    named = [(agents[key].name, greedy, runs) for (key, greedy), runs in groups.items()]
+    if problems := [problem for name, greedy, runs in named for problem in _unequal(name + greedy, runs)]:
         raise ConfigError(problems)
     found = []
-    for name, runs in named:
+    for name, greedy, runs in named:
         (source, result), *_ = runs
         trained_here = source.is_trained_in(result) if source.config else None
-        found.append(Entry(name, [result["results"][0] for _, result in runs], True, trained_here))
+        results, seeds = [result["results"][0] for _, result in runs], [source for source, _ in runs]
+        found.append(Entry(name + greedy, results, True, trained_here, SeededAgent(name, seeds)))
     return found
 
 

@@ -8,7 +8,9 @@ from rl3_jax.report.agents import SeededAgent, Source, agents_of, in_seeds
 from rl3_jax.report.blocks import Block, Figure, Heading, Paragraph, Table, markdown
 from rl3_jax.report.figures import adaptation_figure, comparison_figure, learning_figure
 from rl3_jax.report.gather import Entry, Result, Setting, settings_of
+from rl3_jax.report.html import html
 from rl3_jax.report.literature import FAR, REASONS, SOURCE, TASKS, deviation, published_returns
+from rl3_jax.report.making import Making, setting_details, training_details
 
 BEST = "clairvoyant"
 PUBLISHED_HEADINGS = ("published", "apart, standard errors")
@@ -33,8 +35,13 @@ ADAPTATION = """Reward per episode over the episodes of a trial, on held-out tas
 an agent cannot be compared with."""
 
 
-def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
+def write_page(sources: Sequence[Source], out: Path, making: Making | None = None) -> list[Path]:
     """Write `README.md` and figures for each family into a folder; returns the paths of all.
+
+    Args:
+      sources: what is reported.
+      out: the folder.
+      making: how the runs are made again. If given, a page `report.html` tells it, all in one file.
 
     Raises:
       ConfigError: if results that belong together cannot be compared.
@@ -45,10 +52,22 @@ def write_page(sources: Sequence[Source], out: Path) -> list[Path]:
     for family in dict.fromkeys(setting.header["family"] for setting in settings):
         members = [setting for setting in settings if setting.header["family"] == family]
         blocks += [Heading(2, family), *_figures(family, agents, members, out), *transfer(members)]
-        blocks += [block for setting in members for block in section(setting)]
-    page = out / "README.md"
-    page.write_text(markdown(blocks), encoding="utf-8")
-    return [page, *(block.file for block in blocks if isinstance(block, Figure))]
+        if making is not None:
+            blocks += training_details(_met(agents, members), making)
+        for setting in members:
+            blocks += [*section(setting), *(setting_details(setting, making) if making is not None else ())]
+    written = {out / "README.md": markdown(blocks)}
+    if making is not None:
+        written[out / "report.html"] = html(blocks)
+    for page, text in written.items():
+        page.write_text(text, encoding="utf-8")
+    return [*written, *(block.file for block in blocks if isinstance(block, Figure))]
+
+
+def _met(agents: Sequence[SeededAgent], members: Sequence[Setting]) -> list[SeededAgent]:
+    """Return the agents that have an entry in some settings."""
+    names = {entry.runs.name for setting in members for entry in setting.agents if entry.runs}
+    return [agent for agent in agents if agent.name in names]
 
 
 def _figures(

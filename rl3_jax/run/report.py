@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from rl3_jax.errors import ConfigError, problems_of
-from rl3_jax.report.agents import Source
+from rl3_jax.report.agents import Source, agents_of
 from rl3_jax.report.gather import mismatches
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import load_agent
@@ -52,6 +52,9 @@ class Report(Shared):
         Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "folders of result files, or of runs")
     ]
     out: Annotated[Path, arg(metavar="DIR", help="folder for the page and its figures")] = Path("report")
+    html: Annotated[
+        bool, arg(help="write report.html, too: one page with all inside, and how each row is made again")
+    ] = False
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
@@ -65,14 +68,22 @@ class Report(Shared):
     def run(self) -> None:
         """Write the page."""
         # Imported here since matplotlib is slow to import, and only this draws.
+        from rl3_jax.report.making import Making
         from rl3_jax.report.page import write_page
+        from rl3_jax.run.origins import film, origin
 
         # A folder that is named twice is read once.
         folders = {path.resolve(): path for path in self.dirs}.values()
         for path in folders:
             evaluate_anew(path)
         sources = [source for path in folders for source in read_sources(path)]
-        for path in write_page(sources, self.out):
+        making = None
+        if self.html:
+            runs = [agent.runs for agent in agents_of(sources).values() if agent.runs[0].config]
+            origins = {run.place: origin(run) for each in runs for run in each}
+            films = {each[0].place: film(each[0]) for each in runs}
+            making = Making(origins, films, () if self.plugin is None else ("--plugin", self.plugin))
+        for path in write_page(sources, self.out, making):
             print(f"written: {path}")
 
 

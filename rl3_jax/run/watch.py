@@ -73,6 +73,13 @@ class Watch(OfAgent):
 
     def draw(self) -> Path:
         """Write the animation, showing progress; returns its path. The arguments are valid."""
+        content, file = self.film(), self.file(asked_env(agent_of(self.source()).env, self.variation))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+        return file
+
+    def film(self) -> bytes:
+        """Return the animation as the content of a GIF, showing progress. The arguments are valid."""
         agent = agent_of(self.source())
         env = asked_env(agent.env, self.variation)
         num_steps = self.steps or env.horizon
@@ -89,10 +96,7 @@ class Watch(OfAgent):
         what = f"{method_name(agent.env)} {agent.policy.config.core.core}{how}"
         name = f"{env.family.name}   {what}   task {self.seed}"
         scene = make_scene(Trial(env, task, agent.policy.distribution, recording, name))
-        content, file = animate(scene, steps, num_steps, self.fps), self.file(env)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content)
-        return file
+        return animate(scene, steps, num_steps, self.fps)
 
 
 def _unreadable(source: str | Path | LoadedAgent) -> list[str]:

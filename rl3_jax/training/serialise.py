@@ -101,6 +101,14 @@ def config_problems(config: TrainConfig) -> list[str]:
     return problems_of(from_dict, to_dict(config))
 
 
+def flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the fields of a result of `to_dict` by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
 def differences(one: Any, other: Any, name: str = "") -> list[str]:
     """Return a line for each dotted field in which two results of `to_dict` differ."""
     if not (isinstance(one, dict) and isinstance(other, dict)):

@@ -1,0 +1,136 @@
+"""A page as one HTML file that needs no other: pictures, style and script are inside."""
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import singledispatch
+from html import escape
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from PIL import Image
+
+from rl3_jax.report.blocks import Animation, Block, Commands, Details, Figure, Heading, Paragraph, Table
+
+INLINE = MarkdownIt("zero").enable(["emphasis", "backticks", "escape"])
+"""What a line of text may have; all else, HTML and links included, stands for itself."""
+SCALE = 96 / 150
+"""Pixels of the page for one of a figure, whose letters are then as large as the text's."""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""The browser loads nothing from elsewhere."""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def html(blocks: Sequence[Block]) -> str:
+    """Return a page as HTML, with its contents after the first heading."""
+    names = {id(block): f"section-{i}" for i, block in enumerate(blocks) if isinstance(block, Heading)}
+    parts = []
+    for block in blocks:
+        text = _rendered(block)
+        if isinstance(block, Heading):
+            text = f'<h{block.level} id="{names[id(block)]}">{text}</h{block.level}>'
+        parts.append(text)
+        if isinstance(block, Heading) and block.level == 1:
+            parts.append(_contents(blocks, names))
+    title = next(block.text for block in blocks if isinstance(block, Heading))
+    style, script = (Path(__file__).with_name(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    inside = {"title": escape(title), "body": "\n".join(parts), "style": style, "script": script}
+    return PAGE.format(policy=POLICY, **inside)
+
+
+def _contents(blocks: Sequence[Block], names: dict[int, str]) -> str:
+    """Return links to the headings of level 2, and below each to those of level 3 that follow it."""
+    parts = ['<nav aria-label="Contents">']
+    for block in blocks:
+        if isinstance(block, Heading) and block.level == 2:
+            parts.append(f"{'</ul>' * (len(parts) > 1)}<p>{_link(block, names)}</p>\n<ul>")
+        elif isinstance(block, Heading) and block.level == 3:
+            parts.append(f"<li>{_link(block, names)}</li>")
+    return "\n".join([*parts, "</ul></nav>"])
+
+
+def _link(block: Heading, names: dict[int, str]) -> str:
+    """Return a link to a heading of the page."""
+    return f'<a href="#{names[id(block)]}">{_rendered(block)}</a>'
+
+
+@singledispatch
+def _rendered(block: object) -> str:
+    """Return a block as HTML."""
+    raise TypeError(f"{block!r} is no block of a page")
+
+
+@_rendered.register
+def _heading(block: Heading) -> str:
+    return INLINE.renderInline(block.text)
+
+
+@_rendered.register
+def _paragraph(block: Paragraph) -> str:
+    return f"<p>{INLINE.renderInline(block.text)}</p>"
+
+
+@_rendered.register
+def _table(block: Table) -> str:
+    first, *rows = block.rows
+    head = "".join(f'<th scope="col">{INLINE.renderInline(cell)}</th>' for cell in first)
+    lines = [f"<thead><tr>{head}</tr></thead>", "<tbody>"]
+    for name, *cells in rows:
+        numbers = "".join(f"<td>{INLINE.renderInline(cell)}</td>" for cell in cells)
+        lines.append(f'<tr><th scope="row">{INLINE.renderInline(name)}</th>{numbers}</tr>')
+    caption = f"<caption>{INLINE.renderInline(block.caption)}</caption>\n" if block.caption else ""
+    kind = ' class="texts"' if block.texts else ""
+    table = "\n".join([f"<table{kind}>\n{caption}" + lines[0], *lines[1:], "</tbody>", "</table>"])
+    label = escape(block.caption or first[0], quote=True)
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">\n{table}\n</div>'
+
+
+@_rendered.register
+def _figure(block: Figure) -> str:
+    picture = _picture(block.title, "png", block.file.read_bytes(), SCALE)
+    return f"<figure>{picture}<figcaption>{INLINE.renderInline(block.caption)}</figcaption></figure>"
+
+
+@_rendered.register
+def _animation(block: Animation) -> str:
+    return f'<figure class="animation">{_picture(block.title, "gif", block.content, 1.0)}</figure>'
+
+
+@_rendered.register
+def _commands(block: Commands) -> str:
+    lines = (f"<code>{escape(line)}</code>" for line in block.lines)
+    return "<pre>{}</pre>".format("\n".join(lines))
+
+
+@_rendered.register
+def _details(block: Details) -> str:
+    inside = "\n".join(map(_rendered, block.blocks))
+    return f"<details>\n<summary>{INLINE.renderInline(block.summary)}</summary>\n{inside}\n</details>"
+
+
+def _picture(title: str, kind: str, content: bytes, scale: float) -> str:
+    """Return a picture that is inside the page; one wider than the screen scrolls within itself."""
+    data, name = base64.b64encode(content).decode("ascii"), escape(title, quote=True)
+    width, height = (round(scale * size) for size in Image.open(io.BytesIO(content)).size)
+    image = f'<img alt="{name}" width="{width}" height="{height}" src="data:image/{kind};base64,{data}">'
+    return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">{image}</div>'

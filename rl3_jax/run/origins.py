@@ -1,0 +1,50 @@
+"""What a page of HTML tells of a run beside its results: how it is trained again, and one of its trials."""
+
+from rl3_jax.errors import problems_of
+from rl3_jax.report.agents import Source
+from rl3_jax.report.making import Origin
+from rl3_jax.run.agent import PARAMS_FILE, load_agent
+from rl3_jax.run.folder import RunFolder, read_config_file
+from rl3_jax.run.shipped import shipped_cards
+from rl3_jax.run.typed import train_arguments
+from rl3_jax.run.watch import Watch
+
+MOST_STEPS = 400
+"""Of a trial that is shown: a page of longer ones would take long to load."""
+
+
+def origin(source: Source) -> Origin:
+    """Return the origin of a run."""
+    folder = RunFolder(source.place)
+    # What this version cannot read is what `rl3 train --config` will complain of, in its own words.
+    arguments = None
+    if not problems_of(read_config_file, folder.config):
+        arguments = train_arguments(read_config_file(folder.config))
+    return Origin(arguments or ["--config", str(folder.config)], _shipped(source))
+
+
+def _shipped(source: Source) -> tuple[str, str] | None:
+    """Return name and command of the agent of the package that earned exactly what a run's did."""
+    what = ("task_set_sha256", "horizon", "mean_return")
+    earned = {tuple((result | result["results"][0])[name] for name in what) for result in source.results}
+    for name, card in shipped_cards().items():
+        if earned & {tuple(result[field] for field in what) for result in card["results"]}:
+            return name, card["command"]
+    return None
+
+
+def film(source: Source) -> bytes | None:
+    """Return a trial of a run's agent as a GIF, drawn by `rl3 watch` after the agent trained, or drawn now.
+
+    Raises:
+      ConfigError: if the agent cannot be read.
+    """
+    folder = RunFolder(source.place)
+    params = folder.agent / PARAMS_FILE
+    if not params.exists():
+        return None
+    env = load_agent(folder.path).env
+    kept = Watch(folder.path).file(env)
+    if kept.exists() and kept.stat().st_mtime >= params.stat().st_mtime:
+        return kept.read_bytes()
+    return Watch(folder.path, steps=min(env.horizon, MOST_STEPS)).film()
