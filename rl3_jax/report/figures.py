@@ -1,11 +1,7 @@
-"""The figures of pages and comparisons: learning curves of agents, and what all earn within a trial.
-
-Colours differ in lightness and lines in dash, to survive greyscale.
-"""
+"""The figures of pages and comparisons: learning curves of agents, and what all earn within a trial."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle
+from collections.abc import Callable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rl3_jax.baselines import plain_name
 from rl3_jax.report import statistics
-from rl3_jax.report.agents import SeededAgent, label
-from rl3_jax.report.gather import Entry, Setting
+from rl3_jax.report.agents import SeededAgent, in_seeds
+from rl3_jax.report.gather import Setting
+from rl3_jax.report.looks import BASELINE_COLOUR, Looks, beside_agents, looks_of, shown
 
-AGENT_COLOURS = (
-    "#003f7d", "#d1495b", "#e8a33d", "#2a9d8f", "#7b2d8b", "#6c757d", "#000000", "#8c4a1f", "#6fa8dc",
-)  # fmt: skip
-AGENT_DASHES = ("-", "--", "-.", (0, (1, 1)))
-BASELINE_COLOUR = "0.45"
-MARKERS = ("o", "s", "^", "v", "D", "x", "+")
-MOST_OTHERS = 3
-"""Baselines drawn beside agents, apart from chance and the clairvoyant: more cannot be told apart."""
 LEGEND_LINE, LEGEND_CHARACTER = 0.75, 0.08
 """Widths in a legend, inches: of a line with the gaps about it, and of a character."""
 SMOOTHING = 0.02
@@ -41,35 +29,35 @@ SPENT = {
 
 Curve = tuple[Float[np.ndarray, " G"], Float[np.ndarray, " G"], Float[np.ndarray, " G"]]
 """Where the points of a curve are, the points, and half of the interval about each."""
-Styles = Mapping[tuple[str, bool], Mapping[str, Any]]
-"""The looks of lines by name and whether it is an agent's."""
 
 
 def learning_figure(
-    agents: Sequence[SeededAgent], settings: Sequence[Setting], names: Sequence[str], path: Path
+    agents: Sequence[SeededAgent], settings: Sequence[Setting], looks: Looks, path: Path
 ) -> None:
-    """Draw the return of training trials over steps and over time, two panels for each setting of training.
-
-    The names of all agents of the family decide their looks.
-    """
-    styles, (figure, panels) = _styles(settings, names), _panels(len(settings) * len(SPENT))
+    """Draw the return of training trials over steps and over time, for each setting of training."""
+    figure, panels = _panels(len(settings) * len(SPENT))
     pairs = [(setting, spent) for setting in settings for spent in SPENT]
+    _share(panels, y=[setting.title + str(setting.sizes) for setting, _ in pairs])
     for axes, (setting, spent) in zip(panels, pairs, strict=True):
         trained = [agent for agent in agents if agent.runs[0].is_trained_in(setting.header)]
-        _learning_panel(axes, trained, setting, styles, spent)
+        _learning_panel(axes, trained, setting, looks, spent)
         _entitle(axes, setting)
     _finish(figure, panels, path)
 
 
-def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: Path) -> None:
+def adaptation_figure(settings: Sequence[Setting], looks: Looks, path: Path) -> None:
     """Draw the reward per episode over the episodes of a trial, a panel for each setting.
 
-    Bands are intervals of 95 % over tasks, and over seeds where there are several. The names decide
-    the looks.
+    Bands are intervals of 95 % over tasks, and over seeds where there are several. Panels of tasks of one
+    size share the axis of rewards, and those of trials of one length that of episodes.
     """
-    styles, (figure, panels) = _styles(settings, names), _panels(len(settings))
+    figure, panels = _panels(len(settings))
+    sizes = [str(setting.sizes) for setting in settings]
+    lengths = [f"{size} {setting.header['horizon']}" for size, setting in zip(sizes, settings, strict=True)]
+    _share(panels, x=lengths, y=sizes)
+    looks = beside_agents(looks) if any(setting.agents for setting in settings) else looks
     for axes, setting in zip(panels, settings, strict=True):
-        _trial_panel(axes, setting, styles, "adaptation", combined_adaptation)
+        _trial_panel(axes, setting, looks, "adaptation", combined_adaptation)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="episode within the trial", ylabel="reward per episode")
         _entitle(axes, setting)
@@ -79,21 +67,14 @@ def adaptation_figure(settings: Sequence[Setting], names: Sequence[str], path: P
 def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Path) -> None:
     """Draw learning curves on the left, and on the right the mean reward per step over held-out trials."""
     figure, (left, right) = _panels(2)
-    styles, horizon = _styles([setting], [agent.name for agent in agents]), setting.header["horizon"]
-    _learning_panel(left, agents, setting, styles)
+    looks, horizon = beside_agents(looks_of(agents, [setting])), setting.header["horizon"]
+    _learning_panel(left, agents, setting, looks)
     left.set_title("Training")
-    _trial_panel(right, setting, styles, "reward_curve", lambda curves: _reward_curve(curves[0], horizon))
+    _trial_panel(right, setting, looks, "reward_curve", lambda curves: _reward_curve(curves[0], horizon))
     right.set_title(f"Held-out trials ({setting.header['num_tasks']} tasks)")
     right.set(xlabel="step within the trial", ylabel="mean reward per step", xlim=(0, horizon))
     figure.suptitle(setting.title)
     _finish(figure, [left, right], path)
-
-
-def notable(baselines: Sequence[Entry]) -> list[Entry]:
-    """Return chance, the clairvoyant, and the best `MOST_OTHERS` of the other baselines."""
-    others = [entry for entry in baselines if entry.name not in ("random", "clairvoyant")]
-    left_out = sorted(others, key=lambda entry: -entry.mean_return)[MOST_OTHERS:]
-    return [entry for entry in baselines if entry not in left_out]
 
 
 def combined_adaptation(curves: Sequence[Mapping[str, Any]]) -> Curve:
@@ -143,37 +124,30 @@ def _entitle(axes: Axes, setting: Setting) -> None:
     axes.set_title(f"{setting.title}\n{', '.join(setting.sizes)}".strip(), fontsize=9)
 
 
-def _shown(setting: Setting) -> list[Entry]:
-    """Return the entries that are drawn: beside agents only notable baselines, with the usual prior mean."""
-    baselines = [entry for entry in setting.baselines if entry.name == plain_name(entry.name)]
-    return [*setting.agents, *notable(baselines)] if setting.agents else baselines
+def _share(panels: Sequence[Axes], **groups: Sequence[str]) -> None:
+    """Let the panels of a group, for `x` and for `y` named one by one, have that axis in common."""
+    for axis, names in groups.items():
+        first = dict(reversed([*zip(names, panels, strict=True)]))
+        for name, axes in zip(names, panels, strict=True):
+            if axes is not first[name]:
+                getattr(axes, f"share{axis}")(first[name])
 
 
-def _styles(settings: Sequence[Setting], agents: Sequence[str]) -> Styles:
-    """Return the looks of lines: baselines are thin and grey beside agents, told apart by their markers."""
-    shown = [entry for setting in settings for entry in _shown(setting)]
-    baselines = dict.fromkeys(entry.name for entry in shown if not entry.is_agent)
-    markers, looks = cycle(MARKERS), zip(cycle(AGENT_COLOURS), cycle(AGENT_DASHES))
-    styles: dict[tuple[str, bool], dict[str, Any]] = {}
-    for name, (colour, dash) in zip(agents or baselines, looks, strict=False):
-        line = {"color": colour, "linestyle": dash, "linewidth": 2.0 if agents else 1.2}
-        styles[name, bool(agents)] = line | {"marker": next(markers), "markersize": 3}
-    grey = {"color": BASELINE_COLOUR, "linewidth": 0.8, "markersize": 4}
-    for name in baselines if agents else ():
-        styles[name, False] = grey | {"marker": next(markers)}
-    return styles
+def _counted(name: str, seeds: Sized) -> str:
+    """Return the name of an agent in a legend."""
+    return f"{name} ({in_seeds(seeds)})"
 
 
 def _learning_panel(
-    axes: Axes, agents: Sequence[SeededAgent], setting: Setting, styles: Styles, spent: str = "steps"
+    axes: Axes, agents: Sequence[SeededAgent], setting: Setting, looks: Looks, spent: str = "steps"
 ) -> None:
     """Draw learning curves; horizontal lines are the notable baselines' mean returns on held-out tasks.
 
     `spent`, of `SPENT`, is what they are drawn over.
     """
     for agent in agents:
-        _learning_curve(axes, agent, styles[agent.name, True], spent)
-    lines = [entry for entry in _shown(setting) if not entry.is_agent]
+        _learning_curve(axes, agent, looks[agent.name, True], spent)
+    lines = [entry for entry in shown(setting) if not entry.is_agent]
     for entry in lines:
         axes.axhline(entry.mean_return, color=BASELINE_COLOUR, linewidth=0.8)
     low, high = axes.get_ylim()
@@ -184,7 +158,6 @@ def _learning_panel(
         place = {"xy": (1, position), "xycoords": ("axes fraction", "data")}
         axes.annotate(f" {entry.name} {entry.mean_return:.1f}", **place, **text)
     axes.set(xlabel=SPENT[spent][0], ylabel="return of a training trial")
-    axes.set_xlim(left=0)
 
 
 def _learning_curve(axes: Axes, agent: SeededAgent, style: Mapping[str, Any], spent: str) -> None:
@@ -208,25 +181,27 @@ def _learning_curve(axes: Axes, agent: SeededAgent, style: Mapping[str, Any], sp
     else:
         axes.fill_between(at, smooth.min(axis=0), smooth.max(axis=0), color=colour, alpha=0.2, linewidth=0)
     line = {name: style[name] for name in ("color", "linestyle", "linewidth")}
-    axes.plot(at, smooth.mean(axis=0), label=label(agent.name, agent.runs), **line)
+    axes.plot(at, smooth.mean(axis=0), label=_counted(agent.name, agent.runs), **line)
 
 
 def _trial_panel(
-    axes: Axes, setting: Setting, styles: Styles, field: str, curve: Callable[[Sequence[Any]], Curve]
+    axes: Axes, setting: Setting, looks: Looks, field: str, curve: Callable[[Sequence[Any]], Curve]
 ) -> None:
     """Draw a curve of each entry, with its interval, made of one field of its results."""
-    for entry in _shown(setting):
-        style = styles[entry.name, entry.is_agent]
+    for entry in shown(setting):
+        style = looks[entry.name, entry.is_agent]
         at, mean, half = curve([result[field] for result in entry.results])
-        axes.plot(at, mean, label=entry.name, **style)
+        name = _counted(entry.name, entry.results) if entry.is_agent else entry.name
+        axes.plot(at, mean, label=name, **style)
         axes.fill_between(at, mean - half, mean + half, color=style["color"], alpha=0.15, linewidth=0)
-    axes.set_xlim(left=0)
 
 
 def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
     """Give all panels their grid, draw one legend below them, and write the figure."""
     handles: dict[str, Any] = {}
     for axes in panels:
+        # Only now: of axes in common all panels decide how far they reach.
+        axes.set_xlim(left=0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         lines, names = axes.get_legend_handles_labels()

@@ -118,8 +118,9 @@ def _animation(block: Animation) -> str:
 
 @_rendered.register
 def _commands(block: Commands) -> str:
-    lines = (f"<code>{escape(line)}</code>" for line in block.lines)
-    return "<pre>{}</pre>".format("\n".join(lines))
+    # A word is never broken at a hyphen, as the end of a line would be.
+    lines = ("".join(f"<span>{escape(word)}</span> " for word in line.split(" ")) for line in block.lines)
+    return "<pre>{}</pre>".format("\n".join(f"<code>{line.rstrip()}</code>" for line in lines))
 
 
 @_rendered.register

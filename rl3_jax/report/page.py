@@ -10,6 +10,7 @@ from rl3_jax.report.figures import adaptation_figure, comparison_figure, learnin
 from rl3_jax.report.gather import Entry, Result, Setting, settings_of
 from rl3_jax.report.html import html
 from rl3_jax.report.literature import FAR, REASONS, SOURCE, TASKS, deviation, published_returns
+from rl3_jax.report.looks import Looks, looks_of
 from rl3_jax.report.making import Making, setting_details, training_details
 
 BEST = "clairvoyant"
@@ -48,10 +49,11 @@ def write_page(sources: Sequence[Source], out: Path, making: Making | None = Non
     """
     agents, settings = list(agents_of(sources).values()), settings_of(sources)
     out.mkdir(parents=True, exist_ok=True)
+    looks = looks_of(agents, settings)
     blocks: list[Block] = [Heading(1, TITLE), Paragraph(INTRODUCTION)]
     for family in dict.fromkeys(setting.header["family"] for setting in settings):
         members = [setting for setting in settings if setting.header["family"] == family]
-        blocks += [Heading(2, family), *_figures(family, agents, members, out), *transfer(members)]
+        blocks += [Heading(2, family), *_figures(family, agents, members, looks, out), *transfer(members)]
         if making is not None:
             blocks += training_details(_met(agents, members), making)
         for setting in members:
@@ -71,20 +73,17 @@ def _met(agents: Sequence[SeededAgent], members: Sequence[Setting]) -> list[Seed
 
 
 def _figures(
-    family: str, agents: Sequence[SeededAgent], members: Sequence[Setting], out: Path
+    family: str, agents: Sequence[SeededAgent], members: Sequence[Setting], looks: Looks, out: Path
 ) -> list[Block]:
     """Draw the figures of a family's settings into a folder, and return them."""
     found: list[Block] = []
-    names = list(dict.fromkeys(agent.name for setting in members for agent in setting.agents))
     trained = [setting for setting in members if any(x.is_trained_here for x in setting.agents)]
     if trained:
         found.append(Figure("Learning curves", out / f"{family}-learning.png", LEARNING))
         here = [agent for agent in agents if any(agent.runs[0].is_trained_in(x.header) for x in trained)]
-        # An agent may have been evaluated in other ways of acting than as it trained.
-        names = list(dict.fromkeys([*(agent.name for agent in here), *names]))
-        learning_figure(here, trained, names, out / f"{family}-learning.png")
+        learning_figure(here, trained, looks, out / f"{family}-learning.png")
     compared = [setting for setting in members if setting.compares]
-    adaptation_figure(compared or members, names, out / f"{family}.png")
+    adaptation_figure(compared or members, looks, out / f"{family}.png")
     return [*found, Figure("Adaptation curves", out / f"{family}.png", ADAPTATION)]
 
 

@@ -11,8 +11,9 @@ from rl3_jax.cli import main
 from rl3_jax.report import literature, page, statistics
 from rl3_jax.report.agents import Source
 from rl3_jax.report.blocks import Table, markdown
-from rl3_jax.report.figures import combined_adaptation, notable
+from rl3_jax.report.figures import combined_adaptation
 from rl3_jax.report.gather import Entry, settings_of
+from rl3_jax.report.looks import notable
 from rl3_jax.report.page import differences, returns, section, transfer, write_page
 from rl3_jax.run.report import read_sources
 from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
