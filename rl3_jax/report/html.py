@@ -60,13 +60,14 @@ def html(blocks: Sequence[Block]) -> str:
 
 def _contents(blocks: Sequence[Block], names: dict[int, str]) -> str:
     """Return links to the headings of level 2, and below each to those of level 3 that follow it."""
-    parts = ['<nav aria-label="Contents">']
+    groups: list[list[str]] = []
     for block in blocks:
         if isinstance(block, Heading) and block.level == 2:
-            parts.append(f"{'</ul>' * (len(parts) > 1)}<p>{_link(block, names)}</p>\n<ul>")
+            groups.append([f"<p>{_link(block, names)}</p>", "<ul>"])
         elif isinstance(block, Heading) and block.level == 3:
-            parts.append(f"<li>{_link(block, names)}</li>")
-    return "\n".join([*parts, "</ul></nav>"])
+            groups[-1].append(f"<li>{_link(block, names)}</li>")
+    lines = [line for group in groups for line in (*group, "</ul>")]
+    return "\n".join(['<nav aria-label="Contents">', *lines, "</nav>"])
 
 
 def _link(block: Heading, names: dict[int, str]) -> str:
@@ -98,7 +99,9 @@ def _table(block: Table) -> str:
     for name, *cells in rows:
         numbers = "".join(f"<td>{INLINE.renderInline(cell)}</td>" for cell in cells)
         lines.append(f'<tr><th scope="row">{INLINE.renderInline(name)}</th>{numbers}</tr>')
-    caption = f"<caption>{INLINE.renderInline(block.caption)}</caption>\n" if block.caption else ""
+    caption = (
+        f"<caption><span>{INLINE.renderInline(block.caption)}</span></caption>\n" if block.caption else ""
+    )
     kind = ' class="texts"' if block.texts else ""
     table = "\n".join([f"<table{kind}>\n{caption}" + lines[0], *lines[1:], "</tbody>", "</table>"])
     label = escape(block.caption or first[0], quote=True)
@@ -133,5 +136,6 @@ def _picture(title: str, kind: str, content: bytes, scale: float) -> str:
     """Return a picture that is inside the page; one wider than the screen scrolls within itself."""
     data, name = base64.b64encode(content).decode("ascii"), escape(title, quote=True)
     width, height = (round(scale * size) for size in Image.open(io.BytesIO(content)).size)
-    image = f'<img alt="{name}" width="{width}" height="{height}" src="data:image/{kind};base64,{data}">'
+    size = f'width="{width}" height="{height}" style="--natural: {width}px"'
+    image = f'<img alt="{name}" {size} src="data:image/{kind};base64,{data}">'
     return f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">{image}</div>'

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rl3_jax.baselines.registry import PRIOR
-from rl3_jax.report.agents import BESIDE_ALGORITHM, SeededAgent, Source
+from rl3_jax.report.agents import BESIDE_ALGORITHM, SeededAgent
 from rl3_jax.report.blocks import Animation, Commands, Details, Paragraph, Table
 from rl3_jax.report.gather import Entry, Setting
 from rl3_jax.tasks import FAMILIES, make_family
@@ -62,9 +62,7 @@ def training_details(agents: Sequence[SeededAgent], making: Making) -> list[Deta
         blocks.append(Table(apart, "Fields of the configuration in which they differ:", texts=True))
     for agent in runs:
         blocks += [Paragraph(f"{agent.name}:"), Commands(training_commands(agent, making))]
-        blocks += [
-            Paragraph(_shipped(run, origin)) for run, origin in _origins(agent, making) if origin.shipped
-        ]
+        blocks += _shipped(agent, making)
     found = [Details("How the agents were trained", blocks)]
     films = [(agent.name, making.films.get(run.place)) for agent in runs for run in agent.runs]
     for name, film in films:
@@ -132,24 +130,24 @@ def _baseline_commands(setting: Setting, making: Making) -> list[str]:
     return [making.command(*asked, *(("--prior-reward", prior) if prior else ())) for prior in priors]
 
 
-def _origins(agent: SeededAgent, making: Making) -> list[tuple[Source, Origin]]:
-    """Return the runs of an agent with their origins."""
-    return [(run, making.origins[run.place]) for run in agent.runs]
-
-
 def _folder(agent: SeededAgent, seed: int) -> str:
     """Return where the commands train a seed of an agent."""
     return f"runs/{agent.name}/seed{seed}"
 
 
-def _shipped(run: Source, origin: Origin) -> str:
-    """Return which agent of the package a run's is."""
-    assert origin.shipped
-    name, command = origin.shipped
-    return (
-        f"The agent of seed {run.config['seed']} comes with rl3_jax: `rl3 evaluate --agent {name}`,"
-        f" `rl3 watch --agent {name}`. All of it was made by `{command}`."
-    )
+def _shipped(agent: SeededAgent, making: Making) -> list[Paragraph | Commands]:
+    """Return which seeds of an agent come with the package, and how they were made and are looked at."""
+    found: list[Paragraph | Commands] = []
+    for run in agent.runs:
+        shipped = making.origins[run.place].shipped
+        if shipped is not None:
+            name, command = shipped
+            text = (
+                f"Its seed {run.config['seed']} comes with rl3_jax as {name}. The first line made all seeds."
+            )
+            shown = [making.command(verb, "--agent", name) for verb in ("evaluate", "watch")]
+            found += [Paragraph(text), Commands([command, *shown])]
+    return found
 
 
 def _costs(agents: Sequence[SeededAgent]) -> Table:

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.stats
 
 from rl3_jax.report.agents import Source
+from rl3_jax.report.making import Making, Origin
 
 RNG = np.random.default_rng(0)
 
@@ -61,6 +62,7 @@ def run(seed, *results, name="rl3", learning_rate=0.1, folder="runs"):
         "task": RESULT["task"],
         "horizon": 100,
         "ppo": {"learning_rate": learning_rate},
+        "iterations": 12,
         "seed": seed,
         "target_iterations": 12,
         "run_id": f"id-{name}-{seed}",
@@ -72,3 +74,9 @@ def run(seed, *results, name="rl3", learning_rate=0.1, folder="runs"):
         {"steps": 10 * i, "wall_seconds": 3.0 * i, "mean_return": 50.0 + i + seed} for i in range(1, 13)
     ]
     return Source(f"{folder}/{name}-seed{seed}", results, f"{name}-seed{seed}", config, metrics)
+
+
+def making(sources, films=(), common=()):
+    """How some runs are made again, of a preset."""
+    origins = {source.place: Origin(["bandit-h100-quick"]) for source in sources if source.config}
+    return Making(origins, dict(films), common)
