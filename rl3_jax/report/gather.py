@@ -33,14 +33,14 @@ class Entry:
       results: one a seed.
       is_agent: whether it is an agent's.
       is_trained_here: whether it was trained in this very setting; None if that is not known.
-      runs: of the agent, those that `results` are of.
+      agent: its agent, with the runs that `results` are of.
     """
 
     name: str
     results: Sequence[Result]
     is_agent: bool = False
     is_trained_here: bool | None = None
-    runs: SeededAgent | None = None
+    agent: SeededAgent | None = None
 
     @property
     def label(self) -> str:

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Sequence
-from functools import singledispatch
 from html import escape
 from pathlib import Path
 
@@ -44,11 +43,12 @@ PAGE = """<!DOCTYPE html>
 def html(blocks: Sequence[Block]) -> str:
     """Return a page as HTML, with its contents after the first heading."""
     names = {id(block): f"section-{i}" for i, block in enumerate(blocks) if isinstance(block, Heading)}
-    parts = []
+    parts, section = [], ""
     for block in blocks:
-        text = _rendered(block)
+        section = names.get(id(block), section)
+        text = _rendered(block, section)
         if isinstance(block, Heading):
-            text = f'<h{block.level} id="{names[id(block)]}">{text}</h{block.level}>'
+            text = f'<h{block.level} id="{section}">{text}</h{block.level}>'
         parts.append(text)
         if isinstance(block, Heading) and block.level == 1:
             parts.append(_contents(blocks, names))
@@ -72,64 +72,49 @@ def _contents(blocks: Sequence[Block], names: dict[int, str]) -> str:
 
 def _link(block: Heading, names: dict[int, str]) -> str:
     """Return a link to a heading of the page."""
-    return f'<a href="#{names[id(block)]}">{_rendered(block)}</a>'
+    return f'<a href="#{names[id(block)]}">{INLINE.renderInline(block.text)}</a>'
 
 
-@singledispatch
-def _rendered(block: object) -> str:
-    """Return a block as HTML."""
-    raise TypeError(f"{block!r} is no block of a page")
+def _rendered(block: Block | Commands | Animation, section: str) -> str:
+    """Return a block as HTML; `section` is the id of the heading above it."""
+    match block:
+        case Heading():
+            return INLINE.renderInline(block.text)
+        case Paragraph():
+            return f"<p>{INLINE.renderInline(block.text)}</p>"
+        case Table():
+            return _table(block, section)
+        case Figure():
+            picture = _picture(block.title, "png", block.file.read_bytes(), SCALE)
+            return f"<figure>{picture}<figcaption>{INLINE.renderInline(block.caption)}</figcaption></figure>"
+        case Animation():
+            return f'<figure class="animation">{_picture(block.title, "gif", block.content, 1.0)}</figure>'
+        case Commands():
+            return _commands(block)
+        case Details():
+            inside = "\n".join(_rendered(each, section) for each in block.blocks)
+            return f"<details>\n<summary>{INLINE.renderInline(block.summary)}</summary>\n{inside}\n</details>"
 
 
-@_rendered.register
-def _heading(block: Heading) -> str:
-    return INLINE.renderInline(block.text)
-
-
-@_rendered.register
-def _paragraph(block: Paragraph) -> str:
-    return f"<p>{INLINE.renderInline(block.text)}</p>"
-
-
-@_rendered.register
-def _table(block: Table) -> str:
-    first, *rows = block.rows
+def _table(table: Table, section: str) -> str:
+    """Return a table that scrolls within itself; the script of the page lets it be sorted."""
+    first, *rows = table.rows
     head = "".join(f'<th scope="col">{INLINE.renderInline(cell)}</th>' for cell in first)
     lines = [f"<thead><tr>{head}</tr></thead>", "<tbody>"]
     for name, *cells in rows:
         numbers = "".join(f"<td>{INLINE.renderInline(cell)}</td>" for cell in cells)
         lines.append(f'<tr><th scope="row">{INLINE.renderInline(name)}</th>{numbers}</tr>')
-    caption = (
-        f"<caption><span>{INLINE.renderInline(block.caption)}</span></caption>\n" if block.caption else ""
-    )
-    kind = ' class="texts"' if block.texts else ""
-    table = "\n".join([f"<table{kind}>\n{caption}" + lines[0], *lines[1:], "</tbody>", "</table>"])
-    label = escape(block.caption or first[0], quote=True)
-    return f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">\n{table}\n</div>'
+    if table.caption:
+        lines.insert(0, f"<caption><span>{INLINE.renderInline(table.caption)}</span></caption>")
+    kind = ' class="texts"' if table.texts else ""
+    inside = "\n".join([f"<table{kind}>", *lines, "</tbody>", "</table>"])
+    return f'<div class="scroll" role="region" tabindex="0" aria-labelledby="{section}">\n{inside}\n</div>'
 
 
-@_rendered.register
-def _figure(block: Figure) -> str:
-    picture = _picture(block.title, "png", block.file.read_bytes(), SCALE)
-    return f"<figure>{picture}<figcaption>{INLINE.renderInline(block.caption)}</figcaption></figure>"
-
-
-@_rendered.register
-def _animation(block: Animation) -> str:
-    return f'<figure class="animation">{_picture(block.title, "gif", block.content, 1.0)}</figure>'
-
-
-@_rendered.register
-def _commands(block: Commands) -> str:
-    # A word is never broken at a hyphen, as the end of a line would be.
-    lines = ("".join(f"<span>{escape(word)}</span> " for word in line.split(" ")) for line in block.lines)
-    return "<pre>{}</pre>".format("\n".join(f"<code>{line.rstrip()}</code>" for line in lines))
-
-
-@_rendered.register
-def _details(block: Details) -> str:
-    inside = "\n".join(map(_rendered, block.blocks))
-    return f"<details>\n<summary>{INLINE.renderInline(block.summary)}</summary>\n{inside}\n</details>"
+def _commands(commands: Commands) -> str:
+    """Return lines in which a word is never broken at a hyphen, as the end of a line would be."""
+    words = [[f"<span>{escape(word)}</span>" for word in line.split(" ")] for line in commands.lines]
+    return "<pre>{}</pre>".format("\n".join(f"<code>{' '.join(line)}</code>" for line in words))
 
 
 def _picture(title: str, kind: str, content: bytes, scale: float) -> str:

@@ -35,7 +35,7 @@ def looks_of(agents: Sequence[SeededAgent], settings: Sequence[Setting]) -> Look
     named += [
         (
             entry.name,
-            colours.get(entry.runs.name if entry.runs else entry.name, entry.name),
+            colours.get(entry.agent.name if entry.agent else entry.name, entry.name),
             x.header["family"],
         )
         for x in settings

@@ -39,12 +39,12 @@ class Making:
 
     Attributes:
       origins: of each run, by its place.
-      films: a GIF of a trial by the place of the run, where it has an agent.
+      films: a GIF of a trial of an agent, by its name.
       common: arguments of all commands.
     """
 
     origins: Mapping[str, Origin]
-    films: Mapping[str, bytes | None]
+    films: Mapping[str, bytes]
     common: Sequence[str] = ()
 
     def command(self, *arguments: Any) -> str:
@@ -64,10 +64,9 @@ def training_details(agents: Sequence[SeededAgent], making: Making) -> list[Deta
         blocks += [Paragraph(f"{agent.name}:"), Commands(training_commands(agent, making))]
         blocks += _shipped(agent, making)
     found = [Details("How the agents were trained", blocks)]
-    films = [(agent.name, making.films.get(run.place)) for agent in runs for run in agent.runs]
-    for name, film in films:
-        if film is not None:
-            found.append(Details(f"A trial of {name}", [Animation(f"A trial of {name}", film)]))
+    for name in [agent.name for agent in runs if agent.name in making.films]:
+        title = f"A trial of {name}"
+        found.append(Details(title, [Animation(title, making.films[name])]))
     return found
 
 
@@ -98,18 +97,18 @@ def training_commands(agent: SeededAgent, making: Making) -> list[str]:
 
 def _evaluation_commands(entry: Entry, setting: Setting, making: Making) -> list[str]:
     """Return the commands that evaluate an agent's seeds again, as `training_commands` leaves them."""
-    if entry.runs is None or not entry.runs.runs[0].config:
+    if entry.agent is None or not entry.agent.runs[0].config:
         return []
-    header, config = setting.header, entry.runs.runs[0].config
+    header, config = setting.header, entry.agent.runs[0].config
     asked = ["--num-tasks", header["num_tasks"], "--seed", header["eval_seed"]]
     if header["variation"] != config["task"]["variation"]:
         asked += ["--variation", header["variation"]]
     if header["horizon"] != config["horizon"]:
         asked += ["--horizon", header["horizon"]]
-    if entry.name != entry.runs.name:
+    if entry.name != entry.agent.name:
         asked.append("--greedy")
-    seeds = [run.config["seed"] for run in entry.runs.runs]
-    return [making.command("evaluate", _folder(entry.runs, seed), *asked) for seed in seeds]
+    seeds = [run.config["seed"] for run in entry.agent.runs]
+    return [making.command("evaluate", _folder(entry.agent, seed), *asked) for seed in seeds]
 
 
 def _baseline_commands(setting: Setting, making: Making) -> list[str]:

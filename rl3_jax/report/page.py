@@ -68,7 +68,7 @@ def write_page(sources: Sequence[Source], out: Path, making: Making | None = Non
 
 def _met(agents: Sequence[SeededAgent], members: Sequence[Setting]) -> list[SeededAgent]:
     """Return the agents that have an entry in some settings."""
-    names = {entry.runs.name for setting in members for entry in setting.agents if entry.runs}
+    names = {entry.agent.name for setting in members for entry in setting.agents if entry.agent}
     return [agent for agent in agents if agent.name in names]
 
 

@@ -1,7 +1,7 @@
 """What a page of HTML tells of a run beside its results: how it is trained again, and one of its trials."""
 
 from rl3_jax.errors import problems_of
-from rl3_jax.report.agents import Source
+from rl3_jax.report.agents import SeededAgent, Source
 from rl3_jax.report.making import Origin
 from rl3_jax.run.agent import PARAMS_FILE, load_agent
 from rl3_jax.run.folder import RunFolder, read_config_file
@@ -33,18 +33,20 @@ def _shipped(source: Source) -> tuple[str, str] | None:
     return None
 
 
-def film(source: Source) -> bytes | None:
-    """Return a trial of a run's agent as a GIF, drawn by `rl3 watch` after the agent trained, or drawn now.
+def film(agent: SeededAgent) -> bytes | None:
+    """Return a trial of an agent as a GIF, None if none of its run folders has it.
+
+    It is the one that `rl3 watch` drew, if the agent has not trained since.
 
     Raises:
       ConfigError: if the agent cannot be read.
     """
-    folder = RunFolder(source.place)
-    params = folder.agent / PARAMS_FILE
-    if not params.exists():
+    folders = [RunFolder(run.place) for run in agent.runs]
+    folder = next((folder for folder in folders if (folder.agent / PARAMS_FILE).exists()), None)
+    if folder is None:
         return None
-    env = load_agent(folder.path).env
+    env, trained = load_agent(folder.path).env, (folder.agent / PARAMS_FILE).stat().st_mtime
     kept = Watch(folder.path).file(env)
-    if kept.exists() and kept.stat().st_mtime >= params.stat().st_mtime:
+    if kept.exists() and kept.stat().st_mtime >= trained:
         return kept.read_bytes()
     return Watch(folder.path, steps=min(env.horizon, MOST_STEPS)).film()

@@ -79,9 +79,9 @@ class Report(Shared):
         sources = [source for path in folders for source in read_sources(path)]
         making = None
         if self.html:
-            runs = [agent.runs for agent in agents_of(sources).values() if agent.runs[0].config]
-            origins = {run.place: origin(run) for each in runs for run in each}
-            films = {each[0].place: film(each[0]) for each in runs}
+            trained = [agent for agent in agents_of(sources).values() if agent.runs[0].config]
+            origins = {run.place: origin(run) for agent in trained for run in agent.runs}
+            films = {agent.name: found for agent in trained if (found := film(agent)) is not None}
             making = Making(origins, films, () if self.plugin is None else ("--plugin", self.plugin))
         for path in write_page(sources, self.out, making):
             print(f"written: {path}")

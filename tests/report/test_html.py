@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from rl3_jax.report.agents import Source
 from rl3_jax.report.blocks import Commands, Details, Heading, Paragraph, Table, markdown
 from rl3_jax.report.html import html
 from rl3_jax.report.page import write_page
@@ -78,7 +79,7 @@ def written(tmp_path_factory):
     sources.append(run(0, of_agent(RESULT, 60.0), name="other", learning_rate=0.2))
     sources.append(run(0, of_agent(MDP, 60.0), name="far", learning_rate=0.3))
     out = tmp_path_factory.mktemp("page")
-    write_page(sources, out, making(sources, films={sources[0].place: gif()}))
+    write_page(sources, out, making(sources, films={"rl3": gif()}))
     return Page((out / "report.html").read_text("utf-8")), (out / "README.md").read_text("utf-8")
 
 
@@ -131,6 +132,14 @@ def test_how_rows_are_made_again_is_told(written):
         assert command in words
         assert command not in text
     assert ["ppo.learning_rate", "0.1", "0.2"] in [row for table in page.tables for row in table]
+
+
+def test_files_that_are_of_no_run_have_a_page_too(tmp_path):
+    sources = [Source("a.json", [RESULT]), Source("b.json", [of_agent(RESULT, 70.0)])]
+    write_page(sources, tmp_path, making(sources))
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    assert page.texts["code"].count("rl3 ") == 2  # `rl3 report` in the first lines, and the baselines
+    assert "rl3 baselines bandit" in page.texts["code"]
 
 
 def test_text_of_users_stays_text():

@@ -66,17 +66,17 @@ def test_without_html_there_is_no_such_page(folder, tmp_path):
 
 
 def test_a_trial_is_drawn_again_once_the_agent_has_trained_on(folder):
-    (source,) = read_sources(folder)
+    (agent,) = agents_of(read_sources(folder)).values()
     assert main(["watch", str(folder), "--steps", "3"]) == 0
     kept = folder / "figures" / "watch-default-seed0.gif"
-    assert film(source) == kept.read_bytes()
+    assert film(agent) == kept.read_bytes()
     later = kept.stat().st_mtime + 10
     os.utime(RunFolder(folder).agent / "actor.safetensors", (later, later))
-    drawn = film(source)
+    drawn = film(agent)
     assert drawn is not None
     assert len(drawn) > len(kept.read_bytes())
     shutil.rmtree(folder / "agent")
-    assert film(source) is None
+    assert film(agent) is None
 
 
 def test_a_configuration_that_no_preset_makes_is_read_from_its_file(folder):
