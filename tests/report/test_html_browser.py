@@ -60,7 +60,7 @@ def column(table, number):
 
 @pytest.mark.parametrize("caption", ["", "What the agent of each column earns more"])
 def test_a_table_sorts_by_a_click_on_a_header(visit, caption):
-    """Returns have one to three digits before the point, and differences signs: as texts they sort otherwise."""
+    """Differences have signs, which sort otherwise as texts."""
     table = visit().locator("h3 ~ .scroll table").filter(has_text=caption).first
     before = sorted(column(table, 0))
     header = table.locator("thead th").nth(1)
