@@ -193,7 +193,8 @@ def make_config(
       method: a name of `METHODS`; it sets the features.
       policy: name of the sequence core; the preset's width stays. Or fields of the policy to change.
       learner: name of the object-level learner, or fields of the preset's own to change.
-      **overrides: fields of `TrainConfig`; a dict changes fields of that part and keeps the others.
+      **overrides: fields of `TrainConfig`; a dict changes fields of that part and keeps the others. A `task`
+        of another family than the preset's brings what belongs to it, see `suited_to`; other fields win.
 
     Raises:
       ConfigError: listing every name and value that is not valid.
@@ -204,7 +205,37 @@ def make_config(
         overrides["learner"], learner = learner, None
     names = {"method": method, "policy": policy, "learner": learner}
     found = name_problems(preset=preset, **names)
-    return _changed(PRESETS.get(preset, TrainConfig()), names, [overrides], found)
+    config, task = PRESETS.get(preset, TrainConfig()), overrides.get("task")
+    if isinstance(task, tasks.TaskFamily) and type(task) is not type(config.task):
+        config = suited_to(task, config)
+    return _changed(config, names, [overrides], found)
+
+
+def suited_to(task: tasks.TaskFamily, config: TrainConfig) -> TrainConfig:
+    """Return a configuration for another family, with what no longer fits taken from that family.
+
+    That are the state abstraction and α; of what the family declares, the scale of values and the trial
+    length; no prior, which is that of the other tasks; exchangeable actions and mean rewards only where the
+    family has them.
+    """
+    kind, learner = type(task), config.learner
+    own = {"smoothing": task.smoothing, "prior_reward": 0.0, "prior_count": 0.0}
+    declared: dict[str, Any] = {}
+    if kind.value_scale != tasks.TaskFamily.value_scale:
+        declared["features"] = {"value_scale": task.value_scale}
+    if kind.trial_length is not tasks.TaskFamily.trial_length:
+        declared["horizon"] = task.trial_length
+    return _varied(
+        config,
+        task=task,
+        abstraction=family_abstraction(task),
+        learner={name: value for name, value in own.items() if hasattr(learner, name)},
+        policy={
+            "exchangeable_actions": config.policy.exchangeable_actions and task.exchangeable_actions,
+        },
+        ppo={"mean_rewards": config.ppo.mean_rewards and task.knows_mean_reward},
+        **declared,
+    )
 
 
 def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:

@@ -3,10 +3,10 @@
 import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
-from rl3_jax.object_rl import ModelBased, RMax
+from rl3_jax.object_rl import Identity, ModelBased, RMax, Tiling
 from rl3_jax.policies import Gru, PolicyConfig, Transformer
 from rl3_jax.presets import method_name
-from rl3_jax.tasks import Bandit
+from rl3_jax.tasks import Bandit, FrozenLakes, Gridworld, PointRobots, RandomMdp
 from rl3_jax.trial import COARSE
 
 
@@ -125,3 +125,34 @@ def test_all_mistakes_are_listed():
 def test_a_learner_that_is_not_known_is_refused():
     with pytest.raises(ConfigError, match="unknown learner 'sarsa'; choose from: dyna-q, model-based"):
         make_learner("sarsa")
+
+
+def test_another_family_brings_what_belongs_to_it():
+    robots = make_config("mdp-h100-quick", task=PointRobots())
+    assert robots.abstraction == Tiling(bins=PointRobots.tiles)
+    preset = PRESETS["mdp-h100-quick"]
+    assert (preset.learner.prior_count, robots.learner.prior_count) == (1.0, 0.0)
+    assert robots.learner.smoothing == PointRobots.smoothing
+    assert robots.learner.max_sweeps == preset.learner.max_sweeps
+    assert robots.features.value_scale == preset.features.value_scale  # the family declares none
+    assert make_config("mdp-h100-quick", task=FrozenLakes()).features.value_scale == 1.0
+    assert make_config("mdp-h100-quick", task=Gridworld()).horizon == 250
+    mdps = make_config("bandit-h100-quick", task=RandomMdp())
+    assert mdps.policy.exchangeable_actions
+    assert mdps.ppo.mean_rewards
+    lakes = make_config("bandit-h100-quick", task=FrozenLakes())
+    assert not lakes.policy.exchangeable_actions
+    assert not lakes.ppo.mean_rewards
+    assert lakes.abstraction == Identity()
+
+
+def test_what_is_asked_for_wins_over_what_another_family_brings():
+    asked = {
+        "learner": {"smoothing": 0.3, "prior_count": 2.0},
+        "horizon": 70,
+        "features": {"value_scale": 3.0},
+    }
+    config = make_config("mdp-h100-quick", task=Gridworld(), **asked)
+    assert (config.learner.smoothing, config.learner.prior_count, config.horizon) == (0.3, 2.0, 70)
+    assert config.features.value_scale == 3.0
+    assert make_config("mdp-h100-quick", task=RandomMdp(variation="ood")).learner.prior_count == 1.0
