@@ -44,7 +44,7 @@ BAD_INPUT = [
     ("train mdp-h100 --policy=lstm", ["unknown policy 'lstm'", *CORES]),
     ("train mdp-h100 --method rl4", ["unknown method 'rl4'", "rl2, rl3"]),
     ("train mdp-h100 --learner sarsa", ["unknown learner 'sarsa'", "model-based, q-learning"]),
-    ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, wandb"]),
+    ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, trackio, wandb"]),
     ("train mdp-h100 --task.variation odd", ["unknown task.variation 'odd'", "default, ood"]),
     (
         "train gridworld-11x11-quick --method rl3-coarse --task.variation 12x12",

@@ -102,15 +102,15 @@ class Stage:
         return Image.fromarray(np.asarray(self._canvas.buffer_rgba())[..., :3].copy())
 
 
-def animate(scene: Scene, steps: Iterable[int], num_steps: int, fps: float) -> bytes:
-    """Return a GIF of `steps`, 0 to num_steps − 1 and wrapped to show progress, that repeats."""
+def animate(scene: Scene, steps: Iterable[int], shown: Sequence[int], fps: float) -> bytes:
+    """Return a GIF, which repeats, of the steps `shown`; `steps` are the same, wrapped to show progress."""
     each = round(100 / fps) * 10  # milliseconds; GIF counts hundredths of a second
-    duration = [each] * (num_steps - 1) + [round(LAST_FRAME * 1000)]
+    duration = [each] * (len(shown) - 1) + [round(LAST_FRAME * 1000)]
     buffer = io.BytesIO()
     with rc_context(FONT):
         stage = Stage(scene)
-        chosen = np.unique(np.linspace(0, num_steps - 1, PALETTE_FRAMES).round().astype(int))
-        pictures = np.concatenate([np.asarray(stage.show(int(step))) for step in chosen])
+        chosen = np.unique(np.linspace(0, len(shown) - 1, PALETTE_FRAMES).round().astype(int))
+        pictures = np.concatenate([np.asarray(stage.show(shown[place])) for place in chosen])
         palette = Image.fromarray(pictures).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
         frames = (stage.show(step).quantize(palette=palette, dither=Image.Dither.NONE) for step in steps)
         options = {"save_all": True, "append_images": frames, "duration": duration, "loop": 0}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Sized
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def adaptation_figure(settings: Sequence[Setting], looks: Looks, path: Path) -> 
     _finish(figure, panels, path)
 
 
-def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Path) -> None:
+def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, file: Path | BytesIO) -> None:
     """Draw learning curves on the left, and on the right the mean reward per step over held-out trials."""
     figure, (left, right) = _panels(2)
     looks, horizon = beside_agents(looks_of(agents, [setting])), setting.header["horizon"]
@@ -74,7 +75,7 @@ def comparison_figure(agents: Sequence[SeededAgent], setting: Setting, path: Pat
     right.set_title(f"Held-out trials ({setting.header['num_tasks']} tasks)")
     right.set(xlabel="step within the trial", ylabel="mean reward per step", xlim=(0, horizon))
     figure.suptitle(setting.title)
-    _finish(figure, [left, right], path)
+    _finish(figure, [left, right], file)
 
 
 def combined_adaptation(curves: Sequence[Mapping[str, Any]]) -> Curve:
@@ -196,7 +197,7 @@ def _trial_panel(
         axes.fill_between(at, mean - half, mean + half, color=style["color"], alpha=0.15, linewidth=0)
 
 
-def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
+def _finish(figure: Figure, panels: Sequence[Axes], file: Path | BytesIO) -> None:
     """Give all panels their grid, draw one legend below them, and write the figure."""
     handles: dict[str, Any] = {}
     for axes in panels:
@@ -209,4 +210,4 @@ def _finish(figure: Figure, panels: Sequence[Axes], path: Path) -> None:
     longest = LEGEND_LINE + LEGEND_CHARACTER * max(map(len, handles), default=0)
     columns = max(1, min(len(handles), int(figure.get_figwidth() / longest)))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(file, dpi=150)

@@ -1,6 +1,7 @@
 """What is written: a page of tables and figures, made of result files alone, and a comparison of runs."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from rl3_jax.report import statistics
@@ -95,11 +96,17 @@ def write_comparison(runs: Sequence[Source], baselines: Sequence[Result], out: P
     """
     out.mkdir(parents=True, exist_ok=True)
     figure, table = out / "comparison.png", out / "comparison.md"
-    entries = [Entry(run.name, [run.results[0]["results"][0]], is_agent=True) for run in runs]
-    setting = Setting(runs[0].results[0], entries, [Entry(entry["name"], [entry]) for entry in baselines])
-    comparison_figure([SeededAgent(run.name, [run]) for run in runs], setting, figure)
+    setting = draw_comparison(runs, baselines, figure)
     table.write_text(markdown([comparison_table(setting, runs)]), encoding="utf-8")
     return figure, table
+
+
+def draw_comparison(runs: Sequence[Source], baselines: Sequence[Result], file: Path | BytesIO) -> Setting:
+    """Draw the figure of `write_comparison` as a PNG; returns what it shows."""
+    entries = [Entry(run.name, [run.results[0]["results"][0]], is_agent=True) for run in runs]
+    setting = Setting(runs[0].results[0], entries, [Entry(entry["name"], [entry]) for entry in baselines])
+    comparison_figure([SeededAgent(run.name, [run]) for run in runs], setting, file)
+    return setting
 
 
 def comparison_table(setting: Setting, runs: Sequence[Source]) -> Table:

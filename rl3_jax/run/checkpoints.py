@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rl3_jax.run.agent import save_agent
 from rl3_jax.run.digests import ABOUT, DIGEST, digest
 from rl3_jax.run.files import write_atomically
 from rl3_jax.run.folder import RunFolder, RunRecord, checkpoint_file, checkpoint_files, newest_iteration
+from rl3_jax.run.logs import open_session
 from rl3_jax.run.metrics import Row
 from rl3_jax.training import TrainConfig, TrainState, serialise
 from rl3_jax.training.plan import abstract_state
@@ -45,7 +47,7 @@ class OnDisk:
     failure: str = ""
 
     def __init__(self, folder: RunFolder, record: RunRecord, stack: contextlib.ExitStack):
-        """Look at the folder; `stack` ends the logger."""
+        """Look at the folder; `stack` closes the logs."""
         if hosts.is_first():
             folder.remove_leftovers()
         self.record, self.config, self._folder, self._stack = record, record.config, folder, stack
@@ -115,19 +117,24 @@ class OnDisk:
         if done:
             self._keep_agent()  # a kill may have come between checkpoint and agent
 
-    def open_logger(self) -> None:
-        """Open the logger of the run."""
+    def open_logs(self, *, share: float, warn: Callable[[str], object]) -> None:
+        """Open the logs of the run, arguments as of `Session`; a `ConfigError` if one cannot start."""
         if hosts.is_first():
-            logger = metrics.open_logger(self._folder, self.record, int(self.state.iteration))
-            self._log = self._stack.enter_context(logger)
+            session = open_session(
+                self._folder, self.record, int(self.state.iteration), share=share, warn=warn
+            )
+            self._logs = self._stack.enter_context(session)
 
     def keep(self, rows: list[Row]) -> None:
-        """Write lines to `metrics.jsonl` and to the logger."""
-        if not hosts.is_first():
-            return
-        metrics.append(self._folder.metrics, rows)
-        for row in rows:
-            self._log(row)
+        """Write lines to `metrics.jsonl` and to the logs."""
+        if hosts.is_first():
+            metrics.append(self._folder.metrics, rows)
+            self._logs.scalars(rows)
+
+    def show(self, found: dict[str, Any], *, last: bool) -> None:
+        """Send pictures to the logs, after an evaluation that gave this entry of a result file."""
+        if hosts.is_first():
+            self._logs.pictures(self.state, found, last=last)
 
     def save(self) -> None:
         """Write a checkpoint, and the agent; the oldest ones are removed."""
@@ -162,6 +169,9 @@ class InMemory:
     def keep(self, rows: list[Row]) -> None:
         """Take lines."""
         self.rows += rows
+
+    def show(self, found: dict[str, Any], *, last: bool) -> None:
+        """Do nothing."""
 
     def save(self) -> None:
         """Do nothing."""

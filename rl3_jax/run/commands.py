@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.object_rl import LEARNERS
@@ -26,7 +26,7 @@ from rl3_jax.run.evaluation import (
 from rl3_jax.run.export import Export
 from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
-from rl3_jax.run.metrics import LOGGERS
+from rl3_jax.run.logs import LOGS
 from rl3_jax.run.planning import plan, target_devices
 from rl3_jax.run.program import program_problems
 from rl3_jax.run.report import Report, compare
@@ -96,7 +96,10 @@ class Train(OnDevices, Configured):
         ),
     ] = None
     overwrite: Annotated[bool, arg(help="replace the run that is in the run folder")] = False
-    log: Annotated[str | None, optional("LOGGER", one_of(LOGGERS) + "; beside metrics.jsonl")] = None
+    log: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        optional("LOGGER", one_of(LOGS) + "; beside metrics.jsonl, and again for another"),
+    ] = ()
 
     @property
     def folders(self) -> list[Path]:

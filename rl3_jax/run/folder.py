@@ -24,10 +24,10 @@ except ImportError:  # Windows
 
 CONTENT = (
     "metrics.jsonl", "checkpoints", "agent", "evaluation.json",
-    "figures", "tensorboard", "wandb",
+    "figures", "tensorboard", "wandb", "logs.json",
 )  # fmt: skip
 """What a run writes beside `config.json`, and so all that `--overwrite` removes."""
-WRITTEN_UNDER_LOCK = ("config.json", "metrics.jsonl", "agent.json", "actor.safetensors")
+WRITTEN_UNDER_LOCK = ("config.json", "metrics.jsonl", "agent.json", "actor.safetensors", "logs.json")
 """Files that are replaced at once; a process that is killed may leave a temporary one in the run folder."""
 WRITTEN = (*WRITTEN_UNDER_LOCK, "evaluation.json")
 """The same, with what is written while others train."""
@@ -40,14 +40,14 @@ class RunRecord:
     Attributes:
       config: the run, as first configured.
       target_iterations: where training stops; beyond `config.iterations` if the run was extended.
-      log: the logger beside `metrics.jsonl`, or None; `run_id` names this run to it.
+      log: names of logs beside `metrics.jsonl`; `run_id` names this run to them.
       versions: of Python and the libraries, as they were at the start.
       device: what the run is trained on, or was last.
     """
 
     config: TrainConfig
     target_iterations: int
-    log: str | None
+    log: tuple[str, ...]
     run_id: str
     versions: dict[str, str]
     device: dict[str, Any]
@@ -72,6 +72,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.agent = self.path / "agent"
         self.evaluation = self.path / "evaluation.json"
+        self.logs = self.path / "logs.json"
 
     def write(self, record: RunRecord) -> None:
         """Write `config.json` at once."""
@@ -90,6 +91,10 @@ class RunFolder:
             raise ConfigError(
                 f"{self.config}: target_iterations is {target!r}; it must be a whole number of at least 1"
             )
+        named = [beside["log"]] if isinstance(beside["log"], str) else beside["log"] or []
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise ConfigError(f"{self.config}: log is {named!r}; it must be a list of names")
+        beside["log"] = as_names(named)
         config = serialise.from_dict(data, ignore=BESIDE_CONFIG, source=str(self.config))
         return RunRecord(config=config, **beside)
 
@@ -118,6 +123,11 @@ class RunFolder:
             yield
         finally:
             os.close(handle)
+
+
+def as_names(log: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of logs, each once: of none, of one by its name, or of several."""
+    return tuple(dict.fromkeys([log] if isinstance(log, str) else log or ()))
 
 
 def read_config_file(path: Path) -> TrainConfig:
@@ -171,7 +181,7 @@ def creation_problems(path: Path, *, overwrite: bool) -> list[str]:
 
 @contextlib.contextmanager
 def new_runs(
-    runs: Sequence[tuple[Path, TrainConfig]], *, log: str | None, overwrite: bool
+    runs: Sequence[tuple[Path, TrainConfig]], *, log: str | Sequence[str] | None, overwrite: bool
 ) -> Iterator[list[RunFolder]]:
     """Make the folders of new runs and keep other processes from training in them.
 
@@ -198,7 +208,7 @@ def new_runs(
             raise
 
 
-def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
+def create(path: Path, config: TrainConfig, *, log: str | Sequence[str] | None) -> RunFolder:
     """Return the folder of a new run, with its `config.json`; a run that was there is removed.
 
     Call it only when `creation_problems` has none, under the lock if other processes may know of the folder.
@@ -206,7 +216,7 @@ def create(path: Path, config: TrainConfig, *, log: str | None) -> RunFolder:
     """
     folder = RunFolder(path)
     run_id, on = uuid.uuid4().hex[:12], device(jax.local_devices()[:1])
-    record = RunRecord(config, config.iterations, log, run_id, versions(), on)
+    record = RunRecord(config, config.iterations, as_names(log), run_id, versions(), on)
     try:
         path.mkdir(parents=True, exist_ok=True)
         for old in [path / name for name in CONTENT] + leftovers(path, WRITTEN):

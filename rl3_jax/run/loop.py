@@ -14,6 +14,7 @@ from rl3_jax.errors import NonFiniteError
 from rl3_jax.run import hosts, machine, metrics
 from rl3_jax.run.checkpoints import InMemory, OnDisk
 from rl3_jax.run.folder import RunFolder, RunRecord
+from rl3_jax.run.logs.pictures import SHARE
 from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.program import compile_chunk, device_problems, placement
@@ -78,8 +79,9 @@ def train_to_target(
                 f"{used['count']} of {there} devices: more do not divide ppo.minibatch_trials ({size})"
             )
         _note_changes(progress, begun, used)
-        for one in kept:
-            one.open_logger()
+        with hosts.together():
+            for one in kept:
+                one.open_logs(share=SHARE / len(kept), warn=progress.warn)
         loop = Loop(kept, target, progress, stop, on_metrics, fits)
         try:
             done = loop.train(max(one.wall_seconds for one in kept))
@@ -186,7 +188,8 @@ class Loop:
     def _advance(self, runs: Sequence[OnDisk | InMemory], until: int, started: float) -> None:
         """Train runs that are equally far until so many iterations are done, or as far as they come.
 
-        After each chunk come evaluation if it is due, the metrics lines, and a checkpoint if it is due.
+        After each chunk come evaluation if it is due, the metrics lines, a checkpoint if it is due, and then
+        what logs are shown of the evaluation.
         In this order the lines up to a checkpoint are kept before it is.
         """
         config, hypers = runs[0].config, [training.hyper_of(run.config) for run in runs]
@@ -215,10 +218,13 @@ class Loop:
             done += count
             for run, state in zip(runs, states, strict=True):
                 run.state = state
-            self._log(runs, done, [history | shared for history in histories])
+            evaluated = self._log(runs, done, [history | shared for history in histories])
             if done % config.checkpoint_every == 0 or done == until:
                 _save(runs)
                 saved = done
+            last = self.target - done < config.evaluation.every
+            for run, found in evaluated:
+                run.show(found, last=last)
             self._agree_on_stopping()
             diverged = [run for run in runs if run.failure]
             if diverged and (program.threads is not None or len(diverged) == len(runs)):
@@ -228,13 +234,23 @@ class Loop:
 
     def _log(
         self, runs: Sequence[OnDisk | InMemory], done: int, histories: Sequence[dict[str, np.ndarray]]
-    ) -> None:
-        """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite."""
-        last = []
+    ) -> list[tuple[OnDisk | InMemory, dict[str, Any]]]:
+        """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite.
+
+        Returns those that were evaluated, each with its entry of a result file.
+        """
+        last, evaluated = [], []
         for run, history in zip(runs, histories, strict=True):
             if run.failure:
                 continue
-            rows, problem = self._rows(run.config, run.state, done, history)
+            rows, problem = self._rows(run.state, done, history)
+            every = run.config.evaluation.every
+            if not problem and every and done % every == 0:
+                self.progress.phase("evaluating")
+                found = held_out_result(run.config, run.state)
+                rows[-1] |= held_out_figures(found)
+                evaluated.append((run, found))
+            rows = [metrics.make_row(run.config, row) for row in rows]
             run.keep(rows)
             for row in rows:
                 if self.on_metrics is not None and self.on_metrics(row):
@@ -256,11 +272,10 @@ class Loop:
                 alive = [run for run in runs if not run.failure]
                 shown |= metrics.mean_row([held_out_figures(run.config, run.state) for run in alive])
             self.progress.update(done, shown)
+        return evaluated
 
-    def _rows(
-        self, config: TrainConfig, state: TrainState, done: int, columns: dict[str, np.ndarray]
-    ) -> tuple[list[Row], str]:
-        """Return a run's lines, with an evaluation if it is due, and what is not finite in it, or nothing."""
+    def _rows(self, state: TrainState, done: int, columns: dict[str, np.ndarray]) -> tuple[list[Row], str]:
+        """Return the content of a run's lines, and what is not finite in it, or nothing."""
         rows, problem = [], ""
         for numbers in zip(*columns.values(), strict=True):
             values: Row = dict(zip(columns, numbers, strict=True))
@@ -270,10 +285,7 @@ class Loop:
             rows.append(values)
         if not problem and not params_finite(state):
             problem = f"the parameters after iteration {done} are not finite"
-        if not problem and config.evaluation.every and done % config.evaluation.every == 0:
-            self.progress.phase("evaluating")
-            rows[-1] |= held_out_figures(config, state)
-        return [metrics.make_row(config, row) for row in rows], problem
+        return rows, problem
 
 
 def _save(runs: Sequence[OnDisk | InMemory]) -> None:
@@ -298,10 +310,14 @@ def params_finite(state: TrainState) -> bool:
     return all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.device_get(state.learnt.params)))
 
 
-def held_out_figures(config: TrainConfig, state: TrainState) -> dict[str, float | None]:
-    """Return the means over the held-out tasks: of the return and of the family's summary, by field."""
+def held_out_result(config: TrainConfig, state: TrainState) -> dict[str, Any]:
+    """Return the entry of a result file (design, section 8) on the held-out tasks of training."""
     hyper, agent = config.evaluation, hosts.own(training.agent_of(config, state))
     trials = training.evaluate_trials(config.env, agent, num_tasks=hyper.num_tasks, seed=hyper.seed)
-    found = training.summarise("agent", trials)
+    return training.summarise("agent", trials)
+
+
+def held_out_figures(found: dict[str, Any]) -> dict[str, float | None]:
+    """Return the means over the held-out tasks: of the return and of the family's summary, by field."""
     summary = {f"evaluation_{name}": numbers["mean"] for name, numbers in found["summary"].items()}
     return {"evaluation_return": found["mean_return"]} | summary

@@ -1,19 +1,15 @@
-"""`metrics.jsonl`, one JSON object an iteration, each once, also after a crash; loggers beside it."""
+"""`metrics.jsonl`, one JSON object an iteration, each once, also after a crash."""
 
-import contextlib
-import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.errors import ConfigError
 from rl3_jax.run.files import write_atomically
-from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.training import METRICS, TrainConfig
 
 FIELDS = (
@@ -23,12 +19,8 @@ FIELDS = (
 """Fields of any run's line, in order; those that begin with `evaluation_` only where they were measured."""
 MUST_BE_FINITE = ("mean_return", "actor_loss", "critic_loss", "kl")
 """Training stops when one of these is not; others are undefined at times, and then null."""
-LOGGERS = {"tensorboard": "tensorboardX", "wandb": "wandb"}
-"""By name, which is also that of the extra: the module that it needs, imported only then."""
 
 Row = dict[str, Any]
-Log = Callable[[Row], object]
-"""Takes a line of metrics."""
 
 
 def fields(config: TrainConfig) -> tuple[str, ...]:
@@ -103,51 +95,3 @@ def truncate(path: Path, iteration: int) -> list[Row]:
         )
     write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     return rows
-
-
-@contextlib.contextmanager
-def _tensorboard(folder: RunFolder, iteration: int) -> Iterator[Log]:
-    """Write event files under `tensorboard/`; lines that come again after a crash replace the old ones."""
-    tensorboard = importlib.import_module("tensorboardX")
-    writer = tensorboard.SummaryWriter(str(folder.path / "tensorboard"), purge_step=iteration + 1)
-
-    def log(row: Row) -> None:
-        for name, value in row.items():
-            if name != "iteration" and value is not None:
-                writer.add_scalar(name, value, row["iteration"])
-
-    with contextlib.closing(writer):
-        yield log
-
-
-@contextlib.contextmanager
-def _wandb(folder: RunFolder, record: RunRecord) -> Iterator[Log]:
-    """Write a Weights & Biases run; it goes on after a resume, and ignores lines that it already has."""
-    naming = {"project": "rl3-jax", "name": folder.path.name, "id": record.run_id, "resume": "allow"}
-    run = importlib.import_module("wandb").init(**naming, dir=folder.path, config=record.to_dict())
-
-    def log(row: Row) -> None:
-        run.log({name: value for name, value in row.items() if value is not None}, step=row["iteration"])
-
-    try:
-        yield log
-    finally:
-        run.finish()
-
-
-def logger_problems(name: str | None) -> list[str]:
-    """Return a message if there is no such logger, or its extra is not installed."""
-    if name is None:
-        return []
-    if name not in LOGGERS:
-        return [unknown_choice("logger", name, list(LOGGERS))]
-    if importlib.util.find_spec(LOGGERS[name]) is None:
-        return [f"--log {name} needs an extra that is not installed: pip install 'rl3-jax[{name}]'"]
-    return []
-
-
-def open_logger(folder: RunFolder, record: RunRecord, iteration: int) -> AbstractContextManager[Log]:
-    """Return the logger of a run that goes on after an iteration; one that does nothing if it has none."""
-    if record.log == "tensorboard":
-        return _tensorboard(folder, iteration)
-    return _wandb(folder, record) if record.log else contextlib.nullcontext(lambda _: None)

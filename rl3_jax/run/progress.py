@@ -90,7 +90,16 @@ class TrainProgress:
 
     def note(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+        _print(self._console, text)
+
+    def warn(self, text: str) -> None:
+        """Print a line, also if nothing else is shown."""
+        _print(Console(stderr=True) if self._console.quiet else self._console, text)
+
+
+def _print(console: Console, text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def in_short(number: float | None) -> str:

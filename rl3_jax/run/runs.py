@@ -13,10 +13,10 @@ from rl3_jax.run.agent import LoadedAgent, agent_in_memory, load_agent
 from rl3_jax.run.checkpoints import InMemory, first_state
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.files import writing_problems
-from rl3_jax.run.folder import RunFolder, newest_iteration
+from rl3_jax.run.folder import RunFolder, as_names, newest_iteration
+from rl3_jax.run.logs import log_problems
 from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
 from rl3_jax.run.machine import refuse_what_cannot_fit
-from rl3_jax.run.metrics import logger_problems
 from rl3_jax.run.planning import plan
 from rl3_jax.run.program import device_problems, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
@@ -91,7 +91,7 @@ def train(
     out: str | Path,
     *,
     overwrite: bool = False,
-    log: str | None = None,
+    log: str | Sequence[str] | None = None,
     devices: int | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
@@ -115,7 +115,7 @@ def train(
     out: str | Path | None = None,
     *,
     overwrite: bool = False,
-    log: str | None = None,
+    log: str | Sequence[str] | None = None,
     devices: int | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
@@ -126,7 +126,8 @@ def train(
       config: the run.
       out: its folder, new or empty; without one nothing of the run is written.
       overwrite: replace a run that is already there.
-      log: `tensorboard` or `wandb`, beside `metrics.jsonl`; needs a folder.
+      log: names of logs beside `metrics.jsonl`, one or several of `tensorboard`, `wandb` and `trackio`; needs
+        a folder.
       devices: how many share the trials of an iteration; as many as can, if not given.
       progress: show it.
       on_metrics: called with each new line of `metrics.jsonl`, a dict, after the chunk of iterations that it
@@ -144,7 +145,7 @@ def train(
         return train_seeds(config, [out], on_metrics=on_metrics, **how)[0]
     with hosts.together():
         problems = train_problems(config, [], log=log, devices=devices)
-        if log is not None or overwrite:
+        if log or overwrite:
             problems.append("log and overwrite are for a run with a folder; name it as out")
         if problems:
             raise ConfigError(problems)
@@ -172,7 +173,7 @@ def train_seeds(
     outs: Sequence[str | Path],
     *,
     overwrite: bool = False,
-    log: str | None = None,
+    log: str | Sequence[str] | None = None,
     devices: int | None = None,
     progress: bool = True,
     on_metrics: OnMetrics | None = None,
@@ -192,7 +193,7 @@ def train_seeds(
             raise ConfigError(problems)
     configs = [dataclasses.replace(config, seed=config.seed + place) for place in range(len(outs))]
     runs = list(zip(map(Path, outs), configs, strict=True))
-    hosts.require_same([[serialise.to_dict(config) for config in configs], overwrite, log, devices])
+    hosts.require_same([[serialise.to_dict(config) for config in configs], overwrite, as_names(log), devices])
     replaces = bool(hosts.largest(overwrite and any(run_folder.is_run(path) for path, _ in runs)))
     if replaces:
         # Runs that cannot start must not cost the ones here.
@@ -214,25 +215,24 @@ def train_problems(
     *,
     num_seeds: int = 1,
     overwrite: bool = False,
-    log: str | None = None,
+    log: str | Sequence[str] | None = None,
     devices: int | None = None,
 ) -> list[str]:
     """Return a message for each reason why runs with these seeds cannot start in these folders."""
     found = program_problems(config, num_seeds, devices)
-    found += logger_problems(log) or _many_problems(num_seeds, [log])
+    found += _many_problems(num_seeds)
     if not hosts.is_first():
-        return found  # the folders are for the first process to make
+        return found  # the folders and the logs are for the first process
+    found += log_problems(as_names(log))
     if len({Path(out).resolve() for out in outs}) < len(outs):
         found.append("a folder is named twice; each run needs its own")
     return found + [x for out in outs for x in run_folder.creation_problems(Path(out), overwrite=overwrite)]
 
 
-def _many_problems(num_runs: int, logs: Sequence[str | None]) -> list[str]:
+def _many_problems(num_runs: int) -> list[str]:
     """Return a message if several runs cannot be trained at once."""
     if num_runs > 1 and not hosts.alone():
         return ["several processes train one run at a time; start them for each seed"]
-    if num_runs > 1 and "wandb" in logs:
-        return ["--log wandb takes one run a process; train the seeds one by one, or log tensorboard"]
     return []
 
 
@@ -315,7 +315,7 @@ def resume_problems(
         found.append("these runs do not share a program; resume each alone")
     if iterations is None and len({record.target_iterations for record in records}) > 1:
         found.append("these runs end at different iterations; say with --iterations N where all are to end")
-    return found + _many_problems(len(records), [record.log for record in records])
+    return found + _many_problems(len(records))
 
 
 def shared_by_a_program(config: TrainConfig) -> tuple[Any, ...]:
@@ -325,7 +325,7 @@ def shared_by_a_program(config: TrainConfig) -> tuple[Any, ...]:
 
 def _resuming_problems(folder: RunFolder, iterations: int | None) -> list[str]:
     """Return a message for each reason why a run that can be read cannot go on."""
-    found = logger_problems(folder.read().log)
+    found = log_problems(folder.read().log) if hosts.is_first() else []
     places = (folder.config, folder.checkpoints / "0", folder.agent / "0")
     found += dict.fromkeys(problem for place in places for problem in writing_problems(place))
     if any(path.name.isdigit() for path in folder.checkpoints.glob("*")):

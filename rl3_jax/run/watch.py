@@ -7,11 +7,11 @@ from typing import Annotated
 from tyro.conf import arg
 
 from rl3_jax.errors import problems_of
-from rl3_jax.presets import method_name
 from rl3_jax.run.agent import LoadedAgent, agent_of
 from rl3_jax.run.arguments import OfAgent, optional
 from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
 from rl3_jax.run.files import file_problems, write_atomically
+from rl3_jax.run.film import FPS, film
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
 from rl3_jax.trial import TrialEnv
@@ -34,7 +34,7 @@ class Watch(OfAgent):
     ] = None
     greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
     steps: Annotated[int | None, optional("N", "show the first N only")] = None
-    fps: Annotated[float, arg(metavar="F", help="frames a second")] = 10.0
+    fps: Annotated[float, arg(metavar="F", help="frames a second")] = FPS
 
     def file(self, env: TrialEnv) -> Path:
         """Return where the animation of a trial goes."""
@@ -82,21 +82,14 @@ class Watch(OfAgent):
         """Return the animation as the content of a GIF, showing progress. The arguments are valid."""
         agent = agent_of(self.source())
         env = asked_env(agent.env, self.variation)
-        num_steps = self.steps or env.horizon
-        # The bar stands from here on; its first item is the recording, which compiles.
-        steps = iter(tracker("watching", visible=True)(range(-1, num_steps)))
-        next(steps)
-        # Imported here since matplotlib is slow to import, and only this draws.
-        from rl3_jax.report.animation import animate
-        from rl3_jax.report.scenes import Trial, make_scene
-        from rl3_jax.training.recording import record
-
-        task, recording = record(env, agent.behaviour(self.greedy), self.seed)
-        how = " greedy" if self.greedy else ""
-        what = f"{method_name(agent.env)} {agent.policy.config.core.core}{how}"
-        name = f"{env.family.name}   {what}   task {self.seed}"
-        scene = make_scene(Trial(env, task, agent.policy.distribution, recording, name))
-        return animate(scene, steps, num_steps, self.fps)
+        return film(
+            env,
+            agent.behaviour(self.greedy),
+            self.seed,
+            num_steps=self.steps,
+            fps=self.fps,
+            track=tracker("watching", visible=True),
+        )
 
 
 def _unreadable(source: str | Path | LoadedAgent) -> list[str]:

@@ -66,7 +66,7 @@ def every_panel():
 
 @pytest.mark.parametrize("steps", [1, 2, STEPS])
 def test_each_step_is_a_frame(steps):
-    content = animate(scene(steps, bars=growing_bars(steps)), range(steps), steps, 20.0)
+    content = animate(scene(steps, bars=growing_bars(steps)), range(steps), range(steps), 20.0)
     gif = Image.open(io.BytesIO(content))
     assert (gif.format, gif.size, gif.n_frames) == ("GIF", (200, 200), steps)
     durations = []
