@@ -33,7 +33,7 @@ from common import lasting
 import rl3_jax
 from rl3_jax import TrainConfig, make_config
 from rl3_jax.presets import vary
-from rl3_jax.run import metrics
+from rl3_jax.run import cards, metrics
 from rl3_jax.run.evaluation import readable_variations
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.trial import METHODS
@@ -157,9 +157,6 @@ EVALUATIONS = 40
 """Points of a learning curve."""
 CHECKED = 200
 """Held-out tasks whose returns a card has one by one, to check that an agent still earns them."""
-OF_RESULTS = ("family", "variation", "task", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
-EARNED = ("mean_return", "standard_error")
-"""What a card has of an evaluation, and of its first entry."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,32 +291,12 @@ def with_evaluation(lines: Sequence[metrics.Row]) -> list[metrics.Row]:
 
 def ship(folder: Path, place: Path, command: str) -> None:
     """Copy the agent of a run, and write of it what a user wants to know."""
-    config, lines = json.loads((folder / "config.json").read_text()), metrics.read(folder / "metrics.jsonl")
-    evaluated = with_evaluation(lines)
-    card = {
-        "command": command,
-        "seed": config["seed"],
-        "steps": lines[-1]["steps"],
-        "seconds": round(lines[-1]["wall_seconds"]),
-        "device": config["device"],
-        "versions": config["versions"],
-        "processor": processor(),
-        "curve": {
-            "steps": [line["steps"] for line in evaluated],
-            "return": [round(line["evaluation_return"], 3) for line in evaluated],
-        },
-        "results": [
-            {field: result[field] for field in OF_RESULTS}
-            | {field: result["results"][0][field] for field in EARNED}
-            for result in json.loads((folder / "evaluation.json").read_text())
-        ],
-        "returns": rl3_jax.evaluate_run(rl3_jax.load_agent(folder), num_tasks=CHECKED)["results"][0][
-            "returns"
-        ],
-    }
+    returns = rl3_jax.evaluate_run(rl3_jax.load_agent(folder), num_tasks=CHECKED)["results"][0]["returns"]
+    measured = {"processor": processor(), "returns": returns}
+    card = {"command": command} | cards.card_of_run(folder) | measured
     shutil.copytree(folder / "agent", place, dirs_exist_ok=True)
     (place / "card.json").write_text(json.dumps(card, indent=1) + "\n")
-    (place / "README.md").write_text(describe(place.name, card))
+    (place / "README.md").write_text(cards.describe(place.name, place.name, card))
 
 
 def processor() -> str:
@@ -332,34 +309,6 @@ def processor() -> str:
         said.setdefault(name.strip(), value.strip())
     can = hashlib.sha256(said.get("flags", "").encode()).hexdigest()[:8]
     return f"{said.get('model name', 'unknown')}, {can}, {os.cpu_count()} cores"
-
-
-def describe(name: str, card: dict[str, Any]) -> str:
-    """Return a page about an agent, from its card."""
-    first, *_ = card["results"]
-    rows = [
-        f"| {row['variation']} | {row['horizon']} | {row['num_tasks']}"
-        f" | {row['mean_return']:.2f} ± {row['standard_error']:.2f} |"
-        for row in card["results"]
-    ]
-    return f"""# {name}
-
-Trained on `{first["family"]}` with seed {card["seed"]}, for {card["steps"]:,} steps, in {card["seconds"]:,} s
-beside the other seeds of this command:
-
-    {card["command"]}
-
-Mean return and its standard error on held-out tasks; it was trained on the first row's.
-
-| variation | H | tasks | return |
-| --- | ---: | ---: | ---: |
-{chr(10).join(rows)}
-
-    rl3 evaluate --agent {name}
-    rl3 watch --agent {name}
-
-`agent.json` says how it is built, `card.json` has the learning curve and the versions it was trained with.
-"""
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.policies import Policy
-from rl3_jax.run import hosts
+from rl3_jax.run import hosts, hub
 from rl3_jax.run.digests import ABOUT, DIGEST, digest
 from rl3_jax.run.files import read_json, write_atomically
 from rl3_jax.run.shipped import shipped_folder
@@ -101,24 +101,41 @@ def _acting(config: TrainConfig) -> dict[str, Any]:
 
 
 def load_agent(path: str | Path) -> LoadedAgent:
-    """Return the agent of a run folder, of its `agent` folder alone, or one that comes with the package.
+    """Return the agent of a run folder, of its `agent` folder alone, or one that has a name.
 
     Args:
-      path: the folder, or where there is no such folder an agent's name; `rl3 list` shows these.
+      path: the folder; `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION` of an agent on the Hugging Face hub; or
+        where there is no such folder the name of one that comes with the package, as `rl3 list` shows it.
 
     Raises:
       ConfigError: if there is none, or its two files do not belong together.
     """
-    folder = shipped_folder(str(path)) if _is_name(path) else Path(path)
-    folder = folder / "agent" if (folder / "agent").is_dir() else folder
+    if hub.is_name(path):
+        folder = hub.download(str(path), (CONFIG_FILE, PARAMS_FILE))
+        try:
+            return _load(folder, path, missing="is it one of rl3_jax?", damaged="its owner can push it anew")
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {'; '.join(error.problems)}") from None
+    missing = "a run has one from its first checkpoint on, and `rl3 list` shows those that come with rl3_jax"
+    return _load(agent_folder(path), path, missing=missing, damaged="`rl3 resume` writes both files anew")
+
+
+def agent_folder(path: str | Path) -> Path:
+    """Return the folder that should have the agent's files, of a run folder, a folder or a shipped name."""
+    folder = shipped_folder(str(path)) if is_name(path) else Path(path)
+    return folder / "agent" if (folder / "agent").is_dir() else folder
+
+
+def _load(folder: Path, path: str | Path, *, missing: str, damaged: str) -> LoadedAgent:
+    """Return the agent in a folder, which belongs to what the user has called `path`.
+
+    `missing` and `damaged` are what to do if it is.
+    """
     if not (folder / PARAMS_FILE).is_file() or not (folder / CONFIG_FILE).is_file():
-        raise ConfigError(
-            f"{path} holds no agent, {CONFIG_FILE} and {PARAMS_FILE};"
-            " a run has one from its first checkpoint on, and `rl3 list` shows those that come with rl3_jax"
-        )
+        raise ConfigError(f"{path} holds no agent, {CONFIG_FILE} and {PARAMS_FILE}; {missing}")
     data = read_json(folder / CONFIG_FILE)
     config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
-    flat, iteration, written = _read_params(folder / PARAMS_FILE)
+    flat, iteration, written = _read_params(folder / PARAMS_FILE, damaged)
     params = traverse_util.unflatten_dict(flat, sep="/")
     if jax.tree.map(lambda x: (x.shape, x.dtype), params) != _actor_arrays(config.network):
         raise ConfigError(
@@ -126,8 +143,7 @@ def load_agent(path: str | Path) -> LoadedAgent:
         )
     if written != digest([data, iteration], flat):
         raise ConfigError(
-            f"{folder}: {PARAMS_FILE} and {CONFIG_FILE} are not as they were written together;"
-            " `rl3 resume` writes both anew from the run's checkpoint"
+            f"{folder}: {PARAMS_FILE} and {CONFIG_FILE} are not as they were written together; {damaged}"
         )
     return LoadedAgent(config.env, config.network, params, data, iteration)
 
@@ -139,12 +155,12 @@ def agent_of(source: str | Path | LoadedAgent) -> LoadedAgent:
 
 def named(source: str | Path | LoadedAgent) -> str | Path | LoadedAgent:
     """Return the agent of a name, where there is no such folder; a run folder or an agent as it is."""
-    return source if isinstance(source, LoadedAgent) or not _is_name(source) else load_agent(source)
+    return source if isinstance(source, LoadedAgent) or not is_name(source) else load_agent(source)
 
 
-def _is_name(path: str | Path) -> bool:
-    """Whether a path names an agent that comes with the package, and no folder."""
-    return not Path(path).exists() and not problems_of(shipped_folder, str(path))
+def is_name(path: str | Path) -> bool:
+    """Whether a path names an agent on the hub, or one that comes with the package and no folder."""
+    return hub.is_name(path) or not (Path(path).exists() or problems_of(shipped_folder, str(path)))
 
 
 @lru_cache(maxsize=64)
@@ -154,7 +170,7 @@ def _actor_arrays(policy: Policy) -> PyTree:
     return jax.tree.map(lambda x: (x.shape, x.dtype), params)
 
 
-def _read_params(path: Path) -> tuple[dict[str, Any], int, str]:
+def _read_params(path: Path, damaged: str) -> tuple[dict[str, Any], int, str]:
     """Return the parameters by their names, the iterations behind them, and the digest they came with."""
     try:
         with safetensors.safe_open(path, framework="flax") as file:
@@ -162,6 +178,4 @@ def _read_params(path: Path) -> tuple[dict[str, Any], int, str]:
             flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return flat, int(about["iteration"]), about[DIGEST]
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{path} holds no parameters of an agent ({error}); `rl3 resume` writes it anew"
-        ) from None
+        raise ConfigError(f"{path} holds no parameters of an agent ({error}); {damaged}") from None

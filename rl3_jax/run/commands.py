@@ -29,6 +29,7 @@ from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.logs import LOGS
 from rl3_jax.run.planning import plan, target_devices
 from rl3_jax.run.program import program_problems
+from rl3_jax.run.push import Push
 from rl3_jax.run.report import Report, compare
 from rl3_jax.run.runs import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
@@ -350,7 +351,7 @@ COMMANDS: dict[str, type[Shared]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(List, Train, Plan, Sweep, Resume, Evaluate),
-        *(Baselines, Compare, Describe, Report, Watch, Export),
+        *(Baselines, Compare, Describe, Report, Watch, Export, Push),
     )
 }
 """By name, in the order of the help."""

@@ -42,7 +42,8 @@ class Watch(OfAgent):
         if self.out is not None:
             return self.out
         if isinstance(self.source(), LoadedAgent):
-            return Path(f"{self.agent or self.dir}-{shown}")
+            name = Path(self.agent or self.dir or "").name.partition("@")[0]  # the last part, on the hub
+            return Path(f"{name}-{shown}")
         return Path(self.dir or "") / "figures" / f"watch-{shown}"
 
     def problems(self) -> list[str]:
