@@ -170,9 +170,6 @@ class InMemory:
         """Take lines."""
         self.rows += rows
 
-    def show(self, found: dict[str, Any], *, last: bool) -> None:
-        """Do nothing."""
-
     def save(self) -> None:
         """Do nothing."""
 

@@ -224,6 +224,7 @@ class Loop:
                 saved = done
             last = self.target - done < config.evaluation.every
             for run, found in evaluated:
+                self.progress.phase("drawing")
                 run.show(found, last=last)
             self._agree_on_stopping()
             diverged = [run for run in runs if run.failure]
@@ -234,10 +235,10 @@ class Loop:
 
     def _log(
         self, runs: Sequence[OnDisk | InMemory], done: int, histories: Sequence[dict[str, np.ndarray]]
-    ) -> list[tuple[OnDisk | InMemory, dict[str, Any]]]:
+    ) -> list[tuple[OnDisk, dict[str, Any]]]:
         """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite.
 
-        Returns those that were evaluated, each with its entry of a result file.
+        Returns those that were evaluated and have logs, each with its entry of a result file.
         """
         last, evaluated = [], []
         for run, history in zip(runs, histories, strict=True):
@@ -249,7 +250,8 @@ class Loop:
                 self.progress.phase("evaluating")
                 found = held_out_result(run.config, run.state)
                 rows[-1] |= held_out_figures(found)
-                evaluated.append((run, found))
+                if isinstance(run, OnDisk) and run.record.log:
+                    evaluated.append((run, found))
             rows = [metrics.make_row(run.config, row) for row in rows]
             run.keep(rows)
             for row in rows:

@@ -21,7 +21,10 @@ SPACE = "TRACKIO_SPACE_ID"
 
 
 class Trackio(Log):
-    """A run of Trackio on this machine, unless the environment names a space; it goes on after a resume."""
+    """A run of Trackio on this machine, unless the environment names a space; it goes on after a resume.
+
+    Lines that come again after a crash are there twice, with the same results.
+    """
 
     module = "trackio"
 
@@ -40,9 +43,9 @@ class Trackio(Log):
         self._trackio: Any = importlib.import_module(self.module)
         # Trackio knows a run by its name: two folders of one name are two runs.
         known_by = recall(folder, NAME) or {
-            "project": os.environ.get("TRACKIO_PROJECT", PROJECT),
+            "project": os.environ.get("TRACKIO_PROJECT") or PROJECT,
             "name": f"{folder.path.resolve().name}-{record.run_id[:6]}",
-            "space_id": os.environ.get(SPACE),
+            "space_id": os.environ.get(SPACE) or None,
         }
         # A context of its own: in a common one, the run of another seed would be ended.
         self._context = contextvars.Context()

@@ -18,9 +18,9 @@ WITHOUT = "WANDB_MODE=offline logs to the run folder alone, and `wandb sync` upl
 
 
 class WeightsAndBiases(Log):
-    """A run of Weights & Biases, which goes on after a resume. Its environment variables say where it goes.
+    """A run of Weights & Biases. At its start the service's environment variables say where it goes.
 
-    Only the run's id, which belongs to the run folder, is not taken from them.
+    A resumed run goes on as what the run folder names, which also has its id.
     """
 
     module = "wandb"
@@ -43,16 +43,16 @@ class WeightsAndBiases(Log):
         wandb: Any = importlib.import_module(self.module)
         known_by = recall(folder, NAME) or {
             "id": record.run_id,
-            "project": os.environ.get("WANDB_PROJECT", PROJECT),
-            "entity": os.environ.get("WANDB_ENTITY"),
+            "project": os.environ.get("WANDB_PROJECT") or PROJECT,
+            "entity": os.environ.get("WANDB_ENTITY") or None,
+            "name": os.environ.get("WANDB_NAME") or folder.path.resolve().name,
+            "group": os.environ.get("WANDB_RUN_GROUP") or group_name(record.config),
         }
         self._run = _start(
             wandb,
             **known_by,
-            name=os.environ.get("WANDB_NAME", folder.path.resolve().name),
-            group=os.environ.get("WANDB_RUN_GROUP", group_name(record.config)),
-            mode=os.environ.get("WANDB_MODE"),
-            dir=os.environ.get("WANDB_DIR", str(folder.path)),
+            mode=os.environ.get("WANDB_MODE") or None,
+            dir=os.environ.get("WANDB_DIR") or str(folder.path),
             config=record.to_dict(),
             resume="allow",
             reinit="create_new",  # beside those of other seeds, in one process
