@@ -244,7 +244,7 @@ class Loop:
         for run, history in zip(runs, histories, strict=True):
             if run.failure:
                 continue
-            rows, problem = self._rows(run.state, done, history)
+            rows, problem = _rows(run.state, done, history)
             every = run.config.evaluation.every
             if not problem and every and done % every == 0:
                 self.progress.phase("evaluating")
@@ -276,18 +276,19 @@ class Loop:
             self.progress.update(done, shown)
         return evaluated
 
-    def _rows(self, state: TrainState, done: int, columns: dict[str, np.ndarray]) -> tuple[list[Row], str]:
-        """Return the content of a run's lines, and what is not finite in it, or nothing."""
-        rows, problem = [], ""
-        for numbers in zip(*columns.values(), strict=True):
-            values: Row = dict(zip(columns, numbers, strict=True))
-            if problem := metrics.non_finite(values):
-                problem += f" in iteration {values['iteration']}"
-                break
-            rows.append(values)
-        if not problem and not params_finite(state):
-            problem = f"the parameters after iteration {done} are not finite"
-        return rows, problem
+
+def _rows(state: TrainState, done: int, columns: dict[str, np.ndarray]) -> tuple[list[Row], str]:
+    """Return the content of a run's lines, and what is not finite in it, or nothing."""
+    rows, problem = [], ""
+    for numbers in zip(*columns.values(), strict=True):
+        values: Row = dict(zip(columns, numbers, strict=True))
+        if problem := metrics.non_finite(values):
+            problem += f" in iteration {values['iteration']}"
+            break
+        rows.append(values)
+    if not problem and not params_finite(state):
+        problem = f"the parameters after iteration {done} are not finite"
+    return rows, problem
 
 
 def _save(runs: Sequence[OnDisk | InMemory]) -> None:

@@ -94,7 +94,7 @@ class Session:
 
 def _said(error: Exception) -> str:
     """Return what an error says, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
 
 
 @contextlib.contextmanager
