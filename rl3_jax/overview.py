@@ -28,6 +28,7 @@ SUMMARIES = {
     "report": "A page of tables and figures from result files.",
     "watch": "Draw a trial of an agent as an animation.",
     "export": "Write one step of an agent as StableHLO.",
+    "push": "Put an agent with its card onto the Hugging Face hub.",
 }
 """By command, in the order of the help."""
 

@@ -266,15 +266,19 @@ class Loop:
             self.progress.note(training.dropped_message(float(dropped)))
             self.warned = True
         if last:
-            shown = metrics.mean_row(last)
-            shown["steps_per_second"] *= len(runs)  # of the whole program
-            if done == self.target and "evaluation_return" not in shown and self.progress.visible:
-                # Shown alone: a longer run has no evaluation here, and the same lines otherwise.
-                self.progress.phase("evaluating")
-                alive = [run for run in runs if not run.failure]
-                shown |= metrics.mean_row([held_out_figures(run.config, run.state) for run in alive])
-            self.progress.update(done, shown)
+            self._show(runs, done, last)
         return evaluated
+
+    def _show(self, runs: Sequence[OnDisk | InMemory], done: int, lines: Sequence[Row]) -> None:
+        """Show the newest lines of some runs; of the last iteration also what was not evaluated."""
+        shown = metrics.mean_row(lines)
+        shown["steps_per_second"] *= len(runs)  # of the whole program
+        if done == self.target and "evaluation_return" not in shown and self.progress.visible:
+            # It goes into no line: a longer run has none here, and the same lines otherwise.
+            self.progress.phase("evaluating")
+            found = [held_out_result(run.config, run.state) for run in runs if not run.failure]
+            shown |= metrics.mean_row([held_out_figures(each) for each in found])
+        self.progress.update(done, shown)
 
 
 def _rows(state: TrainState, done: int, columns: dict[str, np.ndarray]) -> tuple[list[Row], str]:
