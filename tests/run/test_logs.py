@@ -57,6 +57,7 @@ def logged(alone, tmp_path_factory):
         patch.setenv("WANDB_PROJECT", "another")
         patch.setenv("WANDB_RUN_GROUP", "asked")
         resume_seeds(places, 16, progress=False)
+    importlib.import_module("wandb").teardown()  # until then its service may still write
     return runs, alone / "TRACKIO_DIR"
 
 
@@ -130,12 +131,13 @@ def test_weights_and_biases_goes_on_with_the_run_that_the_folder_names(logged):
 
 
 def test_the_environment_says_where_a_run_goes(alone, tmp_path, monkeypatch):
-    pytest.importorskip("wandb")
+    wandb = pytest.importorskip("wandb")
     (tmp_path / "elsewhere").mkdir()
     asked = {"ENTITY": "us", "NAME": "nice", "RUN_GROUP": "many", "DIR": str(tmp_path / "elsewhere")}
     for name, value in (asked | {"MODE": "offline"}).items():
         monkeypatch.setenv(f"WANDB_{name}", value)
     train(tiny.vary(iterations=1), tmp_path / "run", log="wandb", progress=False)
+    wandb.teardown()  # until then its service may still write
     (file,) = (tmp_path / "elsewhere").glob("wandb/offline-run-*/*.wandb")
     told = next(record.run for record in log_readers.records(file) if record.HasField("run"))
     found = {"ENTITY": told.entity, "NAME": told.display_name, "RUN_GROUP": told.run_group}
