@@ -20,6 +20,7 @@ from rl3_jax.run.files import read_json, write_atomically
 from rl3_jax.run.shipped import shipped_folder
 from rl3_jax.tasks import Action
 from rl3_jax.training import Agent, TrainConfig, serialise
+from rl3_jax.training.recording import TrialSteps, record_trials
 from rl3_jax.trial import TrialEnv
 
 PARAMS_FILE = "actor.safetensors"
@@ -63,6 +64,25 @@ class LoadedAgent:
           greedy: take the mode of its distribution instead of a sample.
         """
         return _act(self.policy, self.params, carry, observation, key, greedy)
+
+    def rollout(self, key: PRNGKeyArray, num_tasks: int, greedy: bool = False) -> TrialSteps:
+        """Return one trial on each of `num_tasks` new tasks, step by step, from one compiled call.
+
+        All arrays lead with [num_tasks, H], so the memory that they take grows with both. The first trials do
+        not depend on how many there are. Those of `jax.random.key(S)` are the ones that `rl3 evaluate
+        --seed S` takes. A call with the same `num_tasks` does not compile again.
+
+        Args:
+          key: consumed.
+          num_tasks: how many tasks, N.
+          greedy: as in `act`.
+
+        Raises:
+          ConfigError: if `num_tasks` is below 1.
+        """
+        if num_tasks < 1:
+            raise ConfigError(f"num_tasks is {num_tasks}; it must be at least 1")
+        return record_trials(self.env.suited(jax.default_backend()), self.behaviour(greedy), key, num_tasks)
 
     def behaviour(self, greedy: bool = False) -> Agent:
         """Return the agent as `evaluate` takes it."""

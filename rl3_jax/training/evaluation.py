@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Key, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import Policy
@@ -73,8 +73,19 @@ def agent_of(config: TrainConfig, state: TrainState) -> Agent:
 @jit_of_few(["env", "num_tasks"])
 def held_out_tasks(env: TrialEnv, seed: Integer, start: Integer, num_tasks: int) -> Task:
     """Return [num_tasks] stacked held-out tasks, with indices from `start` on."""
-    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TASK), start, num_tasks)
-    return jax.vmap(env.family.sample_task)(keys)
+    return drawn(env, jax.random.key(seed), start, num_tasks)[0]
+
+
+def drawn(env: TrialEnv, key: PRNGKeyArray, start: Integer, num_tasks: int) -> tuple[Task, Key[Array, " N"]]:
+    """Return [num_tasks] stacked tasks, with indices from `start` on, and the key of the trial on each.
+
+    Those of `jax.random.key(seed)` are the held-out tasks of that seed.
+    """
+    of_tasks, of_trials = (
+        task_keys(stream(key, purpose), start, num_tasks)
+        for purpose in (Purpose.EVALUATION_TASK, Purpose.EVALUATION_TRIAL)
+    )
+    return jax.vmap(env.family.sample_task)(of_tasks), of_trials
 
 
 def held_out_trials(
@@ -92,9 +103,7 @@ def _held_out_trials(
     env: TrialEnv, kind: type, behaviour: Behaviour, seed: Integer, start: Integer, num_tasks: int
 ) -> Trials:
     del kind
-    tasks = held_out_tasks(env, seed, start, num_tasks)
-    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), start, num_tasks)
-    return run_trials(env, behaviour, tasks, keys)
+    return run_trials(env, behaviour, *drawn(env, jax.random.key(seed), start, num_tasks))
 
 
 def evaluate_trials(

@@ -1,4 +1,4 @@
-"""One trial of an agent, step by step, as arrays of the host."""
+"""Trials of an agent, step by step: many as one compiled call, or one with all that is drawn of it."""
 
 from typing import Any
 
@@ -6,18 +6,54 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from rl3_jax.object_rl import Tiling
 from rl3_jax.ppo import policy_acting
 from rl3_jax.programs import jit_of_few
 from rl3_jax.tasks import ConcreteState, Task
-from rl3_jax.training.evaluation import Agent, held_out_tasks
-from rl3_jax.training.train import Purpose, stream, task_keys
+from rl3_jax.training.evaluation import Agent, drawn
 from rl3_jax.trial import Moment, TrialEnv, TrialState, rollout, trial_keys
 
 LARGEST_TABLE = 2000
 """States of which all values are kept, at each step."""
+
+
+@struct.dataclass
+class TrialSteps:
+    """The H steps of one trial on each of N tasks.
+
+    Attributes:
+      tasks: [N, …] the tasks.
+      states: [N, H, …] the task's own state before each step; its `time` counts the steps of the episode.
+      observations: what the agent saw before each step.
+      actions: what it did, as `env.step_env` takes it.
+      rewards: what each step paid.
+      terminated: whether a step ended its episode in an absorbing state.
+      truncated: whether it ended its episode otherwise.
+    """
+
+    tasks: PyTree
+    states: PyTree
+    observations: Float[Array, "N H D"]
+    actions: Int[Array, "N H"] | Float[Array, "N H n"]
+    rewards: Float[Array, "N H"]
+    terminated: Bool[Array, "N H"]
+    truncated: Bool[Array, "N H"]
+
+
+@partial(jax.jit, static_argnames=("env", "num_tasks"))
+def record_trials(env: TrialEnv, agent: Agent, key: PRNGKeyArray, num_tasks: int) -> TrialSteps:
+    """Return one trial on each of `num_tasks` tasks drawn afresh. The key is consumed."""
+
+    def keep(now: Moment):
+        ended = now.step.terminated, now.step.truncated
+        return now.state.inner, now.observation, now.action, now.reward, *ended
+
+    tasks, keys = drawn(env, key, 0, num_tasks)
+    acting = policy_acting(agent.policy, {"actor": agent.params}, agent.greedy)
+    kept = rollout(env, acting, tasks, *trial_keys(keys, env.horizon), keep).kept
+    return TrialSteps(tasks, *jax.tree.map(lambda x: x.swapaxes(0, 1), kept))
 
 
 @struct.dataclass
@@ -57,8 +93,7 @@ def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:
 
 @jit_of_few(["env"])
 def _record(env: TrialEnv, agent: Agent, seed: Int[Array, ""]) -> tuple[Task, Recording]:
-    tasks = held_out_tasks(env, seed, 0, 1)
-    keys = task_keys(stream(jax.random.key(seed), Purpose.EVALUATION_TRIAL), 0, 1)
+    tasks, keys = drawn(env, jax.random.key(seed), 0, 1)
     task = jax.tree.map(lambda x: x[0], tasks)
 
     def keep(now: Moment) -> Recording:

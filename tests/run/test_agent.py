@@ -10,9 +10,10 @@ import safetensors.numpy
 
 from rl3_jax import ConfigError, load_agent, make_config, training
 from rl3_jax.policies import SquashedGaussian
-from rl3_jax.run.agent import save_agent
+from rl3_jax.run.agent import agent_in_memory, save_agent
 from rl3_jax.tasks import FAMILIES
 from rl3_jax.training.evaluation import held_out_tasks, held_out_trials
+from rl3_jax.training.recording import record_trials
 from rl3_jax.training.train import Purpose, stream, task_keys
 from tests.conformance.cores import opinionated
 from tests.conformance.trees import at
@@ -43,31 +44,68 @@ def test_it_evaluates_as_in_training(finished, tmp_path):
 
 
 @pytest.mark.parametrize("greedy", [False, True])
-def test_acting_step_by_step_is_what_evaluation_does(finished, greedy):
+def test_acting_step_by_step_is_what_evaluation_and_rollout_do(finished, greedy):
     agent = load_agent(finished.path / "agent")
-    expected = held_out_trials(agent.env, agent.behaviour(greedy), 0, 0, 3)[0]
+    lived = agent.rollout(jax.random.key(0), 3, greedy=greedy)
+    evaluated = held_out_trials(agent.env, agent.behaviour(greedy), 0, 0, 3)
+    np.testing.assert_allclose(lived.rewards, evaluated.rewards, atol=1e-6)
     tasks = held_out_tasks(agent.env, 0, 0, 3)
+    jax.tree.map(np.testing.assert_array_equal, lived.tasks, tasks)
     keys = task_keys(stream(jax.random.key(0), Purpose.EVALUATION_TRIAL), 0, 3)
     for index in range(3):
-        task = at(tasks, index)
-        rewards = walk(agent, task, keys[index], greedy)
-        np.testing.assert_allclose(rewards, expected[index], atol=1e-6)
+        states, observations, actions, rewards = walk(agent, at(tasks, index), keys[index], greedy)
+        jax.tree.map(np.testing.assert_array_equal, at(lived.states, index), states)
+        np.testing.assert_array_equal(lived.actions[index], actions)
+        np.testing.assert_allclose(lived.observations[index], observations, atol=1e-6)
+        np.testing.assert_allclose(lived.rewards[index], rewards, atol=1e-6)
 
 
 def walk(agent, task, key, greedy):
-    """The rewards of one trial, with the keys that `run_trials` uses."""
+    """The steps of one trial, with the keys that `run_trials` uses."""
     key_start, key_steps = jax.random.split(key)
-    observation, state = agent.env.start(key_start, task)
+    reset, step = jax.jit(agent.env.start), jax.jit(agent.env.step_env)
+    observation, state = reset(key_start, task)
     carry = agent.init_carry()
-    rewards = []
+    rows = []
     for time in range(agent.env.horizon):
         key_env, _, key_act = jax.random.split(jax.random.fold_in(key_steps, time), 3)
         carry, action = agent.act(carry, observation, key_act, greedy=greedy)
-        observation, state, reward, _, _ = agent.env.step_env(
-            key_env, state, action, agent.env.default_params
-        )
-        rewards.append(reward)
-    return np.stack(rewards)
+        before = state.inner, observation, action
+        observation, state, reward, _, _ = step(key_env, state, action, agent.env.default_params)
+        rows.append((*before, reward))
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+
+
+def test_a_rollout_tells_where_episodes_begin_and_end():
+    config = make_config("mdp-h100-quick", policy="markov", method="rl2", horizon=25)
+    params = config.network.init(jax.random.key(3))["actor"]
+    agent = agent_in_memory(config, params, 0)
+    lived = agent.rollout(jax.random.key(0), 4)
+    assert lived.observations.shape == (4, 25, agent.env.observation_size)
+    assert lived.actions.shape == lived.rewards.shape == lived.states.s.shape == (4, 25)
+    np.testing.assert_array_equal(lived.states.time, np.tile(np.arange(25) % 10, (4, 1)))
+    np.testing.assert_array_equal(lived.truncated, np.tile(np.arange(25) % 10 == 9, (4, 1)))
+    assert not lived.terminated.any()
+    assert (lived.states.s[:, ::10] == 0).all()
+    fewer = agent.rollout(jax.random.key(0), 2)
+    np.testing.assert_array_equal(fewer.actions, lived.actions[:2])
+    assert (agent.rollout(jax.random.key(1), 2).actions != fewer.actions).any()
+
+
+def test_a_rollout_compiles_once_for_a_number_of_tasks(finished):
+    agent = load_agent(finished.path / "agent")
+    agent.rollout(jax.random.key(0), 3)
+    compiled = record_trials._cache_size()
+    agent.rollout(jax.random.key(1), 3)
+    load_agent(finished.path / "agent").rollout(jax.random.key(2), 3)
+    assert record_trials._cache_size() == compiled
+    agent.rollout(jax.random.key(0), 5)
+    assert record_trials._cache_size() == compiled + 1
+
+
+def test_a_rollout_needs_a_task(finished):
+    with pytest.raises(ConfigError, match="num_tasks is 0; it must be at least 1"):
+        load_agent(finished.path / "agent").rollout(jax.random.key(0), 0)
 
 
 @pytest.mark.parametrize("preset", ["bandit-h100-quick", "mdp-h100-quick"])
