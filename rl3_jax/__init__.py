@@ -58,7 +58,7 @@ _HOMES = {
 }
 """The public names of each module. A name is imported when it is first used: `import rl3_jax` alone loads
 nothing of JAX, so that `jax.distributed.initialize` can still come first."""
-_PARTS = {home.partition(".")[0] for home in _HOMES}
+_PARTS = {"testing", *(home.partition(".")[0] for home in _HOMES)}
 
 __all__ = [
     "CORES", "FAMILIES", "LEARNERS", "METHODS", "PRESETS", "ConfigError", "EvaluationConfig", "Features",

@@ -55,8 +55,8 @@ atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 # Before the package is first imported: every annotated function of it checks shapes and types.
 jaxtyping.install_import_hook("rl3_jax", "tests.typecheck.check")
 
-# The checks of tests/conformance are called from test modules; a failed assert shows its values.
-pytest.register_assert_rewrite("tests.conformance")
+# These assertions are called from test modules; a failed one shows its values.
+pytest.register_assert_rewrite("tests.trees")
 
 settings.register_profile("rl3", deadline=None, derandomize=True, print_blob=False)
 settings.load_profile("rl3")

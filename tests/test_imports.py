@@ -28,6 +28,7 @@ DIRECT = {
     "policies": ("constraints", "lean_gymnax"),
     "ppo": ("trial", "policies"),
     "training": ("ppo", "baselines", "plugins", "programs"),
+    "testing": ("training",),
     "presets": ("training",),
     "run": ("presets", "report", "startup"),
     "report": ("training",),

@@ -70,7 +70,7 @@ def test_the_public_names():
     assert rl3_jax.__version__ == importlib.metadata.version("rl3-jax")
 
 
-PARTS = ("baselines", "object_rl", "policies", "ppo", "tasks", "training", "trial")
+PARTS = ("baselines", "object_rl", "policies", "ppo", "tasks", "testing", "training", "trial")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -10,13 +10,8 @@ import numpy as np
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.run.files import write_atomically
-from rl3_jax.training import METRICS, TrainConfig
+from rl3_jax.training import FIELDS, TrainConfig
 
-FIELDS = (
-    *("iteration", "steps", "wall_seconds", "steps_per_second", "mean_return", "evaluation_return"),
-    *(name for name in METRICS if name != "mean_return"),
-)
-"""Fields of any run's line, in order; those that begin with `evaluation_` only where they were measured."""
 MUST_BE_FINITE = ("mean_return", "actor_loss", "critic_loss", "kl")
 """Training stops when one of these is not; others are undefined at times, and then null."""
 

@@ -19,6 +19,7 @@ from rl3_jax.run import hosts
 from rl3_jax.run.machine import Device, available_bytes, program_bytes
 from rl3_jax.run.signals import answering
 from rl3_jax.startup import num_cores
+from rl3_jax.tasks import family_problems
 from rl3_jax.training import TASKS, Hyper, TrainConfig, TrainState, sharing_problems
 from rl3_jax.training.plan import abstract_state
 from rl3_jax.training.serialise import config_problems
@@ -128,6 +129,9 @@ def program_problems(
     if not found:
         last = dataclasses.replace(config, seed=config.seed + num_runs - 1)
         found += config_problems(last) + device_problems(config, num_devices, target)
+    # The families of this package are known to work.
+    if not found and not type(config.task).__module__.startswith("rl3_jax."):
+        found += family_problems(config.task)
     return found
 
 

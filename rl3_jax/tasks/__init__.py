@@ -15,6 +15,7 @@ from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
+from rl3_jax.tasks.probe import family_problems, property_problems
 from rl3_jax.tasks.registry import FAMILIES, make_family
 from rl3_jax.tasks.tabular import Bandit, BanditTask, MdpTask, RandomMdp
 
@@ -41,5 +42,7 @@ __all__ = [
     "TabularState",
     "Task",
     "TaskFamily",
+    "family_problems",
     "make_family",
+    "property_problems",
 ]

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -15,8 +16,10 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax.bins import Bounds, bin_of
 from rl3_jax.constraints import Count
+from rl3_jax.errors import ConfigError
 from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
+from rl3_jax.tasks.probe import property_problems
 
 
 @struct.dataclass
@@ -75,6 +78,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         if not self.task_fields:
             return {}
         _, state = self.environment.reset_env(key, params)
+        self._require_fields(self.task_fields, state)
         return {name: jnp.asarray(getattr(state, name)) for name in self.task_fields}
 
     def shown(self, state: Any, observation: Any) -> Array:
@@ -97,6 +101,8 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def conflicts(self) -> list[str]:
         """Return a message for each way in which bins and spaces do not fit."""
+        if failures := property_problems(self):
+            return failures
         found, name, bins = [], self.family, self.action_bins
         seen, actions = self.observation_space(), self.action_space()
         if not isinstance(seen, (spaces.Discrete, spaces.Box)):
@@ -213,9 +219,19 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         environment = self.environment_of(task.params)
         observation, wrapped = environment.reset_env(key_reset, task.params)
         if task.fields:
+            self._require_fields(task.fields, wrapped)
             wrapped = dataclasses.replace(wrapped, **task.fields)
             observation = environment.observe(key_observe, wrapped, None, task.params)
         return GymnaxState(time=0, wrapped=wrapped, observation=observation)
+
+    def _require_fields(self, names: Iterable[str], state: Any) -> None:
+        """Raise a `ConfigError` if a field of the task is none of the environment's state."""
+        fields = [field.name for field in dataclasses.fields(state)]
+        if unknown := [name for name in names if name not in fields]:
+            raise ConfigError(
+                f"{type(self).__name__}: {unknown[0]!r} in task_fields or sample_fields is no field of"
+                f" {type(state).__name__}, the state of its environment; name some of: {', '.join(fields)}"
+            )
 
     def _typed(self, state: GymnaxState) -> GymnaxState:
         """Return a state with each number of the type that it has in all states."""

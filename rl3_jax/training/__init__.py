@@ -13,10 +13,11 @@ from rl3_jax.training.hyper import Hyper, config_of, hyper_of, made_for, program
 from rl3_jax.training.results import over_tasks, result_file, summarise
 from rl3_jax.training.serialise import register
 from rl3_jax.training.steps import CHUNK_CAPACITY, TASKS, lower_steps, sharing_problems, train_steps
-from rl3_jax.training.train import METRICS, TrainState, init, train_iteration
+from rl3_jax.training.train import FIELDS, METRICS, TrainState, init, train_iteration
 
 __all__ = [
     "CHUNK_CAPACITY",
+    "FIELDS",
     "METRICS",
     "TASKS",
     "Agent",

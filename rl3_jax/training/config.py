@@ -12,7 +12,7 @@ from rl3_jax.lean_gymnax import spaces
 from rl3_jax.object_rl import Abstraction, Identity, Learner, ModelBased
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems, suited
 from rl3_jax.ppo import PPOConfig
-from rl3_jax.tasks import RandomMdp, TaskFamily
+from rl3_jax.tasks import RandomMdp, TaskFamily, property_problems
 from rl3_jax.trial import Features, TrialEnv
 
 MOST_TASKS = 10**6
@@ -91,6 +91,8 @@ class TrainConfig:
 
     def conflicts(self) -> list[str]:
         """Return a message for each way in which the parts do not fit each other."""
+        if found := property_problems(self.task):
+            return found
         core = self.policy.core
         found = core.spec_problems(self.policy.spec(self.horizon)) + self.ppo.segment_problems(self.horizon)
         if self.ppo.segmented(self.horizon) and not core.constant_carry:

@@ -22,6 +22,11 @@ METRICS = (
     "learning_rate", "entropy_bonus", "novelty_bonus", "max_abs_log_ratio", "dropped_transitions",
 )  # fmt: skip
 """Names of the metrics of any run's iteration, before those of its family's summary of trials."""
+FIELDS = (
+    *("iteration", "steps", "wall_seconds", "steps_per_second", "mean_return", "evaluation_return"),
+    *(name for name in METRICS if name != "mean_return"),
+)
+"""Fields of any run's line of metrics, in order; those that begin with `evaluation_` only where measured."""
 
 
 Integer = Int[Array, ""] | int

@@ -6,9 +6,9 @@ import pytest
 from rl3_jax.baselines import make_baselines
 from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight, read_cells
 from rl3_jax.tasks import FourRoomsTasks, FrozenLakes, Gridworld, MetaMazes, PointRobots
+from rl3_jax.testing.trees import at
 from rl3_jax.training.evaluation import evaluate
 from rl3_jax.trial import METHODS, TrialEnv, method_features, run_trials
-from tests.conformance.trees import at
 from tests.marks import slow
 from tests.reference import gridworld as twin
 from tests.reference.navigation import trial_values

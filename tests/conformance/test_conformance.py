@@ -1,24 +1,18 @@
+"""What every task family, learner and core must do; a new registry entry is covered with no further code."""
+
 import pytest
 
-from rl3_jax.object_rl import LEARNERS, TableSpec, make_learner
+from rl3_jax.object_rl import LEARNERS, make_learner
 from rl3_jax.policies import CORES, make_core
 from rl3_jax.tasks import FAMILIES, make_family
-from tests.conformance import check_core, check_family, check_learner, check_variations_differ
+from rl3_jax.testing import check_core, check_family, check_learner, check_variations_differ
+from rl3_jax.testing.learners import TABLES
 from tests.marks import slow, slow_but
 
 CASES = slow_but(
     [("bandit", "default"), ("mdp", "default"), ("gridworld", "11x11"), ("point-robot", "semicircle")],
     [(name, variation) for name, family in FAMILIES.items() for variation in family.variations],
 )
-TABLES = {
-    "short episodes": TableSpec(num_states=4, num_actions=3, episode_length=10),
-    "long episodes": TableSpec(num_states=4, num_actions=3, episode_length=100),
-    "bandit": TableSpec(num_states=2, num_actions=3, episode_length=1, one_shot=True),
-    "few successors": TableSpec(5, 3, 10, num_successors=2, horizon=60),
-    "discovered states": TableSpec(5, 3, 100, discovered=True),
-    "grid": TableSpec(121, 5, 100, num_successors=5, discovered=True, grid=make_family("gridworld").grid),
-    "few successors, discovered states": TableSpec(5, 3, 10, num_successors=2, discovered=True),
-}
 
 
 @pytest.mark.parametrize(("name", "variation"), CASES)

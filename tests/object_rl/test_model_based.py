@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 
 from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
-from tests.conformance.trees import at
+from rl3_jax.testing.trees import at
 from tests.object_rl.experience import ACTIONS, STATES, learn, learn_slowly, random_stream, streams
 from tests.object_rl.known_mdp import MDP, learnt_q
 from tests.reference import tabular

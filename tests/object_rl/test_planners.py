@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased, TableSpec, Transition
-from tests.conformance.trees import at
+from rl3_jax.testing.trees import at
 from tests.marks import slow_but
 from tests.object_rl.experience import ACTIONS, STEPS, few_successors, learn, learn_slowly, random_stream
 from tests.object_rl.test_model_based import make_twin

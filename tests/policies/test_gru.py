@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, Gru
-from tests.conformance.cores import opinionated
+from rl3_jax.testing.cores import opinionated
 from tests.reference import recurrent
 
 NUM_TASKS, NUM_STEPS, WIDTH = 5, 13, 8

@@ -12,9 +12,9 @@ import pytest
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, LinearAttention
 from rl3_jax.policies.linear_attention import Past, chunked_attention, features, read
-from tests.conformance.cores import opinionated
-from tests.conformance.trees import assert_near
+from rl3_jax.testing.cores import opinionated
 from tests.reference import attention
+from tests.trees import assert_near
 
 NUM_TASKS, NUM_STEPS, WIDTH = 3, 11, 8
 SPEC = CoreSpec(width=WIDTH, horizon=NUM_STEPS)

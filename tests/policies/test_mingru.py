@@ -11,7 +11,7 @@ from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, MinGru
 from rl3_jax.policies.mingru import gated_average
 from rl3_jax.policies.products import project_steps
-from tests.conformance.cores import opinionated
+from rl3_jax.testing.cores import opinionated
 from tests.policies.test_gru import assert_close_trees, loss_of
 from tests.reference import recurrent
 

@@ -8,7 +8,7 @@ import pytest
 from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.policies import CORES, Categorical, MinGru, Policy, PolicyConfig, SquashedGaussian, make_core
-from tests.conformance.cores import opinionated, outputs_of, values_of
+from rl3_jax.testing.cores import opinionated, outputs_of, values_of
 from tests.marks import slow_but
 from tests.reference import feed_forward
 

@@ -12,9 +12,10 @@ import pytest
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, Transformer
 from rl3_jax.policies.transformer import QUERY_BLOCK, causal_attention
-from tests.conformance.cores import opinionated
-from tests.conformance.trees import assert_close, assert_near, signature
+from rl3_jax.testing.cores import opinionated
+from rl3_jax.testing.trees import signature
 from tests.reference import attention
+from tests.trees import assert_close, assert_near
 
 NUM_TASKS, NUM_STEPS, WIDTH = 3, 11, 8
 SPEC = CoreSpec(width=WIDTH, horizon=NUM_STEPS)

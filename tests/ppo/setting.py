@@ -9,8 +9,8 @@ from rl3_jax import ppo
 from rl3_jax.object_rl import QLearning
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
 from rl3_jax.tasks import RandomMdp
+from rl3_jax.testing.cores import opinionated
 from rl3_jax.trial import TrialEnv, method_features
-from tests.conformance.cores import opinionated
 from tests.probes import Aim
 
 TRIALS, HORIZON = 8, 10

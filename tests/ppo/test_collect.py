@@ -11,9 +11,9 @@ from rl3_jax.policies import CORES
 from rl3_jax.ppo.collection import first_visits, live
 from rl3_jax.ppo.segments import critic_values
 from rl3_jax.tasks import RandomMdp
+from rl3_jax.testing.cores import BFLOAT16_TOLERANCE, opinionated, outputs_of
+from rl3_jax.testing.trees import differs
 from rl3_jax.trial import METHODS
-from tests.conformance.cores import BFLOAT16_TOLERANCE, opinionated, outputs_of
-from tests.conformance.trees import assert_finite, differs
 from tests.marks import slow, slow_but
 from tests.ppo.setting import (
     BOX,
@@ -30,6 +30,7 @@ from tests.ppo.setting import (
     update,
 )
 from tests.reference import outer
+from tests.trees import assert_finite
 
 LAYOUT = make_env().layout
 

@@ -13,9 +13,9 @@ import pytest
 
 from rl3_jax import ppo
 from rl3_jax.ppo.updates import minibatches, normalised
-from tests.conformance.trees import assert_close
 from tests.marks import slow
 from tests.ppo.setting import CONFIG, TRIALS, collected, configure, make_env, make_policy, make_state, rates
+from tests.trees import assert_close
 
 KEY = jax.random.key(3)
 DEVICES = (2, 4)

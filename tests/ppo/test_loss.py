@@ -11,11 +11,11 @@ from rl3_jax.policies import CORES
 from rl3_jax.ppo.collection import value_scale
 from rl3_jax.ppo.segments import critic_values
 from rl3_jax.ppo.updates import mean_kl, normalised
-from tests.conformance.cores import outputs_of, values_of
-from tests.conformance.trees import assert_close
+from rl3_jax.testing.cores import outputs_of, values_of
 from tests.marks import slow_but
 from tests.ppo.setting import BOX, CONFIG, FAMILIES, HORIZON, TRIALS, collected, configure
 from tests.reference import outer
+from tests.trees import assert_close
 
 FEW = [("gru", "discrete"), ("markov", "box")]
 PAIRS = slow_but(FEW, itertools.product(CORES, FAMILIES))

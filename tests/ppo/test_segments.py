@@ -11,10 +11,11 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
-from tests.conformance.cores import opinionated, outputs_of
-from tests.conformance.trees import assert_close, differs
+from rl3_jax.testing.cores import opinionated, outputs_of
+from rl3_jax.testing.trees import differs
 from tests.marks import slow
 from tests.ppo.setting import HORIZON, TRIALS, configure, make_env, make_policy, make_state, rates, update
+from tests.trees import assert_close
 
 OTHERS = [name for name, core in CORES.items() if core.constant_carry and name != "gru"]
 SETTINGS = [("gru", False), ("gru", True), *((name, False) for name in OTHERS)]

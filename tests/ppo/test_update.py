@@ -8,11 +8,12 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.ppo.config import CACHED_STEPS
 from rl3_jax.ppo.updates import normalised
+from rl3_jax.testing.trees import differs
 from rl3_jax.training.hlo import Program
-from tests.conformance.trees import assert_close, differs
 from tests.marks import slow
 from tests.ppo.setting import HORIZON, TRIALS, collected, configure, make_policy, make_state, rates, update
 from tests.reference.outer import Adam, Muon
+from tests.trees import assert_close
 
 KEY = jax.random.key(3)
 STEP = 0.02

@@ -12,11 +12,11 @@ from rl3_jax import ConfigError, load_agent, make_config, training
 from rl3_jax.policies import SquashedGaussian
 from rl3_jax.run.agent import agent_in_memory, save_agent
 from rl3_jax.tasks import FAMILIES
+from rl3_jax.testing.cores import opinionated
+from rl3_jax.testing.trees import at
 from rl3_jax.training.evaluation import held_out_tasks, held_out_trials
 from rl3_jax.training.recording import record_trials
 from rl3_jax.training.train import Purpose, stream, task_keys
-from tests.conformance.cores import opinionated
-from tests.conformance.trees import at
 from tests.probes import Aim
 from tests.run import tiny
 

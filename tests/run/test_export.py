@@ -13,7 +13,7 @@ from rl3_jax import make_config
 from rl3_jax.cli import main
 from rl3_jax.run.agent import agent_in_memory, save_agent
 from rl3_jax.run.export import exported_step, write_step
-from tests.conformance.cores import opinionated
+from rl3_jax.testing.cores import opinionated
 
 SHORT = {"horizon": 23}
 MLIR = {"float32": "f32", "int32": "i32", "uint32": "ui32", "bool": "i1"}

@@ -23,8 +23,8 @@ from rl3_jax.cli import main, parse
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import loop, machine, program
 from rl3_jax.run.folder import checkpoint_file, checkpoint_files, newest_iteration
-from tests.conformance.trees import assert_close
 from tests.run import tiny
+from tests.trees import assert_close
 
 SEEDS = 3
 

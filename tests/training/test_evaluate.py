@@ -9,13 +9,13 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import PolicyConfig, Transformer
 from rl3_jax.tasks import FrozenLakes
+from rl3_jax.testing.cores import opinionated
 from rl3_jax.training import Agent, evaluate, evaluation, init
 from rl3_jax.training.evaluation import held_out_tasks, task_set_hash
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv
-from tests.conformance.cores import opinionated
-from tests.conformance.trees import assert_close
 from tests.training.setting import CONFIG
+from tests.trees import assert_close
 
 ENV = CONFIG.env
 

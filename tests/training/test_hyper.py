@@ -11,12 +11,13 @@ import pytest
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.ppo import PPOConfig
+from rl3_jax.testing.trees import at, differs
 from rl3_jax.training import Hyper, hyper_of, init, program_of, train_steps
 from rl3_jax.training.hyper import NAMES, config_of
 from rl3_jax.training.steps import CHUNK_CAPACITY, _train_steps
-from tests.conformance.trees import assert_close, at, differs
 from tests.marks import slow
 from tests.training.setting import CONFIG, configure
+from tests.trees import assert_close
 
 OTHER = {
     "iterations": 7.0,

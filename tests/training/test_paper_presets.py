@@ -6,8 +6,8 @@ import pytest
 
 from rl3_jax import PRESETS, make_config
 from rl3_jax.policies import Transformer
+from rl3_jax.testing.trees import differs
 from rl3_jax.training import hyper_of, init, train_steps
-from tests.conformance.trees import differs
 
 PAPER = [name for name in PRESETS if not name.endswith(("-quick", "-long"))]
 ITERATIONS = 2

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from rl3_jax.policies import Gru, LinearAttention, Markov, MinGru, PolicyConfig, Transformer
+from rl3_jax.testing.trees import at, differs
 from rl3_jax.training import METRICS, hyper_of, init, program_of, train_steps
 from rl3_jax.training.train import rates
-from tests.conformance.trees import assert_close, assert_finite, at, differs
 from tests.marks import slow
 from tests.reference import outer
 from tests.training.setting import CONFIG, configure, run
+from tests.trees import assert_close, assert_finite
 
 
 @pytest.fixture(scope="module")

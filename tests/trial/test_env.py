@@ -8,8 +8,8 @@ import pytest
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased, QLearning
 from rl3_jax.tasks import FAMILIES, Bandit, Gridworld, RandomMdp, make_family
+from rl3_jax.testing.trees import at, differs, signature
 from rl3_jax.trial import METHODS, TrialEnv, family_learner, make, method_abstraction, method_features
-from tests.conformance.trees import at, differs, signature
 from tests.trial.walk import transitions, walk
 
 MDP = RandomMdp(states=6, actions=3, steps=5)
