@@ -7,7 +7,8 @@ from typing import Any
 class ConfigError(ValueError):
     """A user's mistake; lists every problem found, each with its fix.
 
-    The command line prints it and exits with code 2. Nothing has been written when it is raised.
+    The command line prints it and exits with code 2. Nothing has been written when it is raised, unless it
+    takes a run to find the mistake: a task family that enters states which it says it does not have.
     """
 
     def __init__(self, problems: str | Sequence[str]):

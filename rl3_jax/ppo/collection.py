@@ -65,18 +65,20 @@ def policy_acting(policy: Policy, params: Params, greedy: bool = False) -> Actin
 
 def live(
     env: TrialEnv, policy: Policy, params: Params, keys: Key[Array, " B"], num_segments: int = 1
-) -> tuple[Rollout, Trajectory, Any]:
+) -> tuple[Rollout, Trajectory, Any, Float[Array, "B H"]]:
     """Return one trial on each of B freshly drawn tasks, with sampled actions.
 
-    Also returns, of each step [B, H, …], what the meta-policy lived, and the `Step` of the task. The keys are
-    consumed. `num_segments` divides H; at the start of each segment the actor's memory is kept.
+    Also returns, of each step [B, H, …], what the meta-policy lived, the `Step` of the task, and 1 where that
+    was `TrialEnv.outside`, else 0. The keys are consumed. `num_segments` divides H; at the start of each
+    segment the actor's memory is kept.
     """
 
     def keep(now: Moment):
         drawn, outputs, value = now.chosen
-        numbers = [now.observation, outputs, now.reward[None], *([] if value is None else [value[None]])]
+        outside = env.outside(now.step).astype(jnp.float32)
+        each = jnp.stack([now.reward, outside, *([] if value is None else [value])])
         # In one array: an accelerator stores it in one operation.
-        return jnp.concatenate(numbers), drawn, now.step
+        return jnp.concatenate([now.observation, outputs, each]), drawn, now.step
 
     def split(keys, num):
         return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
@@ -89,8 +91,8 @@ def live(
         env, policy_acting(policy, params), tasks, key_start, StepKeys(step, act), keep, num_segments
     )
     numbers, actions, steps = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
-    sizes = (policy.observation_size, policy.distribution.num_outputs, 1)
-    observations, outputs, rewards, values = jnp.split(numbers, np.cumsum(sizes), axis=-1)
+    sizes = (policy.observation_size, policy.distribution.num_outputs, 1, 1)
+    observations, outputs, rewards, outside, values = jnp.split(numbers, np.cumsum(sizes), axis=-1)
     trajectory = Trajectory(
         observations=observations,
         actions=actions,
@@ -99,7 +101,7 @@ def live(
         distributions=policy.distribution.parameters(outputs),
         values=values[..., 0] if values.shape[-1] else None,
     )
-    return lived, trajectory, steps
+    return lived, trajectory, steps, outside[..., 0]
 
 
 def gae(
@@ -167,11 +169,12 @@ def collect(
     Returns:
       The batch, and metrics over all devices: `mean_return` (undiscounted, of a whole trial),
       `explained_variance` (1 − Var(return − V)/Var(return), over all steps), `dropped_transitions` (a trial's
-      mean number of transitions that object-level RL could not keep in its model), and the family's summary
-      of a trial: each number's mean over the trials in which it is defined, NaN if there are none.
+      mean number of transitions that object-level RL could not keep in its model), `steps_outside` (a trial's
+      mean number of steps in or to a state that is not in the table), and the family's summary of a trial:
+      each number's mean over the trials in which it is defined, NaN if there are none.
     """
     num_segments = config.num_stored(env.horizon)
-    lived, trajectory, steps = live(env, policy, params, keys, num_segments)
+    lived, trajectory, steps, outside = live(env, policy, params, keys, num_segments)
     carries = {"actor": lived.memories}
     outputs, rewards = trajectory.values, trajectory.rewards
     if outputs is None:
@@ -193,6 +196,7 @@ def collect(
         "mean_return": mean(trajectory.rewards.sum(-1), axis),
         "explained_variance": 1.0 - variance(advantages, axis) / variance(returns, axis),
         "dropped_transitions": mean(jax.vmap(env.dropped)(lived.final), axis),
+        "steps_outside": mean(outside.sum(-1), axis),
     }
     summary = jax.vmap(env.family.summarise_trial)(lived.final.task, steps)
     metrics |= {name: nanmean(each, axis) for name, each in summary.items()}

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from rl3_jax import training
-from rl3_jax.errors import NonFiniteError
+from rl3_jax.errors import ConfigError, NonFiniteError
 from rl3_jax.run import hosts, machine, metrics
 from rl3_jax.run.checkpoints import InMemory, OnDisk
 from rl3_jax.run.folder import RunFolder, RunRecord
@@ -239,7 +239,11 @@ class Loop:
         """Keep each run's lines of a chunk after which `done` iterations are done, as far as it is finite.
 
         Returns those that were evaluated and have logs, each with its entry of a result file.
+
+        Raises:
+          ConfigError: if a task was in a state that its family says it does not have; nothing is kept then.
         """
+        _require_inside(runs, done, histories)
         last, evaluated = [], []
         for run, history in zip(runs, histories, strict=True):
             if run.failure:
@@ -279,6 +283,17 @@ class Loop:
             found = [held_out_result(run.config, run.state) for run in runs if not run.failure]
             shown |= metrics.mean_row([held_out_figures(each) for each in found])
         self.progress.update(done, shown)
+
+
+def _require_inside(
+    runs: Sequence[OnDisk | InMemory], done: int, histories: Sequence[dict[str, np.ndarray]]
+) -> None:
+    """Raise a `ConfigError` if a task was in a state that its family says it does not have."""
+    outside = max(float(history["steps_outside"].max()) for history in histories)
+    if outside > 0.0:
+        saved = "; ".join(run.describe_saved() for run in runs)
+        message = training.outside_message(runs[0].config.task, outside)
+        raise ConfigError(f"training stopped before iteration {done} was kept: {message}. {saved}")
 
 
 def _rows(state: TrainState, done: int, columns: dict[str, np.ndarray]) -> tuple[list[Row], str]:

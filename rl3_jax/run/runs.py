@@ -136,7 +136,8 @@ def train(
 
     Raises:
       ConfigError: listing every problem of the configuration, the folder and the logger, and nothing is
-        written; or if the run does not fit into memory, and a folder without a run is left empty.
+        written; or if the run does not fit into memory, and a folder without a run is left empty; or, on the
+        way, if a task enters a state that its family says it does not have.
       NonFiniteError: if training stopped at a loss that is not finite.
       Interrupted: on SIGINT or SIGTERM, after saving; without a folder, with what is learnt as its `run`.
     """

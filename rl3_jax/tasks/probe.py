@@ -68,7 +68,7 @@ def _called(family: TaskFamily, name: str, call: Callable[..., Any], *arguments:
     except ConfigError as error:
         raise Failure(*error.problems) from error
     except NotImplementedError as error:
-        raise Failure(_undefined(family, name, error)) from error
+        raise Failure(_undefined(family, error)) from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise Failure(f"{_who(family)}.{name} fails: {reason}{_where(family, error)}") from error
@@ -78,14 +78,13 @@ def _who(family: TaskFamily) -> str:
     return type(family).__name__
 
 
-def _undefined(family: TaskFamily, name: str, error: NotImplementedError) -> str:
+def _undefined(family: TaskFamily, error: NotImplementedError) -> str:
     """Return the message about a method that a class should have defined."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     owner, missing = frame.f_locals.get("self", family), frame.f_code.co_name
     purpose = (inspect.getdoc(getattr(type(owner), missing, None)) or "").partition("\n")[0]
     said = f" It should do this: {purpose}" if purpose else ""
-    asked = "" if missing == name else f", which {_who(family)}.{name} needs"
-    return f"{type(owner).__name__} does not define {missing}{asked}; define it.{said}"
+    return f"{type(owner).__name__} does not define {missing}; define it.{said}"
 
 
 def _where(family: TaskFamily, error: Exception) -> str:

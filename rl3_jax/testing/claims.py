@@ -10,7 +10,7 @@ from gymnax.environments import spaces
 
 from rl3_jax.tasks import Step, TaskFamily
 from rl3_jax.testing.trees import require, signature
-from rl3_jax.training import FIELDS
+from rl3_jax.training import FIELDS, METRICS
 
 
 def check_exchangeable(family: TaskFamily, num_tasks: int = 2000) -> None:
@@ -67,7 +67,7 @@ def check_mean_reward(family: TaskFamily, task: Any, num_draws: int = 4000) -> N
 def check_summary(family: TaskFamily, tasks: Any, many: Any) -> None:
     """A summary has exactly its names, which nothing else has, and numbers that are finite or undefined."""
     who, names = type(family).__name__, family.summary_names
-    taken = sorted({*names, *(f"evaluation_{name}" for name in names)} & set(FIELDS))
+    taken = sorted({*names, *(f"evaluation_{name}" for name in names)} & {*FIELDS, *METRICS})
     require(len(set(names)) == len(names), f"{who}.summary_names names a number twice: {names}")
     require(not taken, f"{who}.summary_names has {taken}, which each line of metrics has; choose other names")
     require(

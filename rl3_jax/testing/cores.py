@@ -30,6 +30,10 @@ def check_core(core: Core, exchangeable: bool = False) -> None:
     for name in ("module", "initial_carry"):
         defined = getattr(type(core), name, None) not in (None, getattr(Core, name))
         require(defined, f"{who} does not define {name}; every core needs it: see rl3_jax.policies.Core")
+    for name in ("spec_problems", "log_prob_tolerance", "constant_carry"):
+        require(
+            hasattr(core, name), f"{who} has no {name}; let it inherit from rl3_jax.policies.Core, which has"
+        )
     require_configuration(core)
     config = PolicyConfig(core=core, width=WIDTH, exchangeable_actions=exchangeable)
     found = core.spec_problems(config.spec(NUM_STEPS))

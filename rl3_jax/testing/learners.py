@@ -38,6 +38,8 @@ def check_learner(learner: Learner, *specs: TableSpec) -> None:
         require(
             defined, f"{who} does not define {name}; every learner needs it: see rl3_jax.object_rl.Learner"
         )
+    for name in ("table_problems", "dropped"):
+        require(hasattr(learner, name), f"{who} has no {name}; let it inherit from rl3_jax.object_rl.Learner")
     require_configuration(learner)
     refused = {name: learner.table_problems(spec) for name, spec in TABLES.items()}
     chosen = specs or [TABLES[name] for name, found in refused.items() if not found]

@@ -23,7 +23,7 @@ def require(holds: Any, message: str) -> None:
 def require_configuration(part: Any) -> None:
     """Require that a part is a valid configuration, which may be an argument of compiled programs."""
     who = type(part).__name__
-    params = getattr(part, "__dataclass_params__", None)
+    params = vars(type(part)).get("__dataclass_params__")
     require(
         params and params.frozen,
         f"{who} must be a dataclass with frozen=True, whose fields are its configuration",

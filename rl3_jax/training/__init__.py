@@ -7,6 +7,7 @@ from rl3_jax.training.evaluation import (
     dropped_message,
     evaluate,
     evaluate_trials,
+    outside_message,
     task_statistics,
 )
 from rl3_jax.training.hyper import Hyper, config_of, hyper_of, made_for, program_of
@@ -34,6 +35,7 @@ __all__ = [
     "init",
     "lower_steps",
     "made_for",
+    "outside_message",
     "over_tasks",
     "program_of",
     "register",

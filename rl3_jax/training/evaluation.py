@@ -113,9 +113,14 @@ def evaluate_trials(
 
     Warns if object-level RL could not keep all transitions in its model. `seed` names the set of tasks;
     `track` wraps the iteration over batches, to show progress.
+
+    Raises:
+      ConfigError: if a step was taken in, or led to, a state that the family says it does not have.
     """
     of_batch = partial(held_out_trials, env.suited(jax.default_backend()), behaviour, seed)
     trials: Trials = _in_batches(of_batch, num_tasks, track)
+    if trials.outside.any():
+        raise ConfigError(outside_message(env.family, float(trials.outside.mean())))
     if trials.dropped.any():
         warnings.warn(dropped_message(float(trials.dropped.mean())), stacklevel=2)
     # Compiled programs sort names.
@@ -132,6 +137,15 @@ def dropped_message(per_trial: float) -> str:
     return (
         f"object-level RL left {per_trial:.2g} transitions a trial out of its model, as states have more"
         " successors than the family's num_successors: use fewer tiles, or learner q-learning"
+    )
+
+
+def outside_message(family: TaskFamily, per_trial: float) -> str:
+    """Return what to tell the user about states that are not in the table."""
+    return (
+        f"{type(family).__name__}: {per_trial:.2g} steps a trial were taken in, or led to, a state that is"
+        f" not among 0 to {family.num_states - 1}, as num_states is {family.num_states}, and was taken for"
+        " another; keep states in this range, or let num_states be larger"
     )
 
 

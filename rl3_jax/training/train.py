@@ -20,13 +20,16 @@ from rl3_jax.training.hyper import Hyper, bind, program_of, rates
 METRICS = (
     "mean_return", "actor_loss", "critic_loss", "entropy", "kl", "actor_epochs", "explained_variance",
     "learning_rate", "entropy_bonus", "novelty_bonus", "max_abs_log_ratio", "dropped_transitions",
+    "steps_outside",
 )  # fmt: skip
 """Names of the metrics of any run's iteration, before those of its family's summary of trials."""
 FIELDS = (
     *("iteration", "steps", "wall_seconds", "steps_per_second", "mean_return", "evaluation_return"),
-    *(name for name in METRICS if name != "mean_return"),
+    *(name for name in METRICS if name not in ("mean_return", "steps_outside")),
 )
-"""Fields of any run's line of metrics, in order; those that begin with `evaluation_` only where measured."""
+"""Fields of any run's line of metrics, in order; those that begin with `evaluation_` only where measured.
+
+`steps_outside` is not among them: a run stops where it is not 0."""
 
 
 Integer = Int[Array, ""] | int

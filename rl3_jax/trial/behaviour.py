@@ -52,12 +52,14 @@ class Trials(NamedTuple):
       rewards: of each step.
       ends: whether a step ended its episode, by termination or truncation.
       dropped: transitions that object-level RL could not keep in its model.
+      outside: steps in or to a state that is not in the table.
       summary: each of the numbers by which the family sums up a trial, by name.
     """
 
     rewards: Float[Array, "B H"]
     ends: Bool[Array, "B H"]
     dropped: Int[Array, " B"]
+    outside: Int[Array, " B"]
     summary: dict[str, Float[Array, " B"]]
 
 
@@ -93,9 +95,9 @@ def run_trials(env: TrialEnv, behaviour: Behaviour, tasks: Task, keys: Key[Array
     """
 
     def keep(now: Moment):
-        return now.reward, now.step.terminated | now.step.truncated, now.step
+        return now.reward, now.step.terminated | now.step.truncated, env.outside(now.step), now.step
 
     lived = rollout(env, behaviour_acting(behaviour, env), tasks, *trial_keys(keys, env.horizon), keep)
-    rewards, ends, steps = lived.kept
+    rewards, ends, outside, steps = lived.kept
     summary = jax.vmap(env.family.summarise_trial, (0, 1))(lived.final.task, steps)
-    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(lived.final), summary)
+    return Trials(rewards.T, ends.T, jax.vmap(env.dropped)(lived.final), outside.sum(axis=0), summary)

@@ -269,6 +269,14 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Return how many transitions of this trial object-level RL could not keep in its model."""
         return self.object_rl.dropped(state.object_rl)
 
+    def outside(self, step: Step) -> Bool[Array, ""]:
+        """Whether a step was taken in, or led to, a state that is not in the table."""
+        found, num_states = jnp.bool_(False), self.family.num_states
+        for index in (step.state.index, step.next_state.index):
+            if index is not None:
+                found |= (index < 0) | (index >= num_states)
+        return found
+
     def is_terminated(self, state: TrialState, params: Any = None) -> Bool[Array, ""]:
         """Whether H steps have been taken: the trial's end is terminal, nothing is bootstrapped."""
         return jnp.asarray(state.time >= self.horizon)

@@ -10,12 +10,13 @@ from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import PolicyConfig, Transformer
 from rl3_jax.tasks import FrozenLakes
 from rl3_jax.testing.cores import opinionated
-from rl3_jax.training import Agent, evaluate, evaluation, init
+from rl3_jax.training import Agent, evaluate, evaluation, hyper_of, init, train_steps
 from rl3_jax.training.evaluation import held_out_tasks, task_set_hash
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv
 from tests.training.setting import CONFIG
 from tests.trees import assert_close
+from tests.wrong_families import Onward, Walks
 
 ENV = CONFIG.env
 
@@ -94,3 +95,17 @@ def test_an_agent_is_asked_for_no_more_steps_than_its_core_has_room_for():
     policy = dataclasses.replace(CONFIG.network, config=PolicyConfig(core=Transformer(), width=8), horizon=5)
     with pytest.raises(ConfigError, match="horizon is 6, but this policy's transformer was trained for"):
         Agent({}, policy).init(dataclasses.replace(ENV, horizon=6), ENV.family.default_params)
+
+
+def test_states_beyond_the_table_are_counted_and_refused():
+    """Of the eight steps of an episode, through states 0 to 8, four are in or to one beyond state 4."""
+    config = dataclasses.replace(CONFIG, task=Onward(), horizon=18)
+    _, metrics = train_steps(config, hyper_of(config), init(config, jax.random.key(0)), 2)
+    assert metrics["steps_outside"][:2].tolist() == [8.0, 8.0]
+    with pytest.raises(
+        ConfigError, match=r"^Onward: 8 steps a trial were taken in, or led to, .* 0 to 4, as"
+    ):
+        evaluate(config.env, Random(), num_tasks=3)
+    well = dataclasses.replace(CONFIG, task=Walks(), horizon=18)
+    _, metrics = train_steps(well, hyper_of(well), init(well, jax.random.key(0)), 1)
+    assert metrics["steps_outside"][0] == 0.0

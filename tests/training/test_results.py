@@ -19,7 +19,7 @@ ENV = CONFIG.env
 def trials(rewards, ends=None, **summary):
     """What some rewards came to; each step ends an episode, unless told otherwise."""
     ends = np.ones(rewards.shape, bool) if ends is None else ends
-    return Trials(rewards, ends, np.zeros(len(rewards), int), summary)
+    return Trials(rewards, ends, *np.zeros((2, len(rewards)), int), summary)
 
 
 def test_summary_and_result_file():

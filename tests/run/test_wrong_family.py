@@ -1,0 +1,109 @@
+"""A user's family with a mistake is refused before anything is compiled or written, or stops the run."""
+
+import sys
+
+import pytest
+
+from rl3_jax import PRESETS, ConfigError, make_config, train
+from rl3_jax.cli import main
+from rl3_jax.run import program
+from rl3_jax.tasks import FAMILIES
+from tests.wrong_families import NoEnvironment, NoSuchTask, OffTheEnd, Rare, Unpaid, Walks
+
+SMALL = {"horizon": 16, "iterations": 12, "checkpoint_every": 1, "evaluation": {"every": 0}}
+SMALL |= {"ppo": {"trials": 8, "minibatch_trials": 4, "epochs": 1}, "policy": "markov"}
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Put a class among the families, as `register` does, and forget it afterwards."""
+    return lambda kind: monkeypatch.setitem(FAMILIES, kind.family, kind)
+
+
+@pytest.fixture
+def nothing_compiled(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(program, "compile_steps", refuse)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (OffTheEnd, "OffTheEnd.step_env leads to state 5"),
+        (Unpaid, "Unpaid.step_env pays inf"),
+        (NoSuchTask, "^NoSuchTask: 'gate' in task_fields"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_compiled(registered, nothing_compiled, tmp_path, kind, message):
+    registered(kind)
+    config = make_config("mdp-h100-quick", task=kind(), **SMALL)
+    for out in (None, tmp_path / "run"):
+        with pytest.raises(ConfigError, match=message):
+            train(config, out, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_configuration_cannot_be_made_of_what_is_not_there(registered):
+    registered(NoEnvironment)
+    with pytest.raises(ConfigError, match=r"^NoEnvironment does not define make_environment"):
+        make_config("mdp-h100-quick", task=NoEnvironment(), **SMALL)
+
+
+def test_a_rare_mistake_stops_the_run_and_names_the_last_good_checkpoint(registered, tmp_path):
+    registered(Rare)
+    config = make_config("mdp-h100-quick", task=Rare(), **SMALL)
+    with pytest.raises(
+        ConfigError, match=r"^training stopped .*: Rare: .* was taken for another; .*"
+    ) as error:
+        train(config, tmp_path / "run", progress=False)
+    assert "checkpoint" in str(error.value)
+    with pytest.raises(ConfigError, match=r"nothing is saved, as the run has no folder"):
+        train(config, progress=False)
+
+
+def test_a_family_without_mistakes_trains(registered, tmp_path):
+    registered(Walks)
+    config = make_config("mdp-h100-quick", task=Walks(), **(SMALL | {"iterations": 2}))
+    run = train(config, tmp_path / "run", progress=False)
+    assert len(run.metrics) == 2
+    assert "steps_outside" not in run.metrics[0]
+
+
+PLUGIN = """
+import dataclasses
+from typing import ClassVar
+import jax.numpy as jnp
+import rl3_jax
+from rl3_jax.tasks import RandomMdp
+
+@rl3_jax.register
+@dataclasses.dataclass(frozen=True)
+class Lost(RandomMdp):
+    family: ClassVar[str] = "lost"
+
+    def step_env(self, key, state, action, params):
+        return self.arrive(state, jnp.int32(action) - 3, jnp.float32(jnp.nan), params)
+
+rl3_jax.PRESETS["lost"] = rl3_jax.make_config("mdp-h100-quick", task=Lost())
+"""
+
+
+def test_the_command_line_lists_all_mistakes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "lost_plugin.py").write_text(PLUGIN)
+    try:
+        assert main(["train", "lost", "--plugin", "lost_plugin"]) == 2
+        assert main(["plan", "lost", "--plugin", "lost_plugin"]) == 2
+    finally:
+        PRESETS.pop("lost", None)
+        FAMILIES.pop("lost", None)
+        sys.modules.pop("lost_plugin", None)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert lines[:2] == lines[2:]
+    assert lines[0].startswith("error: Lost.step_env leads to state -")
+    assert lines[1].startswith("error: Lost.step_env pays nan")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "__pycache__"] == ["lost_plugin.py"]
