@@ -188,7 +188,7 @@ def test_with_mean_rewards_advantages_are_of_what_steps_pay_on_average():
     jax.tree.map(np.testing.assert_array_equal, smooth.trajectory, plain.trajectory)
     assert metrics["mean_return"] == plain_metrics["mean_return"]
 
-    lived, _, steps = jax.jit(live, static_argnums=(0, 1))(env, policy, params, keys)
+    lived, _, steps, _ = jax.jit(live, static_argnums=(0, 1))(env, policy, params, keys)
     means, actions = np.asarray(lived.final.task.mean_reward), np.asarray(plain.trajectory.actions)
     less = np.stack([means[i][steps.state.index[i], actions[i]] for i in range(TRIALS)])
     less = less - plain.trajectory.rewards
