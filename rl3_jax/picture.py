@@ -53,6 +53,7 @@ class Plane:
       goal_radius: 0 for a goal that is a point.
       arrow_length: of an action of length 1, a vector of two numbers; 0 for none.
       body: [H, n, 2] joints of a body, or None.
+      names: of the two axes.
     """
 
     position: np.ndarray
@@ -61,6 +62,7 @@ class Plane:
     goal_radius: float = 0.0
     arrow_length: float = 0.0
     body: np.ndarray | None = None
+    names: tuple[str, str] = ("x", "y")
 
 
 @dataclasses.dataclass(frozen=True)

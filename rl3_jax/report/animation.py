@@ -6,15 +6,19 @@ takes far longer (docs/measurements.md).
 
 import dataclasses
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Bool
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 DPI = 100
@@ -29,6 +33,11 @@ PALETTE_FRAMES = 8
 LAST_FRAME = 2.0
 """Seconds for which the last frame stands."""
 
+FIGURE_SPACE = "\u2007"
+"""As wide as a digit, so that what follows a number stands still."""
+CLOCK = 0.035
+"""Height of the clock at the bottom, in pictures."""
+
 Moving = tuple[Sequence[Artist], Callable[[int], None]]
 """The artists of a panel that move, in the order of drawing, and what sets them to a step."""
 
@@ -42,17 +51,43 @@ class Panel(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class Clock:
+    """How much of the trial is over, with a border at the end of each episode, in a row for each agent."""
+
+    ended: Bool[np.ndarray, "n H"]
+
+    def draw(self, axes: Axes) -> Moving:
+        """Draw the whole trial; what is over of it grows, and borders come as episodes end."""
+        rows, horizon = self.ended.shape
+        axes.set(xlim=(0, horizon), ylim=(rows, 0), xticks=[], yticks=[])
+        axes.spines[:].set_visible(True)
+        (done,) = axes.barh(rows / 2, 0, height=rows, facecolor="#9db4c8")
+        borders = LineCollection([], colors="black", linewidths=1.2)
+        axes.add_collection(borders, autolim=False)
+        between = [axes.axhline(row, color="black", linewidth=0.8) for row in range(1, rows)]
+        ends = [(row, step + 1) for row, step in np.argwhere(self.ended)]
+
+        def update(step: int) -> None:
+            done.set_width(step + 1)
+            borders.set_segments([[(x, row), (x, row + 1)] for row, x in ends if x <= step + 1])
+
+        return [done, *between, borders], update
+
+
+@dataclasses.dataclass(frozen=True)
 class Scene:
     """An animation before it is drawn.
 
     Attributes:
       captions: [H] a line of text for each step.
+      ended: whether an episode of each of n agents ended with a step.
       columns: one or two panels above each other, by name.
       widths: of the columns, to each other.
       size: width and height, inches of 100 pixels.
     """
 
     captions: Sequence[str]
+    ended: Bool[np.ndarray, "n H"]
     columns: Sequence[Mapping[str, Panel]]
     widths: Sequence[float]
     size: tuple[float, float]
@@ -73,17 +108,26 @@ class Stage:
         self._canvas = FigureCanvasAgg(figure)
         # The line of text is no part of the layout, which keeps room for it by an empty title.
         figure.suptitle(" ", fontsize=CAPTION)
-        caption = figure.text(0.01, 0.99, max(scene.captions, key=len), va="top", fontsize=CAPTION)
-        room = 0.98 * figure.bbox.width / caption.get_window_extent(self._canvas.get_renderer()).width
-        caption.set_fontsize(CAPTION * min(1.0, room))
+        caption = figure.text(0.01, 0.99, "", va="top", fontsize=CAPTION)
+        size = float(CAPTION)
+        for _ in range(3):  # letters do not shrink quite as their size does
+            size *= min(1.0, 0.98 * figure.bbox.width / self._width(caption, scene.captions))
+            caption.set_fontsize(size)
         names = [list(column) for column in scene.columns]
-        mosaic: Any = [[column[row] for column in names] for row in (0, -1)]
+        rows = (0, -1) if max(map(len, names)) > 1 else (0,)
+        mosaic: Any = [[column[row] for column in names] for row in rows]
         axes = figure.subplot_mosaic(mosaic, width_ratios=scene.widths)
         self._artists: list[Artist] = [caption]
         self._updates: list[Callable[[int], object]] = [lambda step: caption.set_text(scene.captions[step])]
-        for name, panel in scene.panels.items():
-            axes[name].spines[["top", "right"]].set_visible(False)
-            artists, update = panel.draw(axes[name])
+        clock = figure.add_axes((0.01, 0.008, 0.98, CLOCK - 0.016))
+        figure.get_layout_engine().set(rect=(0.0, CLOCK, 1.0, 1.0 - CLOCK))  # pyright: ignore
+        clock.set_in_layout(False)
+        for at, panel in [
+            (clock, Clock(scene.ended)),
+            *((axes[name], panel) for name, panel in scene.panels.items()),
+        ]:
+            at.spines[["top", "right"]].set_visible(False)
+            artists, update = panel.draw(at)
             self._artists += artists
             self._updates.append(update)
         for artist in self._artists:
@@ -91,6 +135,14 @@ class Stage:
         self._canvas.draw()
         figure.set_layout_engine("none")
         self._still: Any = self._canvas.copy_from_bbox(figure.bbox)
+
+    def _width(self, caption: Text, lines: Sequence[str]) -> float:
+        """Return how wide the widest line is; digits are all as wide, and no sign is wider than +."""
+        widths = []
+        for line in {re.sub(rf"[\d{FIGURE_SPACE}]", "0", line).replace("-", "+") for line in lines}:
+            caption.set_text(line)
+            widths.append(caption.get_window_extent(self._canvas.get_renderer()).width)
+        return max(1.0, *widths)
 
     def show(self, step: int) -> Image.Image:
         """Return the picture of a step."""

@@ -129,7 +129,8 @@ class Paths:
     def draw(self, axes: Axes) -> Moving:
         """Draw the goal; earlier paths, body, action, path and agent move."""
         plane = self.plane
-        axes.set(title=self.title, xlim=plane.bounds[0], ylim=plane.bounds[1])
+        xlabel, ylabel = plane.names
+        axes.set(title=self.title, xlim=plane.bounds[0], ylim=plane.bounds[1], xlabel=xlabel, ylabel=ylabel)
         axes.set_aspect("equal", anchor="N")
         axes.grid(alpha=0.3)
         axes.spines[:].set_visible(True)
@@ -177,6 +178,7 @@ def trace(axes: Axes, position: np.ndarray, ended: np.ndarray) -> Moving:
     (path,) = axes.plot([], [], color=CHOSEN, linewidth=3, solid_joinstyle="round", alpha=0.9)
     style = {"markeredgecolor": "black", "markeredgewidth": 2.2, "color": CHOSEN}
     (agent,) = axes.plot([], [], "o", markersize=14, **style)
+    agent.set(clip_on=False, in_layout=False)  # whole in the outermost cells, too
     starts = episode_starts(ended)
 
     def update(step: int) -> None:

@@ -147,3 +147,31 @@ class Return:
             head.set_data([done], [curve[done]])
 
         return [lines, line, head], update
+
+
+@dataclasses.dataclass(frozen=True)
+class Returns:
+    """The sums of rewards of two agents over the trial so far."""
+
+    names: Sequence[str]
+    rewards: Float[np.ndarray, "2 H"]
+
+    def draw(self, axes: Axes) -> Moving:
+        """Draw axes and legend; the curves grow."""
+        curves = np.cumsum(np.pad(self.rewards, ((0, 0), (1, 0))), axis=1)
+        axes.set_title("return so far")
+        low, high = curves.min(), curves.max()
+        room = 0.06 * (high - low or 1.0)
+        axes.set(xlim=(0, curves.shape[1] - 1), ylim=(low - room, high + room), xlabel="step")
+        axes.grid(alpha=0.3)
+        lines = [
+            axes.plot([], [], linewidth=2.4, label=name, color=colour, linestyle=style)[0]
+            for name, colour, style in zip(self.names, (INK, CHOSEN), ("-", "--"), strict=True)
+        ]
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False)
+
+        def update(step: int) -> None:
+            for line, curve in zip(lines, curves, strict=True):
+                line.set_data(range(step + 2), curve[: step + 2])
+
+        return lines, update

@@ -1,7 +1,7 @@
 """What is drawn of a recorded trial, as plain arrays; imports matplotlib, which is slow."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,9 +10,9 @@ import numpy as np
 from rl3_jax.object_rl import Tiling
 from rl3_jax.picture import Arms, Plane, Tiles
 from rl3_jax.policies import Distribution, SquashedGaussian
-from rl3_jax.report.animation import Panel, Scene
+from rl3_jax.report.animation import FIGURE_SPACE, Panel, Scene
 from rl3_jax.report.maps import Heat, Paths, Walk
-from rl3_jax.report.panels import Bars, Intervals, Return
+from rl3_jax.report.panels import Bars, Intervals, Return, Returns
 from rl3_jax.training.recording import Recording
 from rl3_jax.trial import TrialEnv
 
@@ -20,8 +20,6 @@ NO_VALUES = "visits (no object-level values)"
 """Title."""
 LAYOUTS = {2: ((1.4, 1.0), (8.4, 5.2)), 3: ((1.0, 1.0, 0.85), (9.6, 4.3))}
 """Widths of the columns to each other and size of the picture, inches of 100 pixels, by number of columns."""
-FIGURE_SPACE = "\u2007"
-"""As wide as a digit, so that what follows a number stands still."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,38 +52,68 @@ class Trial:
 
 def make_scene(trial: Trial) -> Scene:
     """Return the scene of a trial: what its family says, the meta-policy, and the return."""
+    columns = _columns(trial)
+    columns.append(
+        {"policy": _policy(trial), "return": Return(trial.recording.reward, trial.recording.ended)}
+    )
+    captions = [
+        f"{begin}   reward {reward:+.2f}   return {total:+.2f}"
+        for begin, reward, total in zip(_steps(trial), trial.recording.reward, _totals(trial), strict=True)
+    ]
+    return Scene(captions, trial.recording.ended[None], columns, *LAYOUTS[len(columns)])
+
+
+def make_pair(trials: Sequence[Trial], names: Sequence[str]) -> Scene:
+    """Return the scene of two agents on the same task: where each is, and the returns of both."""
+    columns: list[Mapping[str, Panel]] = []
+    for number, (trial, name) in enumerate(zip(trials, names, strict=True)):
+        (first, panel), *rest = _columns(trial)[0].items()
+        column = {first: dataclasses.replace(panel, title=name), **dict(rest)}  # pyright: ignore
+        columns.append({f"{name} {number}": panel for name, panel in column.items()})
+    columns.append({"return": Returns(names, np.stack([trial.recording.reward for trial in trials]))})
+    totals = zip(*map(_totals, trials), strict=True)
+    captions = [
+        f"{begin}   " + "   ".join(f"{name} {total:+.2f}" for name, total in zip(names, each, strict=True))
+        for begin, each in zip(_steps(trials[0], episodes=False), totals, strict=True)
+    ]
+    ended = np.stack([trial.recording.ended for trial in trials])
+    return Scene(captions, ended, columns, *LAYOUTS[3])
+
+
+def _columns(trial: Trial) -> list[Mapping[str, Panel]]:
+    """Return what a family says of a trial: where the agent is, and what it knows."""
     record, env = trial.recording, trial.env
     picture = env.family.picture(trial.task, record.inner)
-    columns: list[Mapping[str, Panel]]
     if isinstance(picture, Arms):
-        columns = [{"values": _arms(trial, picture)}]
-    elif isinstance(picture, Tiles):
+        return [{"values": _arms(trial, picture)}]
+    if isinstance(picture, Tiles):
         cells = np.argwhere(np.ones(picture.codes.shape)) if picture.cells is None else picture.cells
         walk = Walk("way in this episode", picture, cells[record.place][:, ::-1], record.ended)
-        columns = [{"walk": walk}, {"values": _map(trial, cells, picture.codes.shape, picture)}]
-    elif picture is None and env.family.num_states:
-        columns = [{"table": _table(trial)} | ({} if record.q is None else {"values": _here(trial)})]
-    else:
-        plane = Paths("paths of the episodes", picture or _seen(record), record.ended, record.action)
-        columns = [{"plane": plane}]
-        if record.q is not None:
-            columns.append({"values": _tiles(trial)})
-    columns.append({"policy": _policy(trial), "return": Return(record.reward, record.ended)})
-    return Scene(_captions(trial), columns, *LAYOUTS[len(columns)])
-
-
-def _captions(trial: Trial) -> list[str]:
-    """Return what the first line says at each step."""
-    record = trial.recording
-    horizon = len(record.reward)
-    episode = (np.cumsum(record.ended) - record.ended + 1).tolist()
-    total = np.cumsum(record.reward, dtype=np.float64)
-    digits, most = f"{FIGURE_SPACE}>{len(str(horizon))}", f"{FIGURE_SPACE}>{len(str(episode[-1]))}"
-    return [
-        f"{trial.name}   step {step + 1:{digits}}/{horizon}   episode {episode[step]:{most}}"
-        f"   reward {record.reward[step]:+.2f}   return {total[step]:+.2f}"
-        for step in range(horizon)
+        return [{"walk": walk}, {"values": _map(trial, cells, picture.codes.shape, picture)}]
+    if picture is None and env.family.num_states:
+        return [{"table": _table(trial)} | ({} if record.q is None else {"values": _here(trial)})]
+    plane = picture or _seen(record, env.family.observation_names)
+    columns: list[Mapping[str, Panel]] = [
+        {"plane": Paths("paths of the episodes", plane, record.ended, record.action)}
     ]
+    return columns if record.q is None else [*columns, {"values": _tiles(trial)}]
+
+
+def _steps(trial: Trial, *, episodes: bool = True) -> list[str]:
+    """Return how the first line begins at each step."""
+    ended = trial.recording.ended
+    episode = (np.cumsum(ended) - ended + 1).tolist()
+    digits, most = (f"{FIGURE_SPACE}>{len(str(largest))}" for largest in (len(ended), episode[-1]))
+    return [
+        f"{trial.name}   step {step + 1:{digits}}/{len(ended)}"
+        + (f"   episode {episode[step]:{most}}" if episodes else "")
+        for step in range(len(ended))
+    ]
+
+
+def _totals(trial: Trial) -> np.ndarray:
+    """Return the return so far after each step."""
+    return np.cumsum(trial.recording.reward, dtype=np.float64)
 
 
 def _policy(trial: Trial) -> Panel:
@@ -166,13 +194,14 @@ def _tiles(trial: Trial) -> Panel:
     return _map(trial, np.stack([rows - 1 - y, x], axis=1), (rows, columns))
 
 
-def _seen(record: Recording) -> Plane:
+def _seen(record: Recording, names: Sequence[str]) -> Plane:
     """Return the path of the first two numbers that the policy saw; the second is 0 where there is one."""
     position = np.asarray(record.observation).reshape(len(record.reward), -1)[:, :2]
     position = np.pad(position, ((0, 0), (0, 2 - position.shape[1])))
     low, high = position.min(0), position.max(0)
     room = 0.1 * np.maximum(high - low, 1e-3)
-    return Plane(position, np.stack([low - room, high + room], axis=1))
+    first, second, *_ = *names, *(f"observation {number}" for number in range(len(names), 2))
+    return Plane(position, np.stack([low - room, high + room], axis=1), names=(first, second))
 
 
 def best_tried(table: np.ndarray | None, visits: np.ndarray) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rl3_jax.presets import method_name
 from rl3_jax.training import Agent
 from rl3_jax.trial import TrialEnv
+
+if TYPE_CHECKING:
+    from rl3_jax.report.scenes import Trial
 
 FPS = 10.0
 """Frames a second, unless others are asked for."""
@@ -16,18 +19,22 @@ def film(
     env: TrialEnv,
     agent: Agent,
     seed: int = 0,
+    task: int = 0,
     *,
+    beside: tuple[TrialEnv, Agent] | None = None,
     num_steps: int | None = None,
     fps: float = FPS,
     most_frames: int | None = None,
     track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> bytes:
-    """Return a GIF of the trial that evaluation runs on the first of the held-out tasks of a seed.
+    """Return a GIF of the trial that evaluation runs on a held-out task.
 
     Args:
       env: the trial.
       agent: who acts.
       seed: names the held-out tasks.
+      task: which of them, from 0 on.
+      beside: another agent with its trial, of the same family and length, drawn next to this one.
       num_steps: show the first of its steps only.
       fps: frames a second.
       most_frames: if the steps are more, show every second, or third, and so on.
@@ -40,12 +47,30 @@ def film(
     next(steps)
     # Imported here since matplotlib is slow to import, and only this draws.
     from rl3_jax.report.animation import animate
-    from rl3_jax.report.scenes import Trial, make_scene
+    from rl3_jax.report.scenes import make_pair, make_scene
+
+    if beside is None:
+        scene = make_scene(_trial(env, agent, seed, task, _name(env, agent)))
+    else:
+        both = [(env, agent), beside]
+        names = [_name(*one) for one in both]
+        if names[0] == names[1]:
+            names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
+        scene = make_pair([_trial(*one, seed, task) for one in both], names)
+    return animate(scene, steps, shown, fps)
+
+
+def _name(env: TrialEnv, agent: Agent) -> str:
+    """Return what an agent is called in the picture."""
+    return f"{method_name(env)} {agent.policy.config.core.core}{' greedy' if agent.greedy else ''}"
+
+
+def _trial(env: TrialEnv, agent: Agent, seed: int, task: int, name: str = "") -> "Trial":
+    """Return the trial of an agent, with a caption that has its name if it is given."""
+    from rl3_jax.report.scenes import Trial
     from rl3_jax.training.recording import record
 
-    task, recording = record(env, agent, seed)
-    how = " greedy" if agent.greedy else ""
-    what = f"{method_name(env)} {agent.policy.config.core.core}{how}"
-    name = f"{env.family.name}   {what}   task {seed}"
-    scene = make_scene(Trial(env, task, agent.policy.distribution, recording, name))
-    return animate(scene, steps, shown, fps)
+    drawn, recording = record(env, agent, seed, task)
+    which = f"task {task}" + (f" of seed {seed}" if seed else "")
+    caption = "   ".join(part for part in (env.family.name, name, which) if part)
+    return Trial(env, drawn, agent.policy.distribution, recording, caption)

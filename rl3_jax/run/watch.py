@@ -7,13 +7,15 @@ from typing import Annotated
 from tyro.conf import arg
 
 from rl3_jax.errors import problems_of
-from rl3_jax.run.agent import LoadedAgent, agent_of
+from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent
 from rl3_jax.run.arguments import OfAgent, optional
 from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
 from rl3_jax.run.files import file_problems, write_atomically
 from rl3_jax.run.film import FPS, film
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
+from rl3_jax.training import Agent
+from rl3_jax.training.config import MOST_TASKS
 from rl3_jax.trial import TrialEnv
 
 LEAST_FPS, LARGEST_FPS = 0.1, 50.0
@@ -24,13 +26,19 @@ LEAST_FPS, LARGEST_FPS = 0.1, 50.0
 class Watch(OfAgent):
     """Draw one trial of an agent as an animation (GIF), a frame a step.
 
-    It is the trial on the first of the held-out tasks that `rl3 evaluate` takes with the same seed.
+    It is the trial on one of the held-out tasks that `rl3 evaluate` takes with the same seed. With --beside
+    another agent acts in the same task, next to it.
     """
 
     variation: Annotated[str | None, optional("V", "of the task family; as trained, if not given")] = None
-    seed: Annotated[int, arg(metavar="S", help="names the held-out tasks, of which the first is shown")] = 0
+    seed: Annotated[int, arg(metavar="S", help="names the held-out tasks")] = 0
+    task: Annotated[int, arg(metavar="N", help="which of the held-out tasks, from 0 on")] = 0
+    beside: Annotated[
+        str | None, optional("DIR", "run folder or name of another agent, drawn next to it")
+    ] = None
     out: Annotated[
-        Path | None, optional("FILE", "the GIF; default DIR/figures/watch-V-seedS.gif, or NAME-V-seedS.gif")
+        Path | None,
+        optional("FILE", "the GIF; default DIR/figures/watch-V-seedS.gif, or NAME-V-seedS.gif"),
     ] = None
     greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
     steps: Annotated[int | None, optional("N", "show the first N only")] = None
@@ -38,7 +46,9 @@ class Watch(OfAgent):
 
     def file(self, env: TrialEnv) -> Path:
         """Return where the animation of a trial goes."""
-        shown = f"{env.family.variation}-seed{self.seed}.gif"
+        which = f"-task{self.task}" if self.task else ""
+        pair = "" if self.beside is None else f"-beside-{Path(self.beside).name}"
+        shown = f"{env.family.variation}-seed{self.seed}{which}{pair}.gif"
         if self.out is not None:
             return self.out
         if isinstance(self.source(), LoadedAgent):
@@ -49,6 +59,8 @@ class Watch(OfAgent):
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
         found = task_set_problems(1, 2, self.seed)
+        if not 0 <= self.task < MOST_TASKS:
+            found.append(f"task is {self.task}; held-out tasks have the numbers 0 to {MOST_TASKS - 1}")
         if not LEAST_FPS <= self.fps <= LARGEST_FPS:
             found.append(f"fps is {self.fps:g}; it must be between {LEAST_FPS:g} and {LARGEST_FPS:g}")
         if self.steps is not None and self.steps < 1:
@@ -66,7 +78,23 @@ class Watch(OfAgent):
             found += file_problems(self.file(env))
         if self.steps is not None and self.steps > env.horizon:
             found.append(f"steps is {self.steps}, but a trial of this agent has {env.horizon}; ask for fewer")
-        return unfit + found
+        return unfit + found + self._pair_problems(agent)
+
+    def _pair_problems(self, agent: LoadedAgent) -> list[str]:
+        """Return a message if the other agent cannot act in the same trial."""
+        if self.beside is None:
+            return []
+        if found := problems_of(load_agent, self.beside):
+            return found
+        other = load_agent(self.beside)
+        ours, theirs = (asked_env(one.env, self.variation) for one in (agent, other))
+        if (ours.family, ours.horizon) != (theirs.family, theirs.horizon):
+            return [
+                f"beside is {self.beside}, whose trials are {theirs.name} with {theirs.family}, but those of"
+                f" this agent {ours.name} with {ours.family}; name an agent of the same family and trial"
+                " length"
+            ]
+        return env_problems(theirs) or observation_problems(other, theirs)
 
     def run(self) -> None:
         """Watch."""
@@ -81,16 +109,19 @@ class Watch(OfAgent):
 
     def film(self) -> bytes:
         """Return the animation as the content of a GIF, showing progress. The arguments are valid."""
-        agent = agent_of(self.source())
-        env = asked_env(agent.env, self.variation)
         return film(
-            env,
-            agent.behaviour(self.greedy),
+            *self._acting(agent_of(self.source())),
             self.seed,
+            self.task,
+            beside=None if self.beside is None else self._acting(load_agent(self.beside)),
             num_steps=self.steps,
             fps=self.fps,
             track=tracker("watching", visible=True),
         )
+
+    def _acting(self, agent: LoadedAgent) -> tuple[TrialEnv, Agent]:
+        """Return the trial that an agent acts in, and how."""
+        return asked_env(agent.env, self.variation), agent.behaviour(self.greedy)
 
 
 def _unreadable(source: str | Path | LoadedAgent) -> list[str]:

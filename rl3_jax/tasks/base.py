@@ -94,6 +94,8 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Those of them that stand in the progress line of a training."""
     action_names: ClassVar[tuple[str, ...]] = ()
     """Names of the actions, or of the numbers in one, in pictures; numbers if there are none."""
+    observation_names: ClassVar[tuple[str, ...]] = ()
+    """Names of the numbers of a vector that is observed, in pictures; their places if there are none."""
     num_successors: ClassVar[int] = 0
     """Number K of distinct states that may follow one, whatever the action; 0 where all may."""
     exchangeable_actions: ClassVar[bool] = False

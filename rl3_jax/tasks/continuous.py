@@ -45,6 +45,7 @@ class PointRobots(GymnaxTasks):
     family: ClassVar[str] = "point-robot"
     variations: ClassVar[tuple[str, ...]] = ("semicircle", "circle")
     action_names: ClassVar[tuple[str, ...]] = ("x", "y")
+    observation_names: ClassVar[tuple[str, ...]] = ("x", "y")
     tiles: ClassVar[tuple[int, ...]] = (11, 11)  # of side 0.25
     num_successors: ClassVar[int] = 10  # a tile, its eight neighbours and the start
 

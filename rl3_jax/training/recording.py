@@ -86,14 +86,16 @@ class Recording:
     counts: Float[Any, "H A"] | None
 
 
-def record(env: TrialEnv, agent: Agent, seed: int) -> tuple[Task, Recording]:
-    """Return the first of the held-out tasks that a seed names, and the trial on it that evaluation runs."""
-    return jax.tree.map(np.asarray, _record(env, agent, jnp.int32(seed)))
+def record(env: TrialEnv, agent: Agent, seed: int, index: int = 0) -> tuple[Task, Recording]:
+    """Return one of the held-out tasks that a seed names, and the trial on it that evaluation runs."""
+    return jax.tree.map(np.asarray, _record(env, agent, jnp.int32(seed), jnp.int32(index)))
 
 
 @jit_of_few(["env"])
-def _record(env: TrialEnv, agent: Agent, seed: Int[Array, ""]) -> tuple[Task, Recording]:
-    tasks, keys = drawn(env, jax.random.key(seed), 0, 1)
+def _record(
+    env: TrialEnv, agent: Agent, seed: Int[Array, ""], index: Int[Array, ""]
+) -> tuple[Task, Recording]:
+    tasks, keys = drawn(env, jax.random.key(seed), index, 1)
     task = jax.tree.map(lambda x: x[0], tasks)
 
     def keep(now: Moment) -> Recording:

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rl3_jax.picture import FREE, Plane, TileKind, Tiles
-from rl3_jax.report.animation import LAST_FRAME, Scene, Stage, animate
+from rl3_jax.report.animation import LAST_FRAME, Clock, Scene, Stage, animate
 from rl3_jax.report.maps import VALUES, Heat, Paths, Walk, episode_starts
-from rl3_jax.report.panels import Bars, Intervals, Return
+from rl3_jax.report.panels import Bars, Intervals, Return, Returns
 
 STEPS = 5
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -20,7 +20,8 @@ def scene(steps=STEPS, captions=None, **panels):
     """A scene of one row of panels."""
     captions = captions or [f"step {step}" for step in range(steps)]
     columns = [{name: panel} for name, panel in panels.items()]
-    return Scene(captions, columns, [1.0] * len(panels), (2.0 * len(panels), 2.0))
+    ended = np.arange(steps)[None] % 2 == 1
+    return Scene(captions, ended, columns, [1.0] * len(panels), (2.0 * len(panels), 2.0))
 
 
 def growing_bars(steps=STEPS):
@@ -120,7 +121,37 @@ def test_the_colour_map_grows_in_lightness_and_starts_above_black():
 def test_a_long_caption_is_made_to_fit():
     stage = Stage(scene(2, captions=["x" * 80, "x" * 79], bars=growing_bars(2)))
     picture = np.asarray(stage.show(0).convert("L"))
-    assert (picture[:, -2:] == 255).all()
+    assert (picture[:180, -2:] == 255).all()
+
+
+def test_a_caption_is_not_clipped_though_another_of_as_many_letters_is_narrower():
+    captions = ["-" * 79 + "1", "+" * 80]
+    picture = np.asarray(Stage(scene(2, captions=captions, bars=growing_bars(2))).show(1).convert("L"))
+    assert (picture[:20, -2:] == 255).all()
+    assert (picture[:20] < 255).any()
+
+
+def test_the_clock_grows_and_has_a_border_where_an_episode_ended():
+    ended = np.array([[False, True, False, False], [False, False, False, True]])
+    (done, _, borders), update = Clock(ended).draw(Figure().subplots())
+    for step, expected in ((0, []), (1, [(2, 0)]), (3, [(2, 0), (4, 1)])):
+        update(step)
+        assert done.get_width() == step + 1
+        assert [tuple(segment[0]) for segment in borders.get_segments()] == expected
+
+
+def test_the_returns_of_two_agents_are_their_sums_so_far():
+    rewards = np.array([[1.0, 1.0, -3.0], [0.0, 2.0, 0.0]])
+    lines, update = Returns(["a", "b"], rewards).draw(Figure().subplots())
+    update(1)
+    assert [line.get_ydata().tolist() for line in lines] == [[0.0, 1.0, 2.0], [0.0, 0.0, 2.0]]
+    assert [line.get_label() for line in lines] == ["a", "b"]
+
+
+def test_the_axes_of_a_plane_are_named():
+    axes = Figure().subplots()
+    every_panel()["plane"].draw(axes)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
 
 
 def test_an_episode_starts_after_one_has_ended():

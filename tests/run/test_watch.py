@@ -14,8 +14,9 @@ from rl3_jax.cli import main, parse
 from rl3_jax.picture import FREE, GOAL, WALL
 from rl3_jax.presets import make_config
 from rl3_jax.report.animation import Stage
-from rl3_jax.report.scenes import Trial, best_tried, make_scene, tried
+from rl3_jax.report.scenes import Trial, best_tried, make_pair, make_scene, tried
 from rl3_jax.run import folder
+from rl3_jax.run.agent import save_agent
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_map, make_family
 from rl3_jax.training import Agent, evaluate
@@ -68,6 +69,30 @@ def test_it_is_the_trial_that_is_evaluated():
     np.testing.assert_allclose(trial.recording.reward, rewards, rtol=1e-6)
     expected = jax.tree.map(lambda x: x[0], held_out_tasks(config.env, SEED, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, trial.task, expected)
+
+
+def test_any_of_the_held_out_tasks_can_be_watched():
+    config = configure("bandit")
+    agent = untrained(config)
+    task, recording = record(config.env, agent, SEED, 2)
+    rewards = evaluate(config.env, agent, num_tasks=3, seed=SEED)[2]
+    np.testing.assert_allclose(recording.reward, rewards, rtol=1e-6)
+    expected = jax.tree.map(lambda x: x[2], held_out_tasks(config.env, SEED, 0, 3))
+    jax.tree.map(np.testing.assert_array_equal, task, expected)
+
+
+@pytest.mark.parametrize("name", ["gridworld", "mdp", "point-robot"])
+def test_two_agents_are_drawn_side_by_side(name):
+    trials = [film(configure(name, method)) for method in ("rl3", "rl2")]
+    scene = make_pair(trials, ["rl3", "rl2"])
+    assert len(scene.columns) == 3
+    first, second = (next(iter(column.values())) for column in scene.columns[:2])
+    assert (first.title, second.title) == ("rl3", "rl2")
+    rewards = np.stack([trial.recording.reward for trial in trials])
+    np.testing.assert_array_equal(scene.panels["return"].rewards, rewards)
+    np.testing.assert_array_equal(scene.ended, np.stack([trial.recording.ended for trial in trials]))
+    assert f"rl3 {rewards[0].sum():+.2f}   rl2 {rewards[1].sum():+.2f}" in scene.captions[-1]
+    assert Stage(scene).show(HORIZON - 1).size == (960, 430)
 
 
 def test_a_greedy_agent_takes_the_likeliest_action():
@@ -208,6 +233,18 @@ def test_the_options_decide_what_is_shown(finished, tmp_path, capsys):
     assert tiny.tree(tmp_path) == ["new", "new/a.gif"]
 
 
+def test_two_agents_are_watched_from_the_command_line(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = make_config("bandit-h100-quick", method="rl2", policy="markov", horizon=10)
+    params = other.network.init(jax.random.key(0))["actor"]
+    save_agent(tmp_path / "other", other, params, 0)
+    assert main(["watch", str(finished.path), "--beside", "other", "--task", "2", "--steps", "2"]) == 0
+    file = finished.path / "figures" / "watch-default-seed0-task2-beside-other.gif"
+    assert Image.open(file).n_frames == 2
+    file.unlink()
+    file.parent.rmdir()
+
+
 def test_the_same_trial_is_drawn_to_the_same_file(finished, tmp_path):
     files = [Watch(finished.path, out=tmp_path / f"{i}.gif", steps=3).draw() for i in range(2)]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -227,6 +264,11 @@ BAD_INPUT = [
     ("RUN --out folder.gif", ["cannot write folder.gif: it is a folder"]),
     ("RUN --steps 11 --fps 60", ["steps is 11, but a trial of this agent has 10", "fps is 60;"]),
     ("RUN --steps 0", ["steps is 0"]),
+    ("RUN --task -1 --beside nothing", ["task is -1; held-out tasks have", "nothing holds no agent"]),
+    (
+        "RUN --beside mdp-100-rl3",
+        ["beside is mdp-100-rl3, whose trials are mdp-default-h100", "of the same family and trial length"],
+    ),
     ("empty", ["empty holds no agent"]),
 ]
 
