@@ -207,6 +207,8 @@ def make_config(
     found = name_problems(preset=preset, **names)
     config, task = PRESETS.get(preset, TrainConfig()), overrides.get("task")
     if isinstance(task, tasks.TaskFamily) and type(task) is not type(config.task):
+        if failures := tasks.property_problems(task):
+            raise ConfigError([*found, *failures])
         config = suited_to(task, config)
     return _changed(config, names, [overrides], found)
 

@@ -1,7 +1,7 @@
 """One trial of an agent as an animation."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rl3_jax.presets import method_name
@@ -16,31 +16,27 @@ FPS = 10.0
 
 
 def film(
-    env: TrialEnv,
-    agent: Agent,
+    acting: Sequence[tuple[TrialEnv, Agent]],
     seed: int = 0,
     task: int = 0,
     *,
-    beside: tuple[TrialEnv, Agent] | None = None,
     num_steps: int | None = None,
     fps: float = FPS,
     most_frames: int | None = None,
     track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> bytes:
-    """Return a GIF of the trial that evaluation runs on a held-out task.
+    """Return a GIF of the trial that evaluation runs on a held-out task, of one agent or two side by side.
 
     Args:
-      env: the trial.
-      agent: who acts.
+      acting: each agent, with its trial; those of two are of the same family and length.
       seed: names the held-out tasks.
       task: which of them, from 0 on.
-      beside: another agent with its trial, of the same family and length, drawn next to this one.
       num_steps: show the first of its steps only.
       fps: frames a second.
       most_frames: if the steps are more, show every second, or third, and so on.
       track: shows the progress of a loop.
     """
-    length = num_steps or env.horizon
+    length = num_steps or acting[0][0].horizon
     shown = range(0, length, math.ceil(length / (most_frames or length)))
     # The loop begins here; its first item is the recording, which compiles.
     steps = iter(track([None, *shown]))
@@ -49,14 +45,13 @@ def film(
     from rl3_jax.report.animation import animate
     from rl3_jax.report.scenes import make_pair, make_scene
 
-    if beside is None:
-        scene = make_scene(_trial(env, agent, seed, task, _name(env, agent)))
+    names = [_name(*one) for one in acting]
+    if len(acting) == 1:
+        scene = make_scene(_trial(*acting[0], seed, task, names[0]))
     else:
-        both = [(env, agent), beside]
-        names = [_name(*one) for one in both]
         if names[0] == names[1]:
             names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
-        scene = make_pair([_trial(*one, seed, task) for one in both], names)
+        scene = make_pair([_trial(*one, seed, task) for one in acting], names)
     return animate(scene, steps, shown, fps)
 
 

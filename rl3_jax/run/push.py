@@ -105,7 +105,9 @@ def _write(place: Path, source: str, repository: str, card: dict[str, Any], lice
         (place / name).write_bytes((folder / name).read_bytes())
     (place / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
     track = tracker("drawing", visible=True)
-    (place / ANIMATION).write_bytes(film(agent.env, agent.behaviour(), most_frames=MOST_FRAMES, track=track))
+    (place / ANIMATION).write_bytes(
+        film([(agent.env, agent.behaviour())], most_frames=MOST_FRAMES, track=track)
+    )
     page = describe(repository, hub.PREFIX + repository, card)
     shown = (
         f"{page}\nIn Python: `rl3_jax.load_agent({hub.PREFIX + repository!r})`. It needs"

@@ -14,7 +14,6 @@ from rl3_jax.run.files import file_problems, write_atomically
 from rl3_jax.run.film import FPS, film
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.progress import tracker
-from rl3_jax.training import Agent
 from rl3_jax.training.config import MOST_TASKS
 from rl3_jax.trial import TrialEnv
 
@@ -109,19 +108,10 @@ class Watch(OfAgent):
 
     def film(self) -> bytes:
         """Return the animation as the content of a GIF, showing progress. The arguments are valid."""
-        return film(
-            *self._acting(agent_of(self.source())),
-            self.seed,
-            self.task,
-            beside=None if self.beside is None else self._acting(load_agent(self.beside)),
-            num_steps=self.steps,
-            fps=self.fps,
-            track=tracker("watching", visible=True),
-        )
-
-    def _acting(self, agent: LoadedAgent) -> tuple[TrialEnv, Agent]:
-        """Return the trial that an agent acts in, and how."""
-        return asked_env(agent.env, self.variation), agent.behaviour(self.greedy)
+        agents = [agent_of(self.source())] + ([] if self.beside is None else [load_agent(self.beside)])
+        acting = [(asked_env(agent.env, self.variation), agent.behaviour(self.greedy)) for agent in agents]
+        track = tracker("watching", visible=True)
+        return film(acting, self.seed, self.task, num_steps=self.steps, fps=self.fps, track=track)
 
 
 def _unreadable(source: str | Path | LoadedAgent) -> list[str]:

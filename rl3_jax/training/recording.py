@@ -42,7 +42,7 @@ class TrialSteps:
     truncated: Bool[Array, "N H"]
 
 
-@partial(jax.jit, static_argnames=("env", "num_tasks"))
+@jit_of_few(["env", "num_tasks"])
 def record_trials(env: TrialEnv, agent: Agent, key: PRNGKeyArray, num_tasks: int) -> TrialSteps:
     """Return one trial on each of `num_tasks` tasks drawn afresh. The key is consumed."""
 

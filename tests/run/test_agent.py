@@ -95,12 +95,12 @@ def test_a_rollout_tells_where_episodes_begin_and_end():
 def test_a_rollout_compiles_once_for_a_number_of_tasks(finished):
     agent = load_agent(finished.path / "agent")
     agent.rollout(jax.random.key(0), 3)
-    compiled = record_trials._cache_size()
+    compiled = record_trials.program.cache_info().misses
     agent.rollout(jax.random.key(1), 3)
     load_agent(finished.path / "agent").rollout(jax.random.key(2), 3)
-    assert record_trials._cache_size() == compiled
+    assert record_trials.program.cache_info().misses == compiled
     agent.rollout(jax.random.key(0), 5)
-    assert record_trials._cache_size() == compiled + 1
+    assert record_trials.program.cache_info().misses == compiled + 1
 
 
 def test_a_rollout_needs_a_task(finished):

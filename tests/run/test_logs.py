@@ -323,9 +323,9 @@ def test_an_animation_of_a_long_trial_shows_some_of_its_steps():
     from tests.run.test_watch import configure, untrained
 
     config = dataclasses.replace(configure("bandit"), horizon=25)
-    content = film(config.env, untrained(config), most_frames=10)
+    content = film([(config.env, untrained(config))], most_frames=10)
     assert Image.open(io.BytesIO(content)).n_frames == 9
-    assert len(film(config.env, untrained(config), num_steps=2)) < len(content)
+    assert len(film([(config.env, untrained(config))], num_steps=2)) < len(content)
 
 
 def test_a_run_without_logs_draws_nothing(tmp_path, monkeypatch):

@@ -77,4 +77,4 @@ class Pictures:
     def _trial(self, state: TrainState) -> bytes:
         """Return the agent's trial on the first of the held-out tasks, as a GIF."""
         agent = hosts.own(agent_of(self._config, state))
-        return film(self._config.env, agent, self._config.evaluation.seed, most_frames=MOST_FRAMES)
+        return film([(self._config.env, agent)], self._config.evaluation.seed, most_frames=MOST_FRAMES)
