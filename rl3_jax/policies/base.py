@@ -44,7 +44,7 @@ class Core(Protocol):
     core: ClassVar[str]
     """Name of the core."""
     log_prob_tolerance: ClassVar[float] = 1e-5
-    """Largest accepted |log-probability in training − in rollout| before an update, in float32."""
+    """Largest accepted difference of log-probabilities in training and in rollout, before an update."""
     constant_carry: ClassVar[bool] = True
     """Whether the memory is of one size whatever the horizon.
 

@@ -31,7 +31,7 @@ class Features:
       count_scale: divisor of visit counts.
       reward_scale: divisor of the previous reward.
       squash: what is then applied to values, advantages, standard errors, reward and counts: nothing, or
-        symlog(x) = sign(x) log(1 + |x|), which keeps rewards of 100 beside steps of −1 readable.
+        symlog(x) = `sign(x) log(1 + |x|)`, which keeps rewards of 100 beside steps of −1 readable.
       count_encoding: how counts are shown: `scaled`, as above; or `inverse-root`, 1 / √(1 + n / count_scale),
         which falls from 1 towards 0 as n grows, and so stays in bounds in trials of any length. It is not
         squashed.
