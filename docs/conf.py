@@ -47,6 +47,7 @@ nb_mime_priority_overrides = [("html", "image/gif", 25)]
 suppress_warnings = ["myst.header"]  # a page made by `rl3 report` may skip a level
 
 default_role = "code"
+smartquotes = False  # dashes of options stay as they are
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False

@@ -16,6 +16,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from tyro.conf import Positional
 
+from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured
 
 BOUNDS = {Ge: "at least {0.ge}", Gt: "above {0.gt}", Le: "at most {0.le}", Lt: "below {0.lt}"}
@@ -67,35 +68,43 @@ def bounds(hint: Any) -> str:
 
 
 class Command(SphinxDirective):
-    """`{command} NAME`: what a command of `rl3` does, and its arguments."""
+    """`{command} NAME`: what a command of `rl3` does, and its arguments; without a name those of every command."""
 
-    required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the nodes."""
-        kind = COMMANDS[self.arguments[0]]
-        text = [inspect.getdoc(kind) or "", "", f"```{{program}} rl3 {self.arguments[0]}\n```", ""]
-        for field in dataclasses.fields(kind):
-            if not (field.name == "settings" and issubclass(kind, Configured)):
-                text.append(option(field, typing.get_type_hints(kind, include_extras=True)[field.name]))
-        return self.parse_text_to_nodes("\n".join(text))
+        name = self.arguments[0] if self.arguments else "COMMAND"
+        kind = COMMANDS.get(name, Shared)
+        of_every = {field.name for field in dataclasses.fields(Shared)} if kind is not Shared else set()
+        if issubclass(kind, Configured):
+            of_every.add("settings")
+        hints = typing.get_type_hints(kind, include_extras=True)
+        fields = [field for field in dataclasses.fields(kind) if field.name not in of_every]
+        fields.sort(key=lambda field: not is_positional(hints[field.name]))
+        text = [inspect.getdoc(kind) or ""] if kind is not Shared else []
+        text += [f"```{{program}} rl3 {name}\n```", *(option(field, hints[field.name]) for field in fields)]
+        return self.parse_text_to_nodes("\n\n".join(text))
+
+
+def is_positional(hint: Any) -> bool:
+    """Whether an argument has no flag."""
+    return bool(set(Positional[int].__metadata__) & set(hint.__metadata__))
 
 
 def option(field: "dataclasses.Field[Any]", hint: Any) -> str:
     """Return the description of an argument, in Markdown."""
-    notes = hint.__metadata__
-    described = next(note for note in notes if getattr(note, "help", None))
-    flag = "--" + field.name.replace("_", "-")
-    if set(Positional[int].__metadata__) & set(notes):
-        flag = described.metavar or field.name.upper()
+    about = next(note for note in hint.__metadata__ if getattr(note, "help", None))
+    flag, said = "--" + field.name.replace("_", "-"), about.help
+    if is_positional(hint):
+        flag = about.metavar
     elif isinstance(field.default, bool):
-        flag = f"--no-{flag[2:]}" if field.default else flag
-    elif described.metavar:
-        flag += f" {described.metavar}"
-    plain = isinstance(field.default, (int, float, str, Path)) and not isinstance(field.default, bool)
-    default = f" Default: `{field.default}`." if plain and field.default != "" else ""
-    said = f"do not {described.help}" if flag.startswith("--no-") else described.help
-    return f"```{{option}} {flag}\n{said}.{default}\n```\n"
+        flag, said = (f"--no-{flag[2:]}", f"do not {said}") if field.default else (flag, said)
+    else:
+        flag += f" {about.metavar}"
+        if isinstance(field.default, (int, float, Path)):
+            said += f"; default {field.default}"
+    return f"```{{option}} {flag}\n{said}\n```"
 
 
 class SourceLinks(SphinxPostTransform):
