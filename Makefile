@@ -9,12 +9,13 @@ RL3 := $(BIN)/rl3
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 DEMO ?= runs/demo
 
-.PHONY: help install demo test test-all test-targets lint types unit unit-all clean baselines results page tuning
+.PHONY: help install demo test test-all test-targets docs lint types unit unit-all clean baselines results page tuning
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
 	@echo "make test     install, lint, check types, run the tests (9 to 20 minutes on two cores, half of that the next time)"
-	@echo "make test-all   the same with the slow tests and the notebooks (about an hour)"
+	@echo "make test-all   the same with the slow tests and the documentation site (about an hour)"
+	@echo "make docs     build the documentation site in build/site, and run its tutorials (about 10 minutes)"
 	@echo "make test-targets  compile for accelerators that are not there, and count kernels (downloads 1 GB; 10 minutes)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make the page of results (about 20 minutes)"
 	@echo "make results    train and evaluate the agents that results/agents lacks, and make the page (hours)"
@@ -31,6 +32,10 @@ $(VENV)/bin/python:
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
@@ -100,7 +105,7 @@ $(TUNING)/gridworld.json: | $(VENV)/.installed
 
 test: lint types unit
 
-test-all: lint types unit-all
+test-all: lint types unit-all docs
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -113,7 +118,14 @@ unit: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not slow' tests
 
 unit-all: $(VENV)/.installed-dev
-	$(PYTEST) --nbmake tests notebooks
+	$(PYTEST) tests
+
+# The site, whose tutorials and notebooks are run. `make docs EXECUTE=cache` runs those that changed.
+EXECUTE ?= force
+
+docs: $(VENV)/.installed-docs
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m sphinx -E -W --keep-going -c docs -d build/doctrees \
+		-D nb_execution_mode=$(EXECUTE) . build/site
 
 # Tests that `make test-all` skips: their compilers for accelerators get an environment of their own.
 TARGETS := .venv-targets-$(VERSION)

@@ -53,7 +53,9 @@ autodoc_typehints = "none"
 napoleon_numpy_docstring = False
 napoleon_attr_annotations = False  # `site_extension` gives types, and defaults with them
 nitpicky = True
-nitpick_ignore_regex = [("py:class", ".*")]  # types of JAX and of the standard library, whose pages are elsewhere
+nitpick_ignore_regex = [
+    ("py:class", ".*")
+]  # types of JAX and of the standard library, whose pages are elsewhere
 
 html_theme = "furo"
 html_title = "rl3_jax"

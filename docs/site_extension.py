@@ -1,7 +1,8 @@
-"""What the site adds to Sphinx: fields with their defaults, options of commands, and links to source files."""
+"""What the site adds to Sphinx: fields with their defaults, options of commands, pages of source files."""
 
 import dataclasses
 import inspect
+import itertools
 import posixpath
 import typing
 from collections.abc import Iterator
@@ -29,18 +30,20 @@ def add_fields(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines:
     if what != "class" or not dataclasses.is_dataclass(obj):
         return
     hints = typing.get_type_hints(obj, include_extras=True)
-    known = {field.name: field for field in dataclasses.fields(obj)}
-    described = list(lines)
-    lines.clear()
-    for line in described:
-        lines.append(line)
-        field = known.get(line.removeprefix(".. attribute:: ").strip())
-        if field is not None and line.startswith(".. attribute:: "):
-            lines += [f"   :type: {type_name(hints[field.name])}"]
-            if field.default is not dataclasses.MISSING and field.init:
-                lines.append(f"   :value: {short(field.default)}")
-            if found := bounds(hints[field.name]):
-                lines += ["", f"   It is {found}."]
+    fields = {f".. attribute:: {field.name}": field for field in dataclasses.fields(obj)}
+    starts = [at for at, line in enumerate(lines) if line in fields]
+    for start, end in reversed(list(itertools.pairwise([*starts, len(lines)]))):
+        field = fields[lines[start]]
+        last = max(at for at in range(start, end) if lines[at])
+        lines[last] += bounds(hints[field.name])
+        lines.insert(start + 1, f"   :type: {type_name(hints[field.name])}")
+        if field.default is not dataclasses.MISSING:
+            lines.insert(start + 2, f"   :value: {short(field.default)}")
+
+
+def no_signature(app: Sphinx, what: str, name: str, obj: Any, *_: Any) -> tuple[str, None] | None:
+    """Leave out the arguments of a dataclass, which are its fields."""
+    return ("", None) if what == "class" and dataclasses.is_dataclass(obj) else None
 
 
 def short(default: Any) -> str:
@@ -60,15 +63,15 @@ def type_name(hint: Any) -> str:
 
 
 def bounds(hint: Any) -> str:
-    """Return what an annotation says of the values that a number may have."""
+    """Return a sentence on the values that a number may have, or nothing."""
     constraints = getattr(hint, "__metadata__", ())
     found = [BOUNDS[type(x)].format(x) for x in constraints if type(x) in BOUNDS]
     notes = [f" ({x})" for x in constraints if isinstance(x, str)]
-    return " and ".join(found) + "".join(notes)
+    return f" It is {' and '.join(found)}{''.join(notes)}." if found else ""
 
 
 class Command(SphinxDirective):
-    """`{command} NAME`: what a command of `rl3` does, and its arguments; without a name those of every command."""
+    """`{command} NAME`: what a command of `rl3` does, and its arguments; without a name those of all."""
 
     optional_arguments = 1
 
@@ -140,6 +143,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register all of it."""
     app.connect("builder-inited", lambda app: setattr(app.env, "site_sources", set()))
     app.connect("autodoc-process-docstring", add_fields, priority=600)  # after napoleon
+    app.connect("autodoc-process-signature", no_signature)
     app.connect("html-collect-pages", source_pages)
     app.add_directive("command", Command)
     app.add_post_transform(SourceLinks)
