@@ -115,4 +115,7 @@ class Corridor(TabularFamily[CorridorTask]):
         return {"found": steps.terminated.any().astype(jnp.float32)}
 
 
-rl3_jax.PRESETS["corridor-quick"] = rl3_jax.make_config("mdp-h100-quick", task=Corridor(), iterations=150)
+# A long view, and pay for new cells in training: without both, agents learn to search on one side alone.
+rl3_jax.PRESETS["corridor-quick"] = rl3_jax.make_config(
+    "mdp-h100-quick", task=Corridor(), iterations=150, ppo={"gae_lambda": 0.97, "novelty_bonus": 1.0}
+)
