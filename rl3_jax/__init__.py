@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rl3_jax.run.evaluation import evaluate_run
     from rl3_jax.run.planning import plan
     from rl3_jax.run.program_cache import compile_cache
+    from rl3_jax.run.remarks import check
     from rl3_jax.run.report import compare
     from rl3_jax.run.runs import Run, UnsavedRun, resume, resume_seeds, train, train_seeds
     from rl3_jax.run.signals import Interrupted
@@ -47,6 +48,7 @@ _HOMES = {
     "run.evaluation": "evaluate_run",
     "run.planning": "plan",
     "run.program_cache": "compile_cache",
+    "run.remarks": "check",
     "run.report": "compare",
     "run.runs": "Run UnsavedRun resume resume_seeds train train_seeds",
     "run.signals": "Interrupted",
@@ -63,7 +65,7 @@ _PARTS = {"testing", *(home.partition(".")[0] for home in _HOMES)}
 __all__ = [
     "CORES", "FAMILIES", "LEARNERS", "METHODS", "PRESETS", "ConfigError", "EvaluationConfig", "Features",
     "Hyper", "Interrupted", "LoadedAgent", "NonFiniteError", "PPOConfig", "PolicyConfig", "Range", "Run",
-    "SweepConfig", "TrainConfig", "TrainState", "TrialEnv", "UnsavedRun", "agent_of", "compare",
+    "SweepConfig", "TrainConfig", "TrainState", "TrialEnv", "UnsavedRun", "agent_of", "check", "compare",
     "compile_cache", "config_of", "evaluate", "evaluate_baselines", "evaluate_run", "hyper_of", "init",
     "load_agent", "make", "make_config", "make_core", "make_family", "make_learner", "plan", "register",
     "resume", "resume_seeds", "sweep", "train", "train_iteration", "train_seeds", "train_steps",

@@ -33,6 +33,7 @@ NAMES = [
     "TrialEnv",
     "UnsavedRun",
     "agent_of",
+    "check",
     "compare",
     "compile_cache",
     "config_of",

@@ -30,6 +30,7 @@ from rl3_jax.run.logs import LOGS
 from rl3_jax.run.planning import plan, target_devices
 from rl3_jax.run.program import program_problems
 from rl3_jax.run.push import Push
+from rl3_jax.run.remarks import check
 from rl3_jax.run.report import Report, compare
 from rl3_jax.run.runs import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
@@ -327,7 +328,11 @@ class Baselines(OfFamily):
 
 @dataclasses.dataclass(frozen=True)
 class Describe(OfFamily):
-    """Say what characterises the tasks of a family: statistics of many, with standard errors."""
+    """Say what characterises the tasks of a family: statistics of many, with standard errors.
+
+    Notes tell what speaks against training on it as it is, from trials of random actions and of object-level
+    RL alone.
+    """
 
     num_tasks: Annotated[int, arg(metavar="N", help="tasks drawn, those counted that the family rejects")] = (
         DEFAULT_NUM_TASKS
@@ -342,9 +347,12 @@ class Describe(OfFamily):
 
     def run(self) -> None:
         """Describe."""
-        description = describe(self.make(), num_tasks=self.num_tasks, seed=self.seed, progress=True)
+        family = self.make()
+        description = describe(family, num_tasks=self.num_tasks, seed=self.seed, progress=True)
         print_statistics(description)
         write_json(description, self.json)
+        for remark in check(family):
+            print(f"note: {remark}")
 
 
 COMMANDS: dict[str, type[Shared]] = {

@@ -17,8 +17,9 @@ from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.logs.pictures import SHARE
 from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
-from rl3_jax.run.program import compile_chunk, device_problems, placement
+from rl3_jax.run.program import compile_chunk, device_problems, is_from_outside, placement
 from rl3_jax.run.progress import TrainProgress
+from rl3_jax.run.remarks import check
 from rl3_jax.run.signals import Abandoned, Interrupted, StopSignals
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes, least_bytes
@@ -165,6 +166,7 @@ class Loop:
         Raises:
           NonFiniteError: at the end, if a run has diverged, unless a signal has stopped the others.
         """
+        self._remark()
         started = time.perf_counter() - wall_seconds
         while True:
             self._agree_on_stopping()
@@ -179,6 +181,15 @@ class Loop:
         if self.failures and (self.signum is None or first >= self.target):
             raise NonFiniteError("; ".join(self.failures))
         return first
+
+    def _remark(self) -> None:
+        """Tell the user what random trials say of a task family of their own, before it is trained on."""
+        config, begun = self.runs[0].config, any(int(run.state.iteration) for run in self.runs)
+        if self.progress.visible and not begun and is_from_outside(config):
+            self.progress.phase("trying random actions")
+            for remark in check(config):
+                self.progress.note(f"note: {remark}")
+            self.progress.phase("compiling")
 
     def _agree_on_stopping(self) -> None:
         """Take note of a signal, or of what `on_metrics` has returned, in any process."""

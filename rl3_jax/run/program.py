@@ -129,10 +129,14 @@ def program_problems(
     if not found:
         last = dataclasses.replace(config, seed=config.seed + num_runs - 1)
         found += config_problems(last) + device_problems(config, num_devices, target)
-    # The families of this package are known to work.
-    if not found and not type(config.task).__module__.startswith("rl3_jax."):
+    if not found and is_from_outside(config):
         found += family_problems(config.task)
     return found
+
+
+def is_from_outside(config: TrainConfig) -> bool:
+    """Whether the task family is not one of this package, which are known to work."""
+    return not type(config.task).__module__.startswith("rl3_jax.")
 
 
 def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) -> Program:

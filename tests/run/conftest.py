@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from rl3_jax import train
+from rl3_jax import FAMILIES, train
 from tests.run import tiny
 
 
@@ -21,3 +21,9 @@ def finished_grid(tmp_path_factory):
     with contextlib.redirect_stderr(shown):
         run = train(tiny.GRID, tmp_path_factory.mktemp("finished-grid") / "run")
     return run, shown.getvalue()
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Put a class among the families, as `register` does, and forget it afterwards."""
+    return lambda kind: monkeypatch.setitem(FAMILIES, kind.family, kind)

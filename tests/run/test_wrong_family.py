@@ -15,12 +15,6 @@ SMALL |= {"ppo": {"trials": 8, "minibatch_trials": 4, "epochs": 1}, "policy": "m
 
 
 @pytest.fixture
-def registered(monkeypatch):
-    """Put a class among the families, as `register` does, and forget it afterwards."""
-    return lambda kind: monkeypatch.setitem(FAMILIES, kind.family, kind)
-
-
-@pytest.fixture
 def nothing_compiled(monkeypatch):
     def refuse(*_):
         raise AssertionError("compiled")

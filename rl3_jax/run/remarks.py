@@ -1,0 +1,142 @@
+"""What random trials tell of a run before it is trained: why it may learn nothing, or be slow."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from rl3_jax import training
+from rl3_jax.baselines.common import LearnerAlone, Random
+from rl3_jax.errors import ConfigError
+from rl3_jax.lean_gymnax import spaces
+from rl3_jax.object_rl import ModelBased, Tiling
+from rl3_jax.presets import make_config
+from rl3_jax.programs import jit_of_few
+from rl3_jax.report import statistics
+from rl3_jax.run.program_cache import compile_cache
+from rl3_jax.tasks import TaskFamily
+from rl3_jax.training import TrainConfig
+from rl3_jax.training.evaluation import drawn
+from rl3_jax.training.serialise import config_problems
+from rl3_jax.trial import Moment, TrialEnv, rollout, trial_keys
+from rl3_jax.trial.behaviour import behaviour_acting
+
+CHECKED_TASKS = 64
+FAMILY_PRESET = "mdp-h100-quick"
+"""The preset with which a family alone is checked."""
+LARGEST_DENSE = 100
+"""States above which planning over all triples of states and actions decides the pace of a training."""
+LEAST_MET = 0.2
+"""Share of the tiles that random trials should meet, all together."""
+
+
+class Walk(NamedTuple):
+    """Random trials on B tasks.
+
+    Attributes:
+      rewards: of each step.
+      s: state of object-level RL before each step.
+      next_s: its next state.
+      dropped: transitions that object-level RL could not keep in its model.
+    """
+
+    rewards: Float[Array, "H B"]
+    s: Int[Array, "H B"]
+    next_s: Int[Array, "H B"]
+    dropped: Int[Array, " B"]
+
+
+@compile_cache()
+def check(what: TrainConfig | TaskFamily, *, num_tasks: int = CHECKED_TASKS) -> list[str]:
+    """Return remarks on a run, or on a family, that is about to be trained; none if nothing is amiss.
+
+    They come from trials of random actions, and of object-level RL alone, which take some seconds: whether
+    what an agent does matters at all, whether tables of object-level RL have the right size, and whether
+    acting on them earns more than chance.
+
+    Args:
+      what: the configuration of the run, or a family, which is then checked with `mdp-h100-quick`.
+      num_tasks: held-out tasks that are tried.
+
+    Raises:
+      ConfigError: listing every problem of the configuration.
+    """
+    config = make_config(FAMILY_PRESET, task=what) if isinstance(what, TaskFamily) else what
+    if problems := config_problems(config):
+        raise ConfigError(problems)
+    env = config.env.suited(jax.default_backend())
+    walk: Any = jax.device_get(_walk(env, num_tasks))
+    returns = walk.rewards.sum(0)
+    if np.ptp(returns) == 0.0:
+        return [
+            f"trials of random actions all earn {returns[0]:g}, so that it seems not to matter what an agent"
+            " does; pay for what it should do, or nothing any more in a trial in which it failed"
+        ]
+    if not env.features.uses_object_rl or env.family.one_shot:
+        return []
+    return [*_table_remarks(env, walk), *_value_remarks(env, returns, num_tasks)]
+
+
+@jit_of_few(["env", "num_tasks"])
+def _walk(env: TrialEnv, num_tasks: int) -> Walk:
+    """Return trials of random actions on the first held-out tasks."""
+
+    def keep(now: Moment):
+        return now.reward, now.transition.s, now.transition.next_s
+
+    tasks, keys = drawn(env, jax.random.key(0), 0, num_tasks)
+    lived = rollout(env, behaviour_acting(Random(), env), tasks, *trial_keys(keys, env.horizon), keep)
+    rewards, s, next_s = lived.kept
+    return Walk(rewards, s, next_s, jax.vmap(env.dropped)(lived.final))
+
+
+def _table_remarks(env: TrialEnv, walk: Walk) -> list[str]:
+    """Return what random trials tell of the size of tables."""
+    table, name, found = env.object_rl.table, type(env.family).__name__, []
+    most = _most_successors(walk)
+    if (dropped := float(walk.dropped.mean())) > 0.0:
+        found.append(training.dropped_message(dropped))
+    dense = isinstance(env.learner, ModelBased) and env.learner.planner_name(table) == "dense"
+    if dense and table.num_states > LARGEST_DENSE:
+        mend = "leave out the prior (learner.prior_count 0)"
+        if not table.num_successors:
+            mend = (
+                f"set {name}.num_successors, which says how many states may follow one: at most {most} did in"
+                f" random trials, so try {2 * most}"
+            )
+        found.append(
+            f"object-level RL plans over all {table.num_states}² × {table.num_actions} triples of states and"
+            f" actions at each step, which is slow; {mend}"
+        )
+    met = len(np.unique(np.concatenate([walk.s, walk.next_s])))
+    if isinstance(env.abstraction, Tiling) and met < LEAST_MET * table.num_states:
+        found.append(
+            f"{walk.rewards.shape[1]} random trials together meet {met} of {table.num_states} tiles; narrower"
+            " bounds, or fewer tiles, make tables that are filled sooner"
+        )
+    return found
+
+
+def _most_successors(walk: Walk) -> int:
+    """Return the largest number of states that followed one in a trial."""
+    tasks = np.broadcast_to(np.arange(walk.s.shape[1]), walk.s.shape)
+    steps = np.stack([tasks, walk.s, walk.next_s], -1).reshape(-1, 3)
+    _, counts = np.unique(np.unique(steps, axis=0)[:, :2], axis=0, return_counts=True)
+    return int(counts.max())
+
+
+def _value_remarks(env: TrialEnv, random: Float[np.ndarray, " B"], num_tasks: int) -> list[str]:
+    """Return a remark if acting on the values of object-level RL alone earns no more than chance."""
+    if not isinstance(env.family.action_space(), spaces.Discrete):
+        return []  # its actions are bins of the numbers that the agent chooses
+    alone: Any = LearnerAlone(epsilon=0.1, learner=env.learner)
+    returns = training.evaluate(env, alone, num_tasks=num_tasks).sum(-1)
+    if statistics.difference(returns[None], random[None]).low > 0.0:
+        return []
+    earned, by_chance = (statistics.mean(each[None]) for each in (returns, random))
+    return [
+        f"acting on the values of object-level RL alone earns {earned}, random actions {by_chance}: these"
+        f" values seem to tell little in trials of {env.horizon} steps; compare with method rl2, which is"
+        " faster"
+    ]

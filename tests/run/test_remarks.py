@@ -1,0 +1,110 @@
+"""What random trials tell of a run before it is trained."""
+
+import contextlib
+import dataclasses
+import io
+import re
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax import ConfigError, check, make_config, train
+from rl3_jax.object_rl import Tiling
+from rl3_jax.run.remarks import Walk, _most_successors
+from rl3_jax.tasks import RandomMdp
+from tests.run.test_wrong_family import SMALL
+from tests.wrong_families import Walks
+
+
+@dataclasses.dataclass(frozen=True)
+class Wages(Walks):
+    """Pays 1 a step, whatever is done."""
+
+    def step_env(self, key, state, action, params):
+        return self.arrive(state, jnp.minimum(state.s + jnp.int32(action), 4), jnp.float32(1.0), params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Lottery(Walks):
+    """Pays by chance alone."""
+
+    def step_env(self, key, state, action, params):
+        return self.arrive(state, jnp.minimum(state.s + jnp.int32(action), 4), jax.random.normal(key), params)
+
+
+@dataclasses.dataclass(frozen=True)
+class LongWalks(Walks):
+    """Has more states than one would plan on densely."""
+
+    @property
+    def num_states(self):
+        return 150
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounded(LongWalks):
+    """Says how many states follow each."""
+
+    num_successors: ClassVar[int] = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Cramped(Walks):
+    """Says that one state follows each, where two may."""
+
+    num_successors: ClassVar[int] = 1
+
+
+def test_nothing_is_said_of_what_is_well(registered):
+    registered(Walks)
+    assert check(Walks()) == []
+    assert check(make_config("mdp-h100-quick", task=RandomMdp(), horizon=20)) == []
+
+
+@pytest.mark.parametrize(
+    ("family", "remark"),
+    [
+        (Wages(), "trials of random actions all earn 100, so that it seems not to matter what an agent does"),
+        (Lottery(), "acting on the values of object-level RL alone earns"),
+        (LongWalks(), "set LongWalks.num_successors, .* at most 2 did in random trials, so try 4"),
+        (Cramped(), "object-level RL left .* out of its model"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_speaks_against_a_family_is_said(registered, family, remark):
+    registered(type(family))
+    assert any(re.search(remark, said) for said in check(family))
+
+
+def test_a_table_that_is_hardly_filled_is_noticed():
+    config = make_config("point-robot-h100-quick", abstraction=Tiling(bins=(60, 60)), horizon=40)
+    assert any("of 3600 tiles" in remark for remark in check(config, num_tasks=8))
+
+
+def test_the_prior_is_named_where_it_makes_planning_slow(registered):
+    registered(Bounded)
+    assert check(make_config("mdp-h100-quick", task=Bounded())) == []
+    (remark,) = check(make_config("mdp-h100-quick", task=Bounded(), learner={"prior_count": 1.0}))
+    assert "leave out the prior (learner.prior_count 0)" in remark
+
+
+def test_successors_are_counted_by_trial():
+    s = np.array([[0, 0], [0, 0], [0, 0], [1, 0]])
+    next_s = np.array([[0, 5], [1, 6], [1, 7], [4, 5]])
+    assert _most_successors(Walk(np.zeros(s.shape), s, next_s, np.zeros(2))) == 3
+
+
+def test_a_run_of_ones_own_family_begins_with_the_remarks(registered, tmp_path):
+    registered(Wages)
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        train(make_config("mdp-h100-quick", task=Wages(), **SMALL), tmp_path / "run")
+    assert "note: trials of random actions all earn" in shown.getvalue()
+
+
+def test_an_invalid_configuration_is_refused():
+    with pytest.raises(ConfigError, match="horizon is 0"):
+        check(dataclasses.replace(make_config("mdp-h100-quick"), horizon=0))
