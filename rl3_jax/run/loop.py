@@ -19,7 +19,7 @@ from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.program import compile_chunk, device_problems, is_from_outside, placement
 from rl3_jax.run.progress import TrainProgress
-from rl3_jax.run.remarks import check
+from rl3_jax.run.remarks import STUCK, Rise, check
 from rl3_jax.run.signals import Abandoned, Interrupted, StopSignals
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes, least_bytes
@@ -214,6 +214,7 @@ class Loop:
             with hosts.together():
                 refuse_what_cannot_fit(config, {"program": needed, "evaluation": evaluation_bytes(config)})
         done = saved = int(runs[0].state.iteration)
+        rise = Rise(self.target)
         seconds_each = float("inf")
         while done < until and self.signum is None and not self.told_to_stop:
             count = hosts.largest(chunk_length(config, done, until, seconds_each))
@@ -230,6 +231,8 @@ class Loop:
             for run, state in zip(runs, states, strict=True):
                 run.state = state
             evaluated = self._log(runs, done, [history | shared for history in histories])
+            if rise.is_missing(done, histories[0]["mean_return"].tolist()):
+                self.progress.note(f"note: {STUCK}")
             if done % config.checkpoint_every == 0 or done == until:
                 _save(runs)
                 saved = done

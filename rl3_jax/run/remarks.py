@@ -1,5 +1,6 @@
 """What random trials tell of a run before it is trained: why it may learn nothing, or be slow."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,16 @@ LARGEST_DENSE = 100
 """States above which planning over all triples of states and actions decides the pace of a training."""
 LEAST_MET = 0.2
 """Share of the tiles that random trials should meet, all together."""
+
+
+LEAST_RETURNS = 20
+"""Iterations by whose returns a run is judged, at the least."""
+STUCK = (
+    "a tenth of the run is over, and its returns have not risen above those of the first iterations, when"
+    " actions are random. If entropy in metrics.jsonl hardly changes, try a larger ppo.learning_rate; if it"
+    " fell to 0, a larger ppo.entropy_bonus, or ppo.novelty_bonus 1 for hidden goals. docs/how-to/debug.md"
+    " has more"
+)
 
 
 class Walk(NamedTuple):
@@ -76,6 +87,32 @@ def check(what: TrainConfig | TaskFamily, *, num_tasks: int = CHECKED_TASKS) -> 
     if not env.features.uses_object_rl or env.family.one_shot:
         return []
     return [*_table_remarks(env, walk), *_value_remarks(env, returns, num_tasks)]
+
+
+class Rise:
+    """Asks once, after a tenth of a run, whether its returns have risen."""
+
+    def __init__(self, target: int):
+        """Take the number of iterations of the run."""
+        self._due = max(target // 10, LEAST_RETURNS)
+        self._returns: list[float] = []
+
+    def is_missing(self, done: int, returns: Iterable[float]) -> bool:
+        """Whether it is missing, the first time that it can be told; takes the newest returns of `done`.
+
+        Nothing is told of a run whose first returns were not seen, as it goes on from a checkpoint.
+        """
+        before = len(self._returns)
+        self._returns += returns
+        return before < self._due <= done == len(self._returns) and not rises(self._returns)
+
+
+def rises(returns: Sequence[float]) -> bool:
+    """Whether the last tenth of some returns is larger than the first, by more than chance explains."""
+    size = max(len(returns) // 10, 5)
+    first, last = np.array(returns[:size]), np.array(returns[-size:])
+    error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / size)
+    return bool(last.mean() - first.mean() > 2.0 * error)
 
 
 @jit_of_few(["env", "num_tasks"])

@@ -13,7 +13,7 @@ import pytest
 
 from rl3_jax import ConfigError, check, make_config, train
 from rl3_jax.object_rl import Tiling
-from rl3_jax.run.remarks import Walk, _most_successors
+from rl3_jax.run.remarks import LEAST_RETURNS, Rise, Walk, _most_successors
 from rl3_jax.tasks import RandomMdp
 from tests.run.test_wrong_family import SMALL
 from tests.wrong_families import Walks
@@ -108,3 +108,18 @@ def test_a_run_of_ones_own_family_begins_with_the_remarks(registered, tmp_path):
 def test_an_invalid_configuration_is_refused():
     with pytest.raises(ConfigError, match="horizon is 0"):
         check(dataclasses.replace(make_config("mdp-h100-quick"), horizon=0))
+
+
+@pytest.mark.parametrize(("slope", "missing"), [(0.0, True), (-0.1, True), (0.2, False)])
+def test_a_run_is_judged_once_after_a_tenth(slope, missing):
+    returns = np.random.default_rng(0).normal(size=1000) + slope * np.arange(1000)
+    rise = Rise(1000)
+    told = [rise.is_missing(done, returns[done - 10 : done].tolist()) for done in range(10, 1001, 10)]
+    assert told == [False] * 9 + [missing] + [False] * 90
+
+
+def test_a_short_run_is_judged_by_some_iterations_at_least_and_one_that_goes_on_never():
+    still = [1.0] * LEAST_RETURNS
+    assert Rise(30).is_missing(LEAST_RETURNS, still)
+    assert not Rise(30).is_missing(LEAST_RETURNS - 1, still[1:])
+    assert not Rise(30).is_missing(LEAST_RETURNS + 5, still)
