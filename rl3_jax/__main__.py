@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 from rl3_jax.errors import ConfigError
 from rl3_jax.overview import print_overview, print_version
@@ -19,6 +20,9 @@ def main() -> int:
         return printing(print_overview)
     if sys.argv[1:] == ["--version"]:
         return printing(print_version)
+    if time.time() < 0.0:
+        print("error: the clock shows a time before 1970, with which JAX ends; set it", file=sys.stderr)
+        return 2
     if any(argument.startswith("--target") for argument in sys.argv):
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # an accelerator that is not there is not looked for
     elif sys.argv[1:2] and sys.argv[1] in TRAINING:

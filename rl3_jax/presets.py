@@ -206,6 +206,8 @@ def make_config(
     names = {"method": method, "policy": policy, "learner": learner}
     found = name_problems(preset=preset, **names)
     config, task = PRESETS.get(preset, TrainConfig()), overrides.get("task")
+    if isinstance(task, type):
+        raise ConfigError([*found, f"task is the class {task.__name__}; give one of it, {task.__name__}()"])
     if isinstance(task, tasks.TaskFamily) and type(task) is not type(config.task):
         if failures := tasks.property_problems(task):
             raise ConfigError([*found, *failures])

@@ -66,6 +66,13 @@ assert "jax" not in sys.modules
     assert ("rl3_jax " in ended.stdout) if "--version" in line else ("StableHLO" in ended.stdout)
 
 
+def test_a_clock_before_1970_is_said(typed, monkeypatch, capsys):
+    monkeypatch.setattr(__main__.time, "time", lambda: -1.0)
+    monkeypatch.setattr(__main__.sys, "argv", ["rl3", "train", "mdp-h100-quick"])
+    assert __main__.main() == 2
+    assert "the clock shows a time before 1970" in capsys.readouterr().err
+
+
 def test_the_overview_has_all_commands():
     assert list(overview.SUMMARIES) == list(COMMANDS)
 

@@ -122,6 +122,11 @@ def test_all_mistakes_are_listed():
         assert name in message
 
 
+def test_a_class_is_no_task():
+    with pytest.raises(ConfigError, match=r"task is the class RandomMdp; give one of it, RandomMdp\(\)"):
+        make_config("mdp-h100-quick", task=RandomMdp)
+
+
 def test_a_learner_that_is_not_known_is_refused():
     with pytest.raises(ConfigError, match="unknown learner 'sarsa'; choose from: dyna-q, model-based"):
         make_learner("sarsa")

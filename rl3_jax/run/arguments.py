@@ -25,6 +25,10 @@ def optional(metavar: str, text: str) -> Any:
 
 JsonFile = Annotated[Path | None, optional("FILE", "write the result to this file, too")]
 NumTasks = Annotated[int, arg(metavar="N", help="held-out tasks")]
+AgentName = Annotated[
+    str | None,
+    optional("NAME", "in place of DIR an agent of rl3 list, or hf:OWNER/NAME of the Hugging Face hub"),
+]
 Seed = Annotated[int, arg(metavar="S", help="names the held-out tasks, the same for agents and baselines")]
 
 
@@ -74,10 +78,7 @@ class OfAgent(Shared):
     """Arguments of every command that takes a trained agent."""
 
     dir: Annotated[Positional[Path | None], optional("DIR", "run folder")] = None
-    agent: Annotated[
-        str | None,
-        optional("NAME", "in place of DIR an agent of rl3 list, or hf:OWNER/NAME of the Hugging Face hub"),
-    ] = None
+    agent: AgentName = None
 
     def source(self) -> str | Path | LoadedAgent:
         """Return the run folder, or an agent that has a name, of which nothing is written.

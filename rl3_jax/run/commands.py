@@ -1,9 +1,8 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -12,15 +11,20 @@ from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS, method_name, name_problems
 from rl3_jax.run import hosts
-from rl3_jax.run.agent import LoadedAgent, agent_of
-from rl3_jax.run.arguments import JsonFile, NumTasks, OfAgent, OnDevices, Seed, Shared, one_of, optional
-from rl3_jax.run.baselines import add_baselines, baseline_problems, evaluate_baselines
+from rl3_jax.run.arguments import (
+    JsonFile,
+    NumTasks,
+    OnDevices,
+    Seed,
+    Shared,
+    one_of,
+    optional,
+)
+from rl3_jax.run.baselines import baseline_problems, evaluate_baselines
+from rl3_jax.run.evaluating import Evaluate
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
     describe,
-    evaluate_run,
-    evaluation_problems,
-    readable_variations,
     task_set_problems,
 )
 from rl3_jax.run.export import Export
@@ -39,9 +43,6 @@ from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, TaskFamily, make_family
 from rl3_jax.training import TrainConfig
 from rl3_jax.trial import METHODS
-
-ALL = "all"
-"""Stands for every variation of a family."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,56 +212,6 @@ class Resume(OnDevices):
     def run(self) -> None:
         """Train on."""
         resume_seeds(self.dirs, self.iterations, devices=self.devices)
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate(OfAgent):
-    """Evaluate an agent on held-out tasks; a run's evaluation.json notes the result."""
-
-    variation: Annotated[
-        str | None, optional("V", "of the task family, or all; as trained, if not given")
-    ] = None
-    horizon: Annotated[int | None, optional("H", "trial length; as trained, if not given")] = None
-    num_tasks: NumTasks = DEFAULT_NUM_TASKS
-    seed: Seed = 0
-    greedy: Annotated[bool, arg(help="take the likeliest action instead of a sample")] = False
-    baselines: Annotated[bool, arg(help="set the family's baselines beside it, on the same tasks")] = True
-    json: JsonFile = None
-
-    def _asked(self, source: str | Path | LoadedAgent) -> list[dict[str, Any]]:
-        """Return what to evaluate on, of each variation; where there is no agent, of one."""
-        names: list[str | None] = [None if self.variation == ALL else self.variation]
-        if self.variation == ALL and not problems_of(agent_of, source):
-            names = [*readable_variations(agent_of(source))]
-        rest = {name: getattr(self, name) for name in ("horizon", "num_tasks", "seed")}
-        return [{"variation": name} | rest for name in names]
-
-    def problems(self) -> list[str]:
-        """Return a message for each argument that is not valid."""
-        if found := self.source_problems():
-            horizon = 1 if self.horizon is None else self.horizon
-            found += task_set_problems(horizon, self.num_tasks, self.seed)
-            return found + file_problems(self.json)
-        source = self.source()
-        found = [problem for asked in self._asked(source) for problem in evaluation_problems(source, **asked)]
-        return list(dict.fromkeys(found)) + file_problems(self.json)
-
-    def run(self) -> None:
-        """Evaluate."""
-        source = self.source()
-        results, all_asked = [], self._asked(source)
-        if self.variation == ALL:
-            taken = [asked["variation"] for asked in all_asked]
-            left = [name for name in agent_of(source).env.family.variations if name not in taken]
-            if left:
-                print("left out, as this agent cannot read what they show:", ", ".join(left), file=sys.stderr)
-        for asked in all_asked:
-            result = evaluate_run(source, **asked, greedy=self.greedy, progress=True)
-            if self.baselines:
-                result = add_baselines(source, result, progress=True)
-            print_result(result)
-            results.append(result)
-        write_json(results if self.variation == ALL else results[0], self.json)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,7 +143,10 @@ def _read_named(kind: type, value: Any, name: str, default: Any, problems: list[
         plugins.load_installed()
     if value[key] not in tuple(classes):
         unknown = unknown_choice(f"{name}.{key}", str(value[key]), list(classes))
-        problems.append(f"{unknown}; if it is a plugin's, import that first (--plugin MODULE)")
+        problems.append(
+            f"{unknown}; if it is a plugin's, import that first (--plugin MODULE); if it is a class of your"
+            " own, put @rl3_jax.register above it"
+        )
         return default
     cls = classes[value[key]]
     return _read_fields(cls, fields, name, cls(), problems)

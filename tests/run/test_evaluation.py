@@ -269,6 +269,23 @@ def test_a_kept_result_that_cannot_be_read_is_computed_again(monkeypatch, tmp_pa
     assert json.loads(kept.read_text()) == first["results"][0]
 
 
+def test_several_folders_are_evaluated_one_after_the_other(finished, tmp_path, capsys):
+    runs = [shutil.copytree(finished.path, tmp_path / name) for name in ("one", "two")]
+    for path in runs:
+        RunFolder(path).evaluation.unlink(missing_ok=True)
+    file = tmp_path / "all.json"
+    line = ["evaluate", *map(str, runs), "--num-tasks", "4", "--no-baselines"]
+    assert main([*line, "--json", str(file)]) == 0
+    noted = [json.loads((path / "evaluation.json").read_text())[0] for path in runs]
+    assert json.loads(file.read_text()) == noted
+    assert noted[0] == noted[1]
+    shown = capsys.readouterr().out
+    assert [shown.count(f"{path}:") for path in runs] == [1, 1]
+    assert main(["evaluate", *map(str, runs), str(tmp_path / "three")]) == 2
+    assert main([*line, "--agent", "mdp-100-rl3"]) == 2
+    assert "name either a run folder or --agent NAME" in capsys.readouterr().err
+
+
 def test_report_evaluates_what_was_not_and_what_is_of_an_earlier_iteration(finished, tmp_path):
     run = Run(shutil.copytree(finished.path, tmp_path / "run"))
     RunFolder(run.path).evaluation.unlink(missing_ok=True)
