@@ -9,7 +9,7 @@ from rl3_jax.overview import print_overview, print_version
 from rl3_jax.startup import join_hosts, make_deterministic, one_device_a_core
 from rl3_jax.streams import open_streams, printing
 
-TRAINING = ("train", "plan", "sweep", "resume")
+TRAINING = ("train", "plan", "sweep", "resume", "doctor")
 """Commands whose work devices share."""
 
 

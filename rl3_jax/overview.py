@@ -29,6 +29,7 @@ SUMMARIES = {
     "watch": "Draw a trial of an agent as an animation.",
     "export": "Write one step of an agent as StableHLO.",
     "push": "Put an agent with its card onto the Hugging Face hub.",
+    "doctor": "What runs compute with here, and a self-test.",
 }
 """By command, in the order of the help."""
 

@@ -21,6 +21,7 @@ from rl3_jax.run.arguments import (
     optional,
 )
 from rl3_jax.run.baselines import baseline_problems, evaluate_baselines
+from rl3_jax.run.doctor import Doctor
 from rl3_jax.run.evaluating import Evaluate
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
@@ -310,7 +311,7 @@ COMMANDS: dict[str, type[Shared]] = {
     kind.__name__.lower(): kind
     for kind in (
         *(List, Train, Plan, Sweep, Resume, Evaluate),
-        *(Baselines, Compare, Describe, Report, Watch, Export, Push),
+        *(Baselines, Compare, Describe, Report, Watch, Export, Push, Doctor),
     )
 }
 """By name, in the order of the help."""

@@ -34,24 +34,24 @@ PLANNED_SIZES = {
 
 def print_lists() -> None:
     """Print families, variations, presets, methods, policies, learners and trained agents as tables."""
-    families = _table("Task families", "family", "variations", "description")
+    families = make_table("Task families", "family", "variations", "description")
     for name, family in FAMILIES.items():
         families.add_row(name, ", ".join(family.variations), _first_sentence(family))
-    presets = _table("Presets: rl3 train PRESET", "preset", "H", "trials", "iterations", "policy")
+    presets = make_table("Presets: rl3 train PRESET", "preset", "H", "trials", "iterations", "policy")
     for name, config in PRESETS.items():
         numbers = (str(config.horizon), str(config.ppo.trials), str(config.iterations))
         presets.add_row(name, *numbers, f"{config.policy.core.core} {config.policy.width}")
-    methods = _table("Methods: --method", "method", "sees of object-level RL", "which plans on")
+    methods = make_table("Methods: --method", "method", "sees of object-level RL", "which plans on")
     for name, features in METHODS.items():
         shown = ", ".join(part for part in ("advantages", "value", "counts") if getattr(features, part))
         states = COARSE[name].abstraction if name in COARSE else "states" if shown else ""
         methods.add_row(name, shown or "nothing", states)
-    policies = _table("Policies: --policy", "policy", "description")
-    learners = _table("Object-level learners: --learner", "learner", "description")
+    policies = make_table("Policies: --policy", "policy", "description")
+    learners = make_table("Object-level learners: --learner", "learner", "description")
     for table, classes in ((policies, CORES), (learners, LEARNERS)):
         for name, cls in classes.items():
             table.add_row(name, _first_sentence(cls))
-    agents = _table("Trained agents: --agent", "agent", "trained on", "M steps", "mean return ±")
+    agents = make_table("Trained agents: --agent", "agent", "trained on", "M steps", "mean return ±")
     for name, card in shipped_cards().items():
         earned = card["results"][0]
         sizes = [f"{size}={value}" for size, value in earned["task"].items() if size not in NO_SIZE]
@@ -69,7 +69,7 @@ def print_result(result: dict[str, Any]) -> None:
     )
     differences = {entry["name"]: entry for entry in result.get("differences", ())}
     compared = (f"{result['results'][0]['name']} − it [95 %]",) if differences else ()
-    table = _table(title, "name", "mean return ±", *compared)
+    table = make_table(title, "name", "mean return ±", *compared)
     for entry in result["results"]:
         cells = [_earned(entry)]
         if entry["name"] in differences:
@@ -87,7 +87,7 @@ def _print_summaries(results: list[dict[str, Any]]) -> None:
     names = list(dict.fromkeys(name for summary in summaries.values() for name in summary))
     if not names:
         return
-    table = _table("Of a trial, on average", "name", *(name.replace("_", " ") for name in names))
+    table = make_table("Of a trial, on average", "name", *(name.replace("_", " ") for name in names))
     for result, summary in summaries.items():
         means = (summary[name]["mean"] if name in summary else None for name in names)
         table.add_row(result, *map(in_short, means))
@@ -100,7 +100,7 @@ def print_statistics(description: dict[str, Any]) -> None:
         f"{description['family']}, variation {description['variation']},"
         f" {description['num_tasks']} tasks drawn (seed {description['seed']})"
     )
-    table = _table(title, "statistic", "mean", "standard error")
+    table = make_table(title, "statistic", "mean", "standard error")
     for name, entry in description["statistics"].items():
         numbers = (entry["mean"], entry["standard_error"])
         table.add_row(name, *("unknown" if number is None else f"{number:.4f}" for number in numbers))
@@ -110,7 +110,7 @@ def print_statistics(description: dict[str, Any]) -> None:
 def print_plan(found: dict[str, Any]) -> None:
     """Print what `plan` returns as a table."""
     device, sizes, seconds = found["device"], found["bytes"], found["seconds"]
-    table = _table(f"On {described(device)}", "what", Column("takes", justify="right"))
+    table = make_table(f"On {described(device)}", "what", Column("takes", justify="right"))
     table.add_row("parameters", f"{found['parameters']:,}")
     table.add_row("steps per iteration", f"{found['steps_per_iteration']:,}")
     for name, words in PLANNED_SIZES.items():
@@ -131,7 +131,7 @@ def print_plan(found: dict[str, Any]) -> None:
         return
     names = ("kernels", "branches and open loops", "collectives", "flops", "bytes")
     columns = [Column(name, justify="right") for name in names]
-    table = _table("Work of each device", "loop", *columns)
+    table = make_table("Work of each device", "loop", *columns)
     for name, cost in found["costs"].items():
         branches = cost["conditionals"] + cost["open_loops"]
         numbers = (cost["kernels"], branches, cost["collectives"], cost["flops"])
@@ -145,7 +145,7 @@ def print_sweep(found: dict[str, Any], out: Path) -> None:
     """Print the content of a `sweep.json`: candidates as they were last compared, the best first."""
     fields = list(found["values"])
     title = f"{found['num_tasks']} held-out tasks, {found['num_seeds']} seed{'s' * (found['num_seeds'] > 1)}"
-    table = _table(title, *fields, "iterations", "mean return ±", "[95 %]")
+    table = make_table(title, *fields, "iterations", "mean return ±", "[95 %]")
     for rung in reversed(found["rungs"]):
         last = rung is found["rungs"][-1]
         for entry in rung["candidates"]:
@@ -170,7 +170,8 @@ def _earned(entry: dict[str, Any]) -> str:
     return f"{entry['mean_return']:.2f} ± {entry['standard_error']:.2f}"
 
 
-def _table(title: str, *columns: str | Column) -> Table:
+def make_table(title: str, *columns: str | Column) -> Table:
+    """Return an empty table in the looks of all."""
     return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
