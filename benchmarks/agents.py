@@ -49,6 +49,7 @@ class Setting:
       methods: to compare, with further changes. What is no name of a method is RL³, changed.
       steps: environment steps of each run, millions.
       seeds: of each method.
+      longer: published trial lengths in which its agents are evaluated, too.
     """
 
     preset: str
@@ -56,6 +57,7 @@ class Setting:
     methods: dict[str, dict[str, Any]]
     steps: float
     seeds: int = 5
+    longer: tuple[int, ...] = ()
 
 
 DEEP = {"learner.max_sweeps": 30, "learner.discount": 1.0}
@@ -85,7 +87,12 @@ SETTINGS: dict[str, Setting] = {
     "bandit-5-100": Setting("bandit-h100-quick", {}, BANDIT_METHODS, steps=20.0),
     "bandit-10-100": Setting("bandit-h100-quick", {"task.num_arms": 10}, BANDIT_METHODS, steps=20.0),
     "bandit-50-100": Setting(
-        "bandit-h100-quick", {"task.num_arms": 50}, {"rl3": BANDIT_METHODS["rl3"]}, steps=10.0, seeds=3
+        "bandit-h100-quick",
+        {"task.num_arms": 50},
+        {"rl3": BANDIT_METHODS["rl3"]},
+        steps=10.0,
+        seeds=3,
+        longer=(500,),
     ),
     "bandit-5-500": Setting("bandit-h100-quick", LONG_TRIALS, BANDIT_METHODS, steps=25.0),
     "bandit-10-500": Setting(
@@ -234,7 +241,7 @@ def earn(options: Options, name: str, method: str) -> None:
         rl3_jax.train_seeds(dataclasses.replace(config, seed=seeds[0]), folders)
     for seed in missing:
         folder = options.runs / places[seed]
-        for asked in ({}, *(() if options.ablations else otherwise(folder))):
+        for asked in ({}, *(() if options.ablations else otherwise(setting, folder))):
             long = asked.get("horizon", config.horizon) > LONG
             rl3_jax.evaluate_run(folder, num_tasks=options.num_tasks // (4 if long else 1), **asked)
         if seed == 0 and not options.ablations:
@@ -253,18 +260,18 @@ def refuse_another(folder: Path, config: TrainConfig) -> None:
         raise SystemExit(f"{folder} is of another configuration than that of now; move it, or delete it")
 
 
-def otherwise(folder: Path) -> list[dict[str, Any]]:
+def otherwise(setting: Setting, folder: Path) -> list[dict[str, Any]]:
     """Return the trials, other than those trained on, in which the agent of a run is evaluated too.
 
-    They are those of other variations, and longer ones: also those of other settings with the same tasks, so
-    that the agent stands beside what was trained there.
+    They are those of other variations, and longer ones: also those that its setting names, and those of other
+    settings with the same tasks, so that the agent stands beside what was trained there.
     """
     agent = rl3_jax.load_agent(folder)
     env = agent.env
     others = [name for name in readable_variations(agent) if name != env.family.variation]
-    longer = {number * env.horizon for number in LONGER}
-    for setting in SETTINGS.values():
-        config = vary(make_config(setting.preset), setting.changes)
+    longer = {number * env.horizon for number in LONGER} | {*setting.longer}
+    for other in SETTINGS.values():
+        config = vary(make_config(other.preset), other.changes)
         if config.task == env.family and config.horizon > env.horizon:
             longer.add(config.horizon)
     horizons = sorted(longer) if agent.policy.config.core.constant_carry else []
