@@ -15,8 +15,9 @@ from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder, as_names, newest_iteration
 from rl3_jax.run.logs import log_problems
-from rl3_jax.run.loop import Loop, OnMetrics, train_to_target, watched
+from rl3_jax.run.loop import Loop, OnMetrics
 from rl3_jax.run.machine import refuse_what_cannot_fit
+from rl3_jax.run.on_disk import train_to_target, watched
 from rl3_jax.run.planning import plan
 from rl3_jax.run.program import device_problems, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache

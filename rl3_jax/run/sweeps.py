@@ -19,7 +19,7 @@ from rl3_jax.run.agent import load_agent
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, evaluate_run, task_set_problems
 from rl3_jax.run.files import read_json, write_json
 from rl3_jax.run.folder import RunFolder, creation_problems, is_run, new_runs, newest_iteration
-from rl3_jax.run.loop import train_to_target
+from rl3_jax.run.on_disk import train_to_target
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.runs import shared_by_a_program, train_problems
 from rl3_jax.run.signals import Interrupted

@@ -20,7 +20,7 @@ import dataclasses, json, re, sys
 from pathlib import Path
 import jax, numpy as np
 from rl3_jax import ConfigError, hyper_of, init, resume, train, train_seeds, train_steps
-from rl3_jax.run import folder as run_folder, loop, machine
+from rl3_jax.run import folder as run_folder, machine, on_disk
 from rl3_jax.run.program import compile_chunk, placement
 from rl3_jax.run.planning import names_kept
 from rl3_jax.training import lower_steps
@@ -67,11 +67,11 @@ changed = []
 for first, then in ((2, 1), (1, 2)):
     folder = run_folder.create(out / f"{first}-{then}", tiny.CONFIG, log=None)
     record = dataclasses.replace(folder.read(), target_iterations=6)
-    loop.train_to_target([(folder, record)], visible=False, devices=first)
+    on_disk.train_to_target([(folder, record)], visible=False, devices=first)
     changed.append(resume(folder.path, 12, devices=then, progress=False))
 again = run_folder.create(out / "again", tiny.CONFIG, log=None)
 half = dataclasses.replace(again.read(), target_iterations=6)
-loop.train_to_target([(again, half)], visible=False, devices=1)
+on_disk.train_to_target([(again, half)], visible=False, devices=1)
 tiny.assert_same_outcome(resume(again.path, 12, progress=False), alone)  # on as many as before
 seeds = train_seeds(tiny.CONFIG, [out / "seed0", out / "seed1"], devices=2, progress=False)
 tiny.assert_same_outcome(seeds[0], both)

@@ -12,7 +12,7 @@ import pytest
 
 from rl3_jax import ConfigError, Interrupted, NonFiniteError, Run, resume, train
 from rl3_jax.run import folder as run_folder
-from rl3_jax.run import loop
+from rl3_jax.run import loop, on_disk
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.metrics import FIELDS
 from rl3_jax.run.runs import resume_problems
@@ -55,7 +55,7 @@ def test_chunks_do_not_change_the_result(finished, tmp_path, monkeypatch):
 def test_n_and_n_iterations_are_2n(finished, tmp_path):
     folder = run_folder.create(tmp_path / "run", tiny.CONFIG, log=None)
     record = folder.read()
-    loop.train_to_target([(folder, dataclasses.replace(record, target_iterations=6))], visible=False)
+    on_disk.train_to_target([(folder, dataclasses.replace(record, target_iterations=6))], visible=False)
     tiny.assert_same_outcome(finished, resume(folder.path, 12, progress=False))
 
 
