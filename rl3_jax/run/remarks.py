@@ -102,9 +102,10 @@ class Rise:
 
         Nothing is told of a run whose first returns were not seen, as it goes on from a checkpoint.
         """
-        before = len(self._returns)
+        if len(self._returns) >= self._due:
+            return False
         self._returns += returns
-        return before < self._due <= done == len(self._returns) and not rises(self._returns)
+        return done == len(self._returns) >= self._due and not rises(self._returns)
 
 
 def rises(returns: Sequence[float]) -> bool:
