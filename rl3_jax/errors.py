@@ -1,5 +1,6 @@
 """The errors a user can meet, each with a message that says what is wrong and how to mend it."""
 
+import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,8 +23,10 @@ class NonFiniteError(RuntimeError):
 
 
 def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
-    """Return the message for a name that is not among the valid ones."""
-    return f"unknown {what} {value!r}; choose from: {', '.join(sorted(choices))}"
+    """Return the message for a name that is not among the valid ones, with the one that it is most like."""
+    close = difflib.get_close_matches(value, choices, n=1, cutoff=0.75)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return f"unknown {what} {value!r}; {meant}choose from: {', '.join(sorted(choices))}"
 
 
 def problems_of(call: Callable[..., object], *arguments: Any) -> list[str]:

@@ -23,7 +23,7 @@ PLANNED_SIZES = {
     "parameters": "memory: parameters",
     "optimiser": "optimisers",
     "trajectory": "trials of an iteration",
-    "carries": "what all cores remember",
+    "carries": "memory of the sequence models, all trials",
     "activations": "activations of a part of a minibatch",
     "program": "all that training holds",
     "evaluation": "memories of an evaluation",
@@ -100,6 +100,9 @@ def print_statistics(description: dict[str, Any]) -> None:
         f"{description['family']}, variation {description['variation']},"
         f" {description['num_tasks']} tasks drawn (seed {description['seed']})"
     )
+    if not description["statistics"]:
+        print(f"{title}: the family has no statistics (TaskFamily.statistics)")
+        return
     table = make_table(title, "statistic", "mean", "standard error")
     for name, entry in description["statistics"].items():
         numbers = (entry["mean"], entry["standard_error"])

@@ -34,7 +34,7 @@ def test_missing_fields_have_their_defaults_and_integers_serve_as_floats():
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({"horizn": 3}, "unknown field 'horizn'; choose from: abstraction,"),
+        ({"horizn": 3}, "unknown field 'horizn'; did you mean horizon? choose from: abstraction,"),
         ({"ppo": {"lr": 3}}, "unknown field 'ppo.lr'; choose from: adam_epsilon,"),
         ({"ppo": 3}, "ppo is 3; it must be an object"),
         ({"task": {"family": "maze"}}, "unknown task.family 'maze'; choose from: bandit, "),
