@@ -1,6 +1,7 @@
 """The command `rl3`, and what XLA must be told before it starts."""
 
 import os
+import signal
 import sys
 import time
 
@@ -36,9 +37,14 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    # Ctrl-C while libraries are imported ends the process: some would swallow Python's exception.
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from rl3_jax.cli import main
     from rl3_jax.run.signals import end_process
 
+    signal.signal(signal.SIGINT, previous)
     code = main()
     end_process(code)
     return code

@@ -172,6 +172,7 @@ def _load_plugins(arguments: list[str]) -> None:
     *_, modules = _typed(arguments)
     if modules and "" not in sys.path:
         sys.path.append("")
+    plugins.named[:] = modules
     for module in modules:
         plugins.load(module)
 

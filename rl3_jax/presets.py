@@ -283,11 +283,17 @@ def _changed(
 def name_problems(**names: str | None) -> list[str]:
     """Return a message for each unknown name of a preset, method, policy or learner."""
     choices = {"preset": PRESETS, "method": METHODS, "policy": CORES, "learner": LEARNERS}
-    return [
-        unknown_choice(what, name, list(choices[what]))
-        for what, name in names.items()
-        if name is not None and name not in choices[what]
-    ]
+    found = []
+    for what, name in names.items():
+        if what == "preset" and name in tasks.FAMILIES and name not in PRESETS:
+            kind = tasks.FAMILIES[name].__name__
+            found.append(
+                f"{name} is a task family, of which runs need a preset; make one where it is registered:"
+                f' rl3_jax.PRESETS["{name}-quick"] = rl3_jax.make_config("mdp-h100-quick", task={kind}())'
+            )
+        elif name is not None and name not in choices[what]:
+            found.append(unknown_choice(what, name, list(choices[what])))
+    return found
 
 
 def choose(

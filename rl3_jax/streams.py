@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable
 
@@ -25,7 +24,7 @@ def printing(run: Callable[[], int]) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         _give_up_stdout()  # as after `| head`
-        return 128 + signal.SIGPIPE
+        return 141  # 128 + SIGPIPE, as of other programs
     except OSError as error:
         _give_up_stdout()
         where = f": {error.filename}" if error.filename else ""

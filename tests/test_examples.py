@@ -135,11 +135,13 @@ def test_a_plugin_that_cannot_be_imported_is_named(apart, tmp_path, monkeypatch,
     (tmp_path / "broken_plugin.py").write_text("1 / 0\n")
     assert main(["list", "--plugin", "no_such_plugin"]) == 2
     assert main(["list", "--plugin", "broken_plugin"]) == 2
+    assert main(["list", "--plugin", "own_family.py"]) == 2
     assert main(["list", "--plugin", ""]) == 2
     (tmp_path / "wrong_plugin.py").write_text("import rl3_jax\nrl3_jax.make_config('maze')\n")
     assert main(["list", "--plugin", "wrong_plugin"]) == 2
     printed = " ".join(capsys.readouterr().err.split())
     assert "plugin no_such_plugin cannot be imported: ModuleNotFoundError: No module named" in printed
+    assert "plugin own_family.py is a file; name the module, own_family" in printed
     assert "plugin broken_plugin cannot be imported: ZeroDivisionError: division by zero" in printed
     assert "unknown preset 'maze'" in printed
 
@@ -161,7 +163,18 @@ def test_what_cannot_be_registered_says_why(apart):
     class Nameless:
         size: int = 1
 
+    @dataclasses.dataclass(frozen=True)
+    class Short(QLearning):
+        learner: ClassVar[str] = "short"
+
+        def update(self, spec, state, t):
+            return state
+
     for kind, message in (
+        (
+            Short,
+            r"Short.update takes \(self, spec, state, t\); let its arguments be called \(self, spec, state, ",
+        ),
         (Plain, "Plain must be a dataclass with frozen=True"),
         (Bare, "Bare needs a default for each field; none has: size"),
         (Taken, "learner 'r-max' is rl3_jax.object_rl.r_max.RMax; choose another name"),

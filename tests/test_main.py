@@ -77,7 +77,7 @@ def test_the_overview_has_all_commands():
     assert list(overview.SUMMARIES) == list(COMMANDS)
 
 
-@pytest.mark.parametrize("module", ["cli", "policies", "tasks", "trial", "training", "presets"])
+@pytest.mark.parametrize("module", ["cli", "policies"])
 def test_no_plotting_library_is_loaded_before_something_is_plotted(module):
     code = f"""
 import sys, rl3_jax.{module}

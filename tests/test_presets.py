@@ -122,6 +122,11 @@ def test_all_mistakes_are_listed():
         assert name in message
 
 
+def test_a_family_is_no_preset():
+    with pytest.raises(ConfigError, match=r"mdp is a task family, .*make_config\(.*, task=RandomMdp\(\)\)"):
+        make_config("mdp")
+
+
 def test_a_class_is_no_task():
     with pytest.raises(ConfigError, match=r"task is the class RandomMdp; give one of it, RandomMdp\(\)"):
         make_config("mdp-h100-quick", task=RandomMdp)

@@ -216,7 +216,57 @@ class OfNoActions(DoorTasks):
         return NoActions()
 
 
+@dataclasses.dataclass(frozen=True)
+class SeenByParts(Walks):
+    def reset_env(self, key, params):
+        observation, state = super().reset_env(key, params)
+        return {"place": observation}, state
+
+    def step_env(self, key, state, action, params):
+        observation, *rest = super().step_env(key, state, action, params)
+        return {"place": observation}, *rest
+
+
+@dataclasses.dataclass(frozen=True)
+class PaidTwice(Walks):
+    def step_env(self, key, state, action, params):
+        observation, state, reward, terminated, info = super().step_env(key, state, action, params)
+        return observation, state, (reward, reward), terminated, info
+
+
+@dataclasses.dataclass(frozen=True)
+class HalfStates(Walks):
+    @property
+    def num_states(self):
+        return 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ManySpaces(Walks):
+    def observation_space(self, params=None):
+        return spaces.Dict({"place": spaces.Discrete(5)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Changeable(Walks):
+    weights: list = dataclasses.field(default_factory=lambda: [1.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class PlainNumbers(Walks):
+    """Returns Python's own numbers; nothing is wrong with it."""
+
+    def step_env(self, key, state, action, params):
+        observation, state, _, _, info = super().step_env(key, state, action, params)
+        return observation, state, 1.0, False, info
+
+
 MISTAKES = {
+    SeenByParts: "^SeenByParts.reset_env returns an observation that is a dict; return one array$",
+    PaidTwice: "^PaidTwice.step_env returns a reward of a tuple, but a trial takes one of float32",
+    HalfStates: "^HalfStates.num_states is 5.0; it must be a whole number$",
+    ManySpaces: "^ManySpaces.observation_space is Dict; let it be a Discrete or a Box$",
+    Changeable: r"^Changeable has a field that is not constant \(unhashable type: 'list'\); let its",
     OffTheEnd: r"^OffTheEnd.step_env leads to state 5, with action 1 in state 4; but num_states is 5, so that"
     r" states are 0 to 4: keep them in this range, or let num_states be larger$",
     BelowZero: "^BelowZero.reset_env leads to state -1; but num_states is 5",

@@ -22,7 +22,7 @@ from rl3_jax.baselines.mdps import (
 from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight
 from rl3_jax.object_rl import ModelBased, QLearning, RMax
 from rl3_jax.tasks import TaskFamily
-from rl3_jax.trial import Behaviour
+from rl3_jax.trial import Behaviour, family_learner
 
 # Tuned values are what `benchmarks/tuning.py` found best on tasks that no evaluation sees; a test holds them
 # equal to the best ones in `results/tuning`. Two grids end where more would pay: N of optimistic Thompson
@@ -176,6 +176,8 @@ BELIEVING = {
 """Baselines of each family that believe beforehand in a mean reward."""
 PRIOR = " (m = "
 """What sets a baseline's name and the mean of its prior apart."""
+LARGEST_DENSE = 100
+"""States of a table up to which all triples of states and actions are planned on soon enough."""
 LONGEST = {"gittins": 600, "gittins-discounted": NUM_PULLS}
 """The longest trial of those that do not serve all: the table of indices of `gittins` takes 145 MB there."""
 
@@ -193,8 +195,16 @@ def baseline_names(family: TaskFamily, horizon: int, prior_reward: float | None 
 
 
 def _entries(family: TaskFamily) -> dict[str, Any]:
-    """Return all baselines of a family by name, with those that it brings itself."""
-    return {"random": Random(), **BASELINES.get(family.family, {}), **family.baselines}
+    """Return all baselines of a family by name, with those that it brings itself.
+
+    Object-level RL alone is one wherever it learns in a table, and plans on it in reasonable time.
+    """
+    known = {**BASELINES.get(family.family, {}), **family.baselines}
+    plans = family.integer_states and (family.num_successors or family.num_states <= LARGEST_DENSE)
+    if plans and "certainty-equivalence" not in known:
+        learner = family_learner("model-based", family)
+        known = {"certainty-equivalence": LearnerAlone(epsilon=0.1, learner=learner), **known}
+    return {"random": Random(), **known}
 
 
 def plain_name(name: str) -> str:

@@ -94,7 +94,7 @@ class Tiling(Abstraction):
         if len(self.bins) != len(space.bounds):
             return [
                 f"abstraction.bins has {len(self.bins)} numbers, but a state has {len(space.bounds)}"
-                " coordinates; give one number of tiles for each"
+                " coordinates; give one number of tiles for each, also as `tiles` of the family"
             ]
         if not all(math.isfinite(bound) for pair in space.bounds for bound in pair):
             return [f"abstraction is tiling, but coordinates lie in {space.bounds}; tiles need finite bounds"]

@@ -18,6 +18,7 @@ from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, note, task_set_
 from rl3_jax.run.files import cache_folder, write_json
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.machine import versions
+from rl3_jax.run.program import is_from_outside
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
@@ -114,7 +115,7 @@ def _kept_result(
 ) -> dict[str, Any]:
     """Return the entry of a result file for a baseline, read from disk or else computed and kept."""
     # Families from outside have code that may change.
-    folder = cache_folder("baselines") if type(env.family).__module__.startswith("rl3_jax.") else None
+    folder = None if is_from_outside(env.family) else cache_folder("baselines")
     asked = [repr(env), *which.values(), name, prior_reward, versions(), _code()]
     digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     file = None if folder is None else folder / f"{name.partition(' ')[0]}-{digest[:32]}.json"

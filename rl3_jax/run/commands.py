@@ -1,11 +1,13 @@
 """The commands of `rl3`, as dataclasses whose fields are the arguments."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
@@ -33,7 +35,7 @@ from rl3_jax.run.files import file_problems, write_json
 from rl3_jax.run.folder import read_config_file
 from rl3_jax.run.logs import LOGS
 from rl3_jax.run.planning import plan, target_devices
-from rl3_jax.run.program import program_problems
+from rl3_jax.run.program import is_from_outside, program_problems
 from rl3_jax.run.push import Push
 from rl3_jax.run.remarks import check
 from rl3_jax.run.report import Report, compare
@@ -126,7 +128,7 @@ class Train(OnDevices, Configured):
             return
         folders = " ".join(map(str, self.folders))
         if self.num_seeds == 1:
-            print(f"the agent is in {folders}; next: rl3 evaluate {folders}")
+            print(f"the agent is in {folders}; next: rl3 evaluate {folders}{plugins.option()}")
         else:
             print(f"the agents are in {folders}; evaluate each, then: rl3 report {folders}")
 
@@ -282,8 +284,8 @@ class Baselines(OfFamily):
 class Describe(OfFamily):
     """Say what characterises the tasks of a family: statistics of many, with standard errors.
 
-    Notes tell what speaks against training on it as it is, from trials of random actions and of object-level
-    RL alone.
+    Of a family of your own, notes tell what speaks against training on it as it is, from trials of random
+    actions and of object-level RL alone.
     """
 
     num_tasks: Annotated[int, arg(metavar="N", help="tasks drawn, those counted that the family rejects")] = (
@@ -303,8 +305,10 @@ class Describe(OfFamily):
         description = describe(family, num_tasks=self.num_tasks, seed=self.seed, progress=True)
         print_statistics(description)
         write_json(description, self.json)
-        for remark in check(family):
-            print(f"note: {remark}")
+        if is_from_outside(family):
+            print("trying random actions", file=sys.stderr)
+            for remark in check(family):
+                print(f"note: {remark}")
 
 
 COMMANDS: dict[str, type[Shared]] = {

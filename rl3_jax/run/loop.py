@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from rl3_jax.run.metrics import Row
 from rl3_jax.run.program import compile_chunk, is_from_outside
 from rl3_jax.run.progress import TrainProgress
 from rl3_jax.run.remarks import STUCK, Rise, check
-from rl3_jax.run.signals import Abandoned, StopSignals
+from rl3_jax.run.signals import Abandoned, StopSignals, answering
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
 
@@ -86,9 +87,15 @@ class Loop:
     def _remark(self) -> None:
         """Tell the user what random trials say of a task family of their own, before it is trained on."""
         config, begun = self.runs[0].config, any(int(run.state.iteration) for run in self.runs)
-        if self.progress.visible and not begun and is_from_outside(config):
+        if self.progress.visible and not begun and is_from_outside(config.task):
             self.progress.phase("trying random actions")
-            for remark in check(config):
+            try:
+                remarks = answering(lambda: check(config))
+            except Abandoned:
+                return
+            except ConfigError as error:
+                remarks = error.problems
+            for remark in remarks:
                 self.progress.note(f"note: {remark}")
             self.progress.phase("compiling")
 
@@ -132,7 +139,8 @@ class Loop:
             for run, state in zip(runs, states, strict=True):
                 run.state = state
             evaluated = self._log(runs, done, [history | shared for history in histories])
-            if rise.is_missing(done, histories[0]["mean_return"].tolist()):
+            returns = np.mean([history["mean_return"] for history in histories], axis=0)
+            if rise.is_missing(done, returns.tolist()):
                 self.progress.note(f"note: {STUCK}")
             if done % config.checkpoint_every == 0 or done == until:
                 _save(runs)
@@ -165,9 +173,7 @@ class Loop:
                 continue
             rows, problem = _rows(run.state, done, history)
             every = run.config.evaluation.every
-            if not problem and every and done % every == 0:
-                self.progress.phase("evaluating")
-                found = held_out_result(run.config, run.state)
+            if not problem and every and done % every == 0 and (found := self._evaluate(run)):
                 rows[-1] |= held_out_figures(found)
                 if isinstance(run, OnDisk) and run.record.log:
                     evaluated.append((run, found))
@@ -188,15 +194,23 @@ class Loop:
             self._show(runs, done, last)
         return evaluated
 
+    def _evaluate(self, run: OnDisk | InMemory) -> dict[str, Any] | None:
+        """Return what a run earns on its held-out tasks; training goes on if that cannot be told."""
+        self.progress.phase("evaluating")
+        try:
+            return held_out_result(run.config, run.state)
+        except ConfigError as error:
+            warnings.warn(f"iteration {int(run.state.iteration)} was not evaluated: {error}", stacklevel=2)
+            return None
+
     def _show(self, runs: Sequence[OnDisk | InMemory], done: int, lines: Sequence[Row]) -> None:
         """Show the newest lines of some runs; of the last iteration also what was not evaluated."""
         shown = metrics.mean_row(lines)
         shown["steps_per_second"] *= len(runs)  # of the whole program
         if done == self.target and "evaluation_return" not in shown and self.progress.visible:
             # It goes into no line: a longer run has none here, and the same lines otherwise.
-            self.progress.phase("evaluating")
-            found = [held_out_result(run.config, run.state) for run in runs if not run.failure]
-            shown |= metrics.mean_row([held_out_figures(each) for each in found])
+            found = [each for run in runs if not run.failure and (each := self._evaluate(run))]
+            shown |= metrics.mean_row([held_out_figures(each) for each in found]) if found else {}
         self.progress.update(done, shown)
 
 

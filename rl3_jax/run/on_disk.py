@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from rl3_jax import plugins
 from rl3_jax.run import hosts, machine
 from rl3_jax.run.checkpoints import OnDisk
 from rl3_jax.run.folder import RunFolder, RunRecord
@@ -77,12 +78,12 @@ def train_to_target(
             done = loop.train(max(one.wall_seconds for one in kept))
         except OSError as error:
             saved = "; ".join(one.describe_saved() for one in kept)
-            raise OSError(f"{error}; {saved}. Go on with: rl3 resume {paths}") from error
+            raise OSError(f"{error}; {saved}. Go on with: rl3 resume {paths}{plugins.option()}") from error
         if loop.signum is not None and done < target:
             when = f"after iteration {done} of {target}; everything is saved"
             stopped = f"stopped {when if done else 'before the first iteration'}"
             message = "; ".join([*loop.failures, stopped])
-            raise Interrupted(loop.signum, f"{message}. Go on with: rl3 resume {paths}")
+            raise Interrupted(loop.signum, f"{message}. Go on with: rl3 resume {paths}{plugins.option()}")
         return stop.signum
 
 

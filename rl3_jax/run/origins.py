@@ -36,8 +36,6 @@ def _shipped(source: Source) -> tuple[str, str] | None:
 def film(agent: SeededAgent) -> bytes | None:
     """Return a trial of an agent as a GIF, None if none of its run folders has it.
 
-    It is the one that `rl3 watch` drew, if the agent has not trained since.
-
     Raises:
       ConfigError: if the agent cannot be read.
     """
@@ -45,8 +43,5 @@ def film(agent: SeededAgent) -> bytes | None:
     folder = next((folder for folder in folders if (folder.agent / PARAMS_FILE).exists()), None)
     if folder is None:
         return None
-    env, trained = load_agent(folder.path).env, (folder.agent / PARAMS_FILE).stat().st_mtime
-    kept = Watch(folder.path).file(env)
-    if kept.exists() and kept.stat().st_mtime >= trained:
-        return kept.read_bytes()
-    return Watch(folder.path, steps=min(env.horizon, MOST_STEPS)).film()
+    steps = min(load_agent(folder.path).env.horizon, MOST_STEPS)
+    return Watch(folder.path, steps=steps).film()

@@ -19,7 +19,7 @@ from rl3_jax.run import hosts
 from rl3_jax.run.machine import Device, available_bytes, program_bytes
 from rl3_jax.run.signals import answering
 from rl3_jax.startup import num_cores
-from rl3_jax.tasks import family_problems
+from rl3_jax.tasks import TaskFamily, family_problems
 from rl3_jax.training import TASKS, Hyper, TrainConfig, TrainState, sharing_problems
 from rl3_jax.training.plan import abstract_state
 from rl3_jax.training.serialise import config_problems
@@ -129,14 +129,17 @@ def program_problems(
     if not found:
         last = dataclasses.replace(config, seed=config.seed + num_runs - 1)
         found += config_problems(last) + device_problems(config, num_devices, target)
-    if not found and is_from_outside(config):
-        found += family_problems(config.task)
-    return found
+    return found or outside_problems(config)
 
 
-def is_from_outside(config: TrainConfig) -> bool:
-    """Whether the task family is not one of this package, which are known to work."""
-    return not type(config.task).__module__.startswith("rl3_jax.")
+def outside_problems(config: TrainConfig) -> list[str]:
+    """Return a message for each way in which a family of the user's own does not do what a trial needs."""
+    return list(family_problems(config.task)) if is_from_outside(config.task) else []
+
+
+def is_from_outside(family: TaskFamily) -> bool:
+    """Whether a family is not one of this package, which are known to work."""
+    return not type(family).__module__.startswith("rl3_jax.")
 
 
 def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) -> Program:

@@ -103,7 +103,7 @@ def _write(place: Path, source: str, repository: str, card: dict[str, Any], lice
     agent, folder = load_agent(source), agent_folder(source)
     for name in (CONFIG_FILE, PARAMS_FILE):
         (place / name).write_bytes((folder / name).read_bytes())
-    (place / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+    (place / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     track = tracker("drawing", visible=True)
     (place / ANIMATION).write_bytes(
         film([(agent.env, agent.behaviour())], most_frames=MOST_FRAMES, track=track)
@@ -114,7 +114,8 @@ def _write(place: Path, source: str, repository: str, card: dict[str, Any], lice
         " `pip install 'rl3-jax[hub]'`.\n\nOne trial, on a task that it had not met:\n\n"
         f"![One trial of the agent]({ANIMATION})\n"
     )
-    (place / PAGE).write_text(f"---\n{_front_matter(agent, repository, card, licence)}\n---\n\n{shown}")
+    front = f"---\n{_front_matter(agent, repository, card, licence)}\n---\n\n"
+    (place / PAGE).write_text(front + shown, encoding="utf-8")
 
 
 def _front_matter(agent: LoadedAgent, repository: str, card: dict[str, Any], licence: str | None) -> str:

@@ -15,6 +15,7 @@ from rl3_jax.object_rl import ModelBased, Tiling
 from rl3_jax.presets import make_config
 from rl3_jax.programs import jit_of_few
 from rl3_jax.report import statistics
+from rl3_jax.run.program import outside_problems
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.training import TrainConfig
@@ -32,13 +33,13 @@ LEAST_MET = 0.2
 """Share of the tiles that random trials should meet, all together."""
 
 
-LEAST_RETURNS = 20
+LEAST_RETURNS = 50
 """Iterations by whose returns a run is judged, at the least."""
 STUCK = (
     "a tenth of the run is over, and its returns have not risen above those of the first iterations, when"
     " actions are random. If entropy in metrics.jsonl hardly changes, try a larger ppo.learning_rate; if it"
-    " fell to 0, a larger ppo.entropy_bonus, or ppo.novelty_bonus 1 for hidden goals. docs/how-to/debug.md"
-    " has more"
+    " fell to 0, a larger ppo.entropy_bonus, or ppo.novelty_bonus 1 for hidden goals. The"
+    " documentation has a page on runs that do not learn"
 )
 
 
@@ -74,7 +75,7 @@ def check(what: TrainConfig | TaskFamily, *, num_tasks: int = CHECKED_TASKS) -> 
       ConfigError: listing every problem of the configuration.
     """
     config = make_config(FAMILY_PRESET, task=what) if isinstance(what, TaskFamily) else what
-    if problems := config_problems(config):
+    if problems := config_problems(config) or outside_problems(config):
         raise ConfigError(problems)
     env = config.env.suited(jax.default_backend())
     walk: Any = jax.device_get(_walk(env, num_tasks))
@@ -105,15 +106,21 @@ class Rise:
         if len(self._returns) >= self._due:
             return False
         self._returns += returns
-        return done == len(self._returns) >= self._due and not rises(self._returns)
+        told = done == len(self._returns) >= self._due and np.isfinite(self._returns).all()
+        return bool(told) and not rises(self._returns)
 
 
 def rises(returns: Sequence[float]) -> bool:
-    """Whether the last tenth of some returns is larger than the first, by more than chance explains."""
-    size = max(len(returns) // 10, 5)
-    first, last = np.array(returns[:size]), np.array(returns[-size:])
-    error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / size)
-    return bool(last.mean() - first.mean() > 2.0 * error)
+    """Whether returns grow by more than chance explains: along a line, or from the first tenth to the last.
+
+    Chance is what neighbours differ by.
+    """
+    values = np.array(returns)
+    time = np.arange(len(values)) - (len(values) - 1) / 2
+    noise = np.sqrt((np.diff(values) ** 2).mean() / 2)
+    slope, size = time @ values / (time @ time), max(len(values) // 10, 5)
+    grown = values[-size:].mean() - values[:size].mean()
+    return bool(slope > 2.0 * noise / np.sqrt(time @ time) or grown > 2.0 * noise * np.sqrt(2.0 / size))
 
 
 @jit_of_few(["env", "num_tasks"])
@@ -174,7 +181,7 @@ def _value_remarks(env: TrialEnv, random: Float[np.ndarray, " B"], num_tasks: in
         return []
     earned, by_chance = (statistics.mean(each[None]) for each in (returns, random))
     return [
-        f"acting on the values of object-level RL alone earns {earned}, random actions {by_chance}: these"
-        f" values seem to tell little in trials of {env.horizon} steps; compare with method rl2, which is"
-        " faster"
+        f"on {num_tasks} tasks, trials of {env.horizon} steps, acting on the values of object-level RL alone"
+        f" earned {earned}, which cannot be told from random actions, {by_chance}; train with method rl2,"
+        " too, to see whether these values help"
     ]

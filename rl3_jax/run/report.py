@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from rl3_jax.report.gather import mismatches
 from rl3_jax.run import metrics
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import Shared, optional
-from rl3_jax.run.baselines import evaluate_baselines
+from rl3_jax.run.baselines import add_baselines, evaluate_baselines
 from rl3_jax.run.evaluation import evaluate_run, read_evaluation
 from rl3_jax.run.files import read_json, writing_problems
 from rl3_jax.run.folder import RunFolder, is_run
@@ -74,8 +75,7 @@ class Report(Shared):
 
         # A folder that is named twice is read once.
         folders = {path.resolve(): path for path in self.dirs}.values()
-        for path in folders:
-            evaluate_anew(path)
+        evaluate_anew(folders)
         sources = [source for path in folders for source in read_sources(path)]
         making = None
         if self.html:
@@ -87,19 +87,42 @@ class Report(Shared):
             print(f"written: {path}")
 
 
-def evaluate_anew(folder: Path) -> None:
-    """Evaluate a run that never was, and again where it was before it trained on; other folders stay."""
-    run = RunFolder(folder)
-    if not is_run(folder) or not run.agent.is_dir():
-        return
-    if not (noted := read_evaluation(run)):
-        evaluate_run(folder, progress=True)
-    now = load_agent(folder).iteration
-    for entry in noted:
-        if entry.get("iteration") != now:
-            asked = {name: entry[name] for name in ("variation", "horizon", "num_tasks")}
-            greedy = entry.get("greedy", False)
-            evaluate_run(folder, **asked, seed=entry["eval_seed"], greedy=greedy, progress=True)
+def evaluate_anew(folders: Collection[Path]) -> None:
+    """Evaluate runs that never were, and again those that have trained since; other folders stay.
+
+    The first are evaluated on as many tasks, of the same seed, as another run of these in the same trials.
+    """
+    runs = {path: RunFolder(path) for path in folders if is_run(path) and (path / "agent").is_dir()}
+    noted = {path: read_evaluation(run) for path, run in runs.items()}
+    tasks = {_trials(entry): entry for entries in noted.values() for entry in entries}
+    for path, run in runs.items():
+        if problems := problems_of(load_agent, path):
+            if noted[path]:
+                print(f"note: {path} is reported as it was evaluated: {problems[0]}", file=sys.stderr)
+            continue
+        config, now = run.read().config, load_agent(path).iteration
+        if not noted[path]:
+            trained = {"variation": config.task.variation, "horizon": config.horizon}
+            other = tasks.get(_trials(trained | {"family": config.task.family}), {})
+            asked = {"num_tasks": other["num_tasks"], "seed": other["eval_seed"]} if other else {}
+            evaluate_run(path, **asked, progress=True)
+        for entry in noted[path]:
+            if entry.get("iteration") != now:
+                _evaluate_again(path, entry)
+
+
+def _trials(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return by what the trials of a result file are known, but for the set of tasks."""
+    return tuple(entry.get(name) for name in ("family", "variation", "horizon"))
+
+
+def _evaluate_again(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Evaluate a run as it was evaluated before, beside the baselines if these were."""
+    asked = {name: entry[name] for name in ("variation", "horizon", "num_tasks")}
+    greedy = entry.get("greedy", False)
+    result = evaluate_run(folder, **asked, seed=entry["eval_seed"], greedy=greedy, progress=True)
+    if len(entry["results"]) > 1:
+        add_baselines(folder, result, progress=True)
 
 
 def read_sources(folder: Path) -> list[Source]:

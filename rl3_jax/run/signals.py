@@ -90,14 +90,21 @@ class StopSignals:
             self._first = now
             self._on_first(signal.Signals(signum).name)
         elif signum == signal.SIGINT and self._first is not None and now - self._first > INSISTING_SECONDS:
-            os._exit(128 + signum)
+            _insist(signum)
+
+
+def _insist(signum: int) -> None:
+    """End the process at once."""
+    Console(stderr=True).show_cursor()  # which a bar of progress hides
+    os._exit(128 + signum)
 
 
 @contextlib.contextmanager
 def _watching(answer: Callable[[int], None]) -> Iterator[None]:
     """A context in which another thread answers each signal that Python handles, as soon as it comes."""
     read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)
+    if hasattr(os, "set_blocking"):  # which Windows lacks before Python 3.12
+        os.set_blocking(write_end, False)
     previous = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
     def watch() -> None:
@@ -152,12 +159,14 @@ def ending_soon() -> Iterator[None]:
 
     It is for commands that have nothing to save, and write whole files only.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     left = threading.Event()
 
     def answer(signum: int) -> None:
         if signum == signal.SIGINT and not left.wait(GRACE_SECONDS):
-            Console(stderr=True).show_cursor()  # which a bar of progress hides
-            os._exit(128 + signum)
+            _insist(signum)
 
     with _watching(answer):
         try:

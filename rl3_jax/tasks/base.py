@@ -74,7 +74,7 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """
 
     family: ClassVar[str]
-    variations: ClassVar[tuple[str, ...]]
+    variations: ClassVar[tuple[str, ...]] = ("default",)
     """The base variation first."""
     shows_state: ClassVar[bool] = True
     """Whether the observation carries information that the meta-policy should see."""

@@ -13,10 +13,12 @@ import jax
 import jax.numpy as jnp
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks.base import ConcreteState, TaskFamily
 from rl3_jax.tasks.random_steps import number_problems
 
 PROPERTIES = ("num_states", "num_actions", "episode_length", "coordinate_bounds")
+COUNTS = ("num_states", "num_actions")
 SPACES = ("action_space", "observation_space")
 STEP_RETURNS = ("observation", "state", "reward", "terminated", "info")
 """What `step_env` returns."""
@@ -31,12 +33,23 @@ class Failure(Exception):
         self.messages = list(messages)
 
 
-@lru_cache(maxsize=64)
 def family_problems(family: TaskFamily) -> tuple[str, ...]:
     """Return a message for each way in which a family does not do what a trial needs of it.
 
     It takes about a second, for the most part to compile; the result is kept.
     """
+    try:
+        hash(family)
+    except TypeError as error:
+        return (
+            f"{_who(family)} has a field that is not constant ({error}); let its fields be numbers,"
+            " strings, or tuples of these",
+        )
+    return _family_problems(family)
+
+
+@lru_cache(maxsize=64)
+def _family_problems(family: TaskFamily) -> tuple[str, ...]:
     if found := property_problems(family):
         return tuple(found)
     try:
@@ -58,13 +71,21 @@ def property_problems(family: TaskFamily) -> list[str]:
 
 def _value(family: TaskFamily, name: str) -> Any:
     value = getattr(family, name)
-    return value() if name in SPACES else value
+    if name in SPACES:
+        value = value()
+        if not isinstance(value, spaces.Discrete | spaces.Box):
+            raise Failure(f"{_who(family)}.{name} is {type(value).__name__}; let it be a Discrete or a Box")
+    if name in COUNTS and not isinstance(value, int):
+        raise Failure(f"{_who(family)}.{name} is {value!r}; it must be a whole number")
+    return value
 
 
 def _called(family: TaskFamily, name: str, call: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a call of a family's function returns; what it raises becomes a `Failure`."""
     try:
         return call(*arguments)
+    except Failure:
+        raise
     except ConfigError as error:
         raise Failure(*error.problems) from error
     except NotImplementedError as error:
@@ -118,6 +139,10 @@ def _type_problems(family: TaskFamily) -> list[str]:
     found += _differences(family, "state", state, entered)
     found += _differences(family, "observation", observation, seen)
     shown = family.observation_space()
+    if not hasattr(observation, "shape"):
+        raise Failure(
+            f"{who}.reset_env returns an observation that is {_form(observation)}; return one array"
+        )
     if observation.shape != tuple(shown.shape):
         found.append(
             f"{who}.reset_env returns an observation of {_form(observation)}, but the shape of"
@@ -143,7 +168,9 @@ def _unpacked(
 
 
 def _form(leaf: Any) -> str:
-    """Return type and shape of an array, as JAX writes them."""
+    """Return type and shape of an array, as JAX writes them, or of what kind something else is."""
+    if not hasattr(leaf, "shape"):
+        return f"a {type(leaf).__name__}"
     return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
 

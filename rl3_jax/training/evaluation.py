@@ -136,7 +136,8 @@ def dropped_message(per_trial: float) -> str:
     """Return what to tell the user about transitions that object-level RL could not keep."""
     return (
         f"object-level RL left {per_trial:.2g} transitions a trial out of its model, as states have more"
-        " successors than the family's num_successors: use fewer tiles, or learner q-learning"
+        " successors than the family's num_successors: let that be larger (0 is no bound), cut a Box into"
+        " fewer tiles, or use learner q-learning"
     )
 
 

@@ -1,6 +1,7 @@
 """`TrainConfig` as plain data: the content of `config.json`, and back."""
 
 import dataclasses
+import inspect
 import typing
 from typing import Any, TypeVar
 
@@ -43,11 +44,31 @@ def register(kind: Kind) -> Kind:
     fields = dataclasses.fields(kind)
     if bare := [x.name for x in fields if x.default is x.default_factory is dataclasses.MISSING]:
         raise ConfigError(f"{kind.__qualname__} needs a default for each field; none has: {', '.join(bare)}")
+    home = next(home for home, (other, _) in NAMED.items() if other == key)
+    # Of a learner with other names the command line could not tell that it is one.
+    if home is not TaskFamily and (unlike := _unlike(kind, home)):
+        raise ConfigError(unlike)
     known = classes.get(name)
     if known is not None and not _runs_again(kind, known):
         raise ConfigError(f"{key} {name!r} is {known.__module__}.{known.__qualname__}; choose another name")
     classes[name] = kind
     return kind
+
+
+def _unlike(kind: type, home: type) -> list[str]:
+    """Return a message for each method whose arguments have other names than those of an interface."""
+    found = []
+    for name, method in vars(home).items():
+        own = vars(kind).get(name)
+        if name.startswith("_") or not inspect.isfunction(method) or not inspect.isfunction(own):
+            continue
+        given, expected = (list(inspect.signature(each).parameters) for each in (own, method))
+        if given[: len(expected)] != expected:
+            found.append(
+                f"{kind.__qualname__}.{name} takes ({', '.join(given)}); let its arguments be called"
+                f" ({', '.join(expected)}), as {home.__name__}.{name} has them"
+            )
+    return found
 
 
 def _runs_again(kind: type, known: type) -> bool:

@@ -186,6 +186,8 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Do what `step_env` does with the two keys into which it splits its own; they are consumed."""
         task, action = state.task, jnp.asarray(action, state.previous_action.dtype)
         _, inner, reward, terminated, _ = self.family.step_env(key_step, state.inner, action, task)
+        # Families may return numbers of Python's own.
+        reward, terminated = jnp.asarray(reward, jnp.float32), jnp.asarray(terminated, bool)
         ended = terminated | self.family.is_truncated(inner, task)
         _, fresh = self.family.reset_env(key_reset, task)
         now = jax.tree.map(lambda new, old: jnp.where(ended, new, old), fresh, inner)
@@ -273,7 +275,7 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         """Whether a step was taken in, or led to, a state that is not in the table."""
         found, num_states = jnp.bool_(False), self.family.num_states
         for index in (step.state.index, step.next_state.index):
-            if index is not None:
+            if index is not None and not self.family.one_shot:  # whose states are 0 and 1
                 found |= (index < 0) | (index >= num_states)
         return found
 

@@ -1,5 +1,7 @@
 """What `rl3 doctor` tells."""
 
+from unittest import mock
+
 import pytest
 
 from rl3_jax import NonFiniteError
@@ -21,8 +23,9 @@ def test_it_tells_what_is_there_and_trains(capsys):
 
 
 def test_a_machine_that_computes_wrongly_fails(monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "TOLERANCE", -1.0)
-    with pytest.raises(NonFiniteError, match="self-test failed: log-probabilities of rollouts and training"):
+    wrong = mock.Mock(metrics=[{"max_abs_log_ratio": 0.01}])
+    monkeypatch.setattr(doctor, "train", lambda *_, **__: wrong)
+    with pytest.raises(NonFiniteError, match=r"log-probabilities of rollouts and training are 1.0e-02 apart"):
         doctor.self_test()
     assert main(["doctor"]) == 1
     assert "self-test failed" in capsys.readouterr().err

@@ -209,8 +209,8 @@ def test_baselines_of_a_family_from_outside_are_its_own_and_never_kept(monkeypat
     """Its code may have changed."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     results = evaluate_baselines(Told(), horizon=5, num_tasks=4)["results"]
-    assert [entry["name"] for entry in results] == ["random", "first", "made"]
-    assert results[1]["returns"] == results[2]["returns"]
+    assert [entry["name"] for entry in results] == ["random", "certainty-equivalence", "first", "made"]
+    assert results[2]["returns"] == results[3]["returns"]
     assert list(tmp_path.rglob("*.json")) == []
 
 
@@ -267,6 +267,26 @@ def test_a_kept_result_that_cannot_be_read_is_computed_again(monkeypatch, tmp_pa
     with pytest.warns(UserWarning, match="random-.*cannot be read"):
         assert evaluate_baselines(family, 5, num_tasks=4, names=("random", "greedy")) == first
     assert json.loads(kept.read_text()) == first["results"][0]
+
+
+def test_report_evaluates_baselines_again_too_and_takes_the_tasks_of_other_runs(finished, tmp_path):
+    old, new = (Run(shutil.copytree(finished.path, tmp_path / name)) for name in ("old", "new"))
+    for run in (old, new):
+        RunFolder(run.path).evaluation.unlink(missing_ok=True)
+    before = add_baselines(old.path, old.evaluate(num_tasks=6, seed=3))
+    resume(old.path, iterations=16, progress=False)
+    assert main(["report", str(old.path), str(new.path), "--out", str(tmp_path / "page")]) == 0
+    (again,), (first,) = (json.loads((run.path / "evaluation.json").read_text()) for run in (old, new))
+    assert [x["name"] for x in again["results"]] == [x["name"] for x in before["results"]]
+    assert [again["iteration"], first["num_tasks"], first["eval_seed"]] == [16, 6, 3]
+
+
+def test_report_keeps_what_an_agent_earned_that_cannot_be_loaded_any_more(finished, tmp_path, capsys):
+    run = Run(shutil.copytree(finished.path, tmp_path / "run"))
+    run.evaluate(num_tasks=6)
+    (run.path / "agent" / "agent.json").write_text("{}")
+    assert main(["report", str(run.path), "--out", str(tmp_path / "page")]) == 0
+    assert "is reported as it was evaluated" in " ".join(capsys.readouterr().err.split())
 
 
 def test_several_folders_are_evaluated_one_after_the_other(finished, tmp_path, capsys):

@@ -68,7 +68,10 @@ def test_nothing_is_said_of_what_is_well(registered):
     ("family", "remark"),
     [
         (Wages(), "trials of random actions all earn 100, so that it seems not to matter what an agent does"),
-        (Lottery(), "acting on the values of object-level RL alone earns"),
+        (
+            Lottery(),
+            "of object-level RL alone earned .* cannot be told from random actions",
+        ),
         (LongWalks(), "set LongWalks.num_successors, .* at most 2 did in random trials, so try 4"),
         (Cramped(), "object-level RL left .* out of its model"),
     ],
@@ -110,9 +113,18 @@ def test_an_invalid_configuration_is_refused():
         check(dataclasses.replace(make_config("mdp-h100-quick"), horizon=0))
 
 
-@pytest.mark.parametrize(("slope", "missing"), [(0.0, True), (-0.1, True), (0.2, False)])
-def test_a_run_is_judged_once_after_a_tenth(slope, missing):
-    returns = np.random.default_rng(0).normal(size=1000) + slope * np.arange(1000)
+RISING = {
+    "not": (lambda time: 0.0 * time, True),
+    "falling": (lambda time: -0.1 * time, True),
+    "slowly": (lambda time: 0.02 * time, False),
+    "at once": (lambda time: 3.0 * (time > 3), False),
+    "to nan": (lambda time: np.where(time > 50, np.nan, 0.0), False),
+}
+
+
+@pytest.mark.parametrize(("curve", "missing"), RISING.values(), ids=RISING)
+def test_a_run_is_judged_once_after_a_tenth(curve, missing):
+    returns = np.random.default_rng(0).normal(size=1000) + curve(np.arange(1000))
     rise = Rise(1000)
     told = [rise.is_missing(done, returns[done - 10 : done].tolist()) for done in range(10, 1001, 10)]
     assert told == [False] * 9 + [missing] + [False] * 90

@@ -134,6 +134,17 @@ def test_without_a_folder_a_loss_that_is_not_finite_says_that_nothing_is_saved(m
         train(tiny.CONFIG, progress=False)
 
 
+def test_a_held_out_evaluation_that_fails_costs_its_number_alone(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise ConfigError("state 7 is not in the table")
+
+    monkeypatch.setattr(loop.training, "evaluate_trials", fail)
+    with pytest.warns(UserWarning, match="iteration 5 was not evaluated: state 7 is not in the table"):
+        run = train(tiny.CONFIG, tmp_path / "run", progress=False)
+    assert len(run.metrics) == 12
+    assert not any("evaluation_return" in line for line in run.metrics)
+
+
 def test_a_target_is_noted_only_once_the_checkpoint_was_read(finished, tmp_path):
     shutil.copytree(finished.path, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")

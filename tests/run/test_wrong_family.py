@@ -8,7 +8,7 @@ from rl3_jax import PRESETS, ConfigError, make_config, train
 from rl3_jax.cli import main
 from rl3_jax.run import program
 from rl3_jax.tasks import FAMILIES
-from tests.wrong_families import NoEnvironment, NoSuchTask, OffTheEnd, Rare, Unpaid, Walks
+from tests.wrong_families import NoEnvironment, NoSuchTask, OffTheEnd, PlainNumbers, Rare, Unpaid, Walks
 
 SMALL = {"horizon": 16, "iterations": 12, "checkpoint_every": 1, "evaluation": {"every": 0}}
 SMALL |= {"ppo": {"trials": 8, "minibatch_trials": 4, "epochs": 1}, "policy": "markov"}
@@ -57,9 +57,10 @@ def test_a_rare_mistake_stops_the_run_and_names_the_last_good_checkpoint(registe
         train(config, progress=False)
 
 
-def test_a_family_without_mistakes_trains(registered, tmp_path):
-    registered(Walks)
-    config = make_config("mdp-h100-quick", task=Walks(), **(SMALL | {"iterations": 2}))
+@pytest.mark.parametrize("kind", [Walks, PlainNumbers])
+def test_a_family_without_mistakes_trains(registered, tmp_path, kind):
+    registered(kind)
+    config = make_config("mdp-h100-quick", task=kind(), **(SMALL | {"iterations": 2}))
     run = train(config, tmp_path / "run", progress=False)
     assert len(run.metrics) == 2
     assert "steps_outside" not in run.metrics[0]

@@ -6,7 +6,7 @@ import pytest
 
 from rl3_jax.tasks import Bandit, Gridworld, PointRobots, family_problems, property_problems
 from tests.probes import Aim, Chain, OneArmPays
-from tests.wrong_families import MISTAKES, DoorTasks, NoSize, OffTheEnd, Rare, Walks
+from tests.wrong_families import MISTAKES, DoorTasks, NoSize, OffTheEnd, PlainNumbers, Rare, Walks
 
 
 @pytest.mark.parametrize("kind", MISTAKES, ids=lambda kind: kind.__name__)
@@ -20,6 +20,7 @@ def test_a_mistake_is_told(kind):
     "family",
     [
         Walks(),
+        PlainNumbers(),
         DoorTasks(),
         Rare(),
         Chain(),
