@@ -72,9 +72,7 @@ def property_problems(family: TaskFamily) -> list[str]:
 def _value(family: TaskFamily, name: str) -> Any:
     value = getattr(family, name)
     if name in SPACES:
-        value = value()
-        if not isinstance(value, spaces.Discrete | spaces.Box):
-            raise Failure(f"{_who(family)}.{name} is {type(value).__name__}; let it be a Discrete or a Box")
+        return value()
     if name in COUNTS and not isinstance(value, int):
         raise Failure(f"{_who(family)}.{name} is {value!r}; it must be a whole number")
     return value
@@ -118,6 +116,9 @@ def _where(family: TaskFamily, error: Exception) -> str:
 def _type_problems(family: TaskFamily) -> list[str]:
     """Return a message for each function that returns what it should not; nothing is computed."""
     who, key = _who(family), jax.random.key(0)
+    for name in SPACES:
+        if not isinstance(space := getattr(family, name)(), spaces.Discrete | spaces.Box):
+            raise Failure(f"{who}.{name} is {type(space).__name__}; let it be a Discrete or a Box")
     space = family.action_space()
     action = jax.ShapeDtypeStruct(space.shape, space.dtype)
 

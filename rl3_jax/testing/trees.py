@@ -63,7 +63,7 @@ def differs(tree: Any, other: Any) -> bool:
     return any(not np.array_equal(x, y) for x, y in pairs)
 
 
-def at(tree: Any, index: int) -> Any:
+def at(tree: Any, index: int | tuple[int, ...]) -> Any:
     """Return one element of a stacked tree.
 
     All but keys are taken by NumPy, as JAX would compile that for each shape.

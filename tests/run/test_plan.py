@@ -237,7 +237,7 @@ def test_only_a_run_without_a_checkpoint_goes_with_its_error(monkeypatch, tmp_pa
     def fail(*args):
         raise ConfigError("the logger has had enough")
 
-    monkeypatch.setattr(loop, "held_out_result", fail)  # after 5 iterations, and a checkpoint after 4
+    monkeypatch.setattr(loop, "held_out_figures", fail)  # after 5 iterations, and a checkpoint after 4
     for every, left in [(4, 4), (10, None)]:
         config, path = tiny.vary(checkpoint_every=every), tmp_path / str(every)
         with pytest.raises(ConfigError, match="had enough"):

@@ -14,7 +14,8 @@ from rl3_jax.run.signals import StopSignals, answering
 from tests.run.processes import ROOT
 
 WORK = """
-import hashlib
+import hashlib, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts in the background may ignore it
 def work():
     print("busy", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)  # one call, without a bytecode in between
