@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import contextvars
 import os
 import signal
 import sys
@@ -130,11 +131,11 @@ def answering(compute: Callable[[], Result]) -> Result:
     """
     if threading.current_thread() is not threading.main_thread():
         return compute()
-    future = concurrent.futures.Future()
+    future, context = concurrent.futures.Future(), contextvars.copy_context()
 
     def work() -> None:
         try:
-            future.set_result(compute())
+            future.set_result(context.run(compute))
         except BaseException as error:  # whatever it is, it is raised where the result is asked for
             future.set_exception(error)
 

@@ -1,5 +1,6 @@
 """Stopping, also while the main thread is busy in compiled code."""
 
+import contextvars
 import os
 import signal
 import subprocess
@@ -102,6 +103,9 @@ def test_a_second_interrupt_ends_a_busy_process_at_once():
 
 
 def test_what_another_thread_computes_is_returned_or_raised():
+    variable = contextvars.ContextVar("variable", default="outside")
+    variable.set("inside")
+    assert answering(variable.get) == "inside"
     assert answering(lambda: threading.current_thread() is threading.main_thread()) is False
     with pytest.raises(ZeroDivisionError):
         answering(lambda: 1 // 0)
