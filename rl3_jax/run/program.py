@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
+from rl3_jax.object_rl import Learner
 from rl3_jax.run import hosts
 from rl3_jax.run.machine import Device, available_bytes, program_bytes
 from rl3_jax.run.signals import answering
@@ -133,13 +134,28 @@ def program_problems(
 
 
 def outside_problems(config: TrainConfig) -> list[str]:
-    """Return a message for each way in which a family of the user's own does not do what a trial needs."""
-    return list(family_problems(config.task)) if is_from_outside(config.task) else []
+    """Return a message for each way in which a user's own family or learner does not fit a trial."""
+    found = list(family_problems(config.task)) if is_from_outside(config.task) else []
+    if not found and config.env.features.uses_object_rl and is_from_outside(config.learner):
+        found += _learner_problems(config)
+    return found
 
 
-def is_from_outside(family: TaskFamily) -> bool:
-    """Whether a family is not one of this package, which are known to work."""
-    return not type(family).__module__.startswith("rl3_jax.")
+def _learner_problems(config: TrainConfig) -> list[str]:
+    """Return a message for each kind of values of which a learner has not one number for each action."""
+    learner, table = config.learner, config.env.object_rl.table
+    known = jax.eval_shape(lambda: learner.values(table, learner.init(table), jnp.int32(0)))
+    return [
+        f"{type(learner).__name__}.values returns {name} of shape {np.shape(values)}; return one number for"
+        f" each of the {table.num_actions} actions. rl3_jax.testing.check_learner checks all of a learner"
+        for name, values in (("q", known.q), ("counts", known.counts))
+        if np.shape(values) != (table.num_actions,)
+    ]
+
+
+def is_from_outside(part: TaskFamily | Learner) -> bool:
+    """Whether a family or learner is not one of this package, which are known to work."""
+    return not type(part).__module__.startswith("rl3_jax.")
 
 
 def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) -> Program:

@@ -1,11 +1,14 @@
 """A user's family with a mistake is refused before anything is compiled or written, or stops the run."""
 
+import dataclasses
 import sys
+from typing import ClassVar
 
 import pytest
 
-from rl3_jax import PRESETS, ConfigError, make_config, train
+from rl3_jax import LEARNERS, PRESETS, ConfigError, make_config, train
 from rl3_jax.cli import main
+from rl3_jax.object_rl import QLearning
 from rl3_jax.run import program
 from rl3_jax.tasks import FAMILIES
 from tests.wrong_families import NoEnvironment, NoSuchTask, OffTheEnd, PlainNumbers, Rare, Unpaid, Walks
@@ -43,6 +46,23 @@ def test_a_configuration_cannot_be_made_of_what_is_not_there(registered):
     registered(NoEnvironment)
     with pytest.raises(ConfigError, match=r"^NoEnvironment does not define make_environment"):
         make_config("mdp-h100-quick", task=NoEnvironment(), **SMALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoValues(QLearning):
+    learner: ClassVar[str] = "two-values"
+
+    def values(self, spec, state, s):
+        known = super().values(spec, state, s)
+        return dataclasses.replace(known, q=known.q[:2])
+
+
+def test_a_learner_with_values_of_a_wrong_shape_is_refused(monkeypatch, nothing_compiled):
+    monkeypatch.setitem(LEARNERS, "two-values", TwoValues)
+    with pytest.raises(
+        ConfigError, match=r"TwoValues.values returns q of shape \(2,\); return .* of the 5 actions"
+    ):
+        train(make_config("mdp-h100-quick", learner="two-values"), progress=False)
 
 
 def test_a_rare_mistake_stops_the_run_and_names_the_last_good_checkpoint(registered, tmp_path):
