@@ -78,8 +78,17 @@ EXCHANGEABLE = {
 MDP_METHODS = {"rl2": RECALLING, "rl3": EXCHANGEABLE}
 MDP = DEEP | {"ppo.mean_rewards": True}
 
-LONG_TRIALS = {"horizon": 500, "ppo.trials": 32, "ppo.minibatch_trials": 8}
-"""As many iterations as with trials of 100 for the same steps; bandits do not learn enough in fewer."""
+
+def trials_of(horizon: int, trials: int) -> dict[str, Any]:
+    """Return changes by which an iteration has so many trials of so many steps, in four minibatches.
+
+    The longer trials are, the fewer an iteration has: as many iterations as with short ones for the same
+    steps. Bandits do not learn enough in fewer.
+    """
+    return {"horizon": horizon, "ppo.trials": trials, "ppo.minibatch_trials": trials // 4}
+
+
+LONG_TRIALS = trials_of(500, 32)
 BANDIT_METHODS = {"rl2": {}, "rl3": {"policy": "markov"}}
 GRIDWORLD_METHODS = {"rl2": {}, "rl3": {}, "rl3-coarse": {}}
 
@@ -99,26 +108,13 @@ SETTINGS: dict[str, Setting] = {
         "bandit-h100-quick", {"task.num_arms": 10} | LONG_TRIALS, BANDIT_METHODS, steps=25.0
     ),
     "mdp-100": Setting("mdp-h100-quick", MDP, MDP_METHODS, steps=15.0),
-    "mdp-250": Setting(
-        "mdp-h100-quick",
-        MDP | {"horizon": 250, "ppo.trials": 64, "ppo.minibatch_trials": 16},
-        MDP_METHODS,
-        steps=20.0,
-    ),
+    "mdp-250": Setting("mdp-h100-quick", MDP | trials_of(250, 64), MDP_METHODS, steps=20.0),
     "mdp-500": Setting("mdp-h100-quick", MDP | LONG_TRIALS, MDP_METHODS, steps=20.0),
     "mdp-750": Setting(
-        "mdp-h100-quick",
-        MDP | {"horizon": 750, "ppo.trials": 24, "ppo.minibatch_trials": 6},
-        {"rl3": EXCHANGEABLE},
-        steps=20.0,
-        seeds=3,
+        "mdp-h100-quick", MDP | trials_of(750, 24), {"rl3": EXCHANGEABLE}, steps=20.0, seeds=3
     ),
     "mdp-1000": Setting(
-        "mdp-h100-quick",
-        MDP | {"horizon": 1000, "ppo.trials": 16, "ppo.minibatch_trials": 4},
-        {"rl3": EXCHANGEABLE},
-        steps=20.0,
-        seeds=3,
+        "mdp-h100-quick", MDP | trials_of(1000, 16), {"rl3": EXCHANGEABLE}, steps=20.0, seeds=3
     ),
     "gridworld-11x11-250": Setting("gridworld-11x11-quick", {}, GRIDWORLD_METHODS, steps=48.0, seeds=3),
     "gridworld-13x13-350": Setting("gridworld-13x13-quick", {}, GRIDWORLD_METHODS, steps=47.0, seeds=3),

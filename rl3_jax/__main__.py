@@ -1,5 +1,6 @@
 """The command `rl3`, and what XLA must be told before it starts."""
 
+import importlib
 import os
 import signal
 import sys
@@ -37,17 +38,23 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    # Ctrl-C while libraries are imported ends the process: some would swallow Python's exception.
-    previous = signal.getsignal(signal.SIGINT)
-    if previous is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _import_libraries()
     from rl3_jax.cli import main
     from rl3_jax.run.signals import end_process
 
-    signal.signal(signal.SIGINT, previous)
     code = main()
     end_process(code)
     return code
+
+
+def _import_libraries() -> None:
+    """Import what takes long. Ctrl-C meanwhile ends the process: some would swallow Python's exception."""
+    ending = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ending:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    importlib.import_module("rl3_jax.cli")
+    if ending:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

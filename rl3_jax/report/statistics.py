@@ -95,7 +95,6 @@ def _student(by_task: Float[np.ndarray, " B"], agents: list[Float[np.ndarray, "_
             parts.append((returns.mean(axis=1).var(ddof=1) / num_seeds, num_seeds - 1))
             rest += _rest(returns) / returns.size
     # At least what tasks alone and seeds alone tell: an estimate from few may come out smaller.
-
     total = sum(variance for variance, _ in parts)
     error = float(np.sqrt(max(total - rest, *(variance for variance, _ in parts))))
     half = error * float(quantile(parts))

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import Learner
+from rl3_jax.programs import MOST_PROGRAMS
 from rl3_jax.run import hosts
 from rl3_jax.run.machine import Device, available_bytes, program_bytes
 from rl3_jax.run.signals import answering
@@ -180,7 +181,7 @@ def compile_chunk(config: TrainConfig, num_runs: int = 1, sharding: Any = None) 
     return dataclasses.replace(one, threads=threads)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=MOST_PROGRAMS)
 def compile_steps(config: TrainConfig, num_runs: int, sharding: jax.sharding.Sharding) -> jax.stages.Compiled:
     """Compile for states on devices that need not be there, side by side if there are several; cached.
 

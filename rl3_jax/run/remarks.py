@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax import training
 from rl3_jax.baselines.common import LearnerAlone, Random
+from rl3_jax.baselines.registry import LARGEST_DENSE
 from rl3_jax.errors import ConfigError
 from rl3_jax.lean_gymnax import spaces
 from rl3_jax.object_rl import ModelBased, Tiling
@@ -27,8 +28,6 @@ from rl3_jax.trial.behaviour import behaviour_acting
 CHECKED_TASKS = 64
 FAMILY_PRESET = "mdp-h100-quick"
 """The preset with which a family alone is checked."""
-LARGEST_DENSE = 100
-"""States above which planning over all triples of states and actions decides the pace of a training."""
 LEAST_MET = 0.2
 """Share of the tiles that random trials should meet, all together."""
 

@@ -1,11 +1,10 @@
 """What a log is: where the numbers and pictures of a run go, beside `metrics.jsonl`."""
 
 import abc
-import hashlib
-import json
 from typing import Any, ClassVar
 
 from rl3_jax.presets import method_name
+from rl3_jax.run.digests import digest
 from rl3_jax.run.files import read_json, write_json
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.training import TrainConfig, serialise
@@ -55,16 +54,19 @@ def is_gif(content: bytes) -> bool:
 def group_name(config: TrainConfig) -> str:
     """Return what is equal for runs that differ in their seed alone."""
     rest = {name: value for name, value in serialise.to_dict(config).items() if name != "seed"}
-    told = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
-    return f"{config.env.name}-{method_name(config)}-{config.policy.core.core}-{told}"
+    return f"{config.env.name}-{method_name(config)}-{config.policy.core.core}-{digest(rest, {})[:8]}"
 
 
 def recall(folder: RunFolder, name: str) -> dict[str, Any]:
     """Return by what a service knows a run that it has a log of already; nothing of a new run."""
-    return read_json(folder.logs).get(name, {}) if folder.logs.exists() else {}
+    return _known(folder).get(name, {})
 
 
 def remember(folder: RunFolder, name: str, known_by: dict[str, Any]) -> None:
     """Note by what a service knows a run, so that the run goes on there after a resume."""
-    others = read_json(folder.logs) if folder.logs.exists() else {}
-    write_json(others | {name: known_by}, folder.logs)
+    write_json(_known(folder) | {name: known_by}, folder.logs)
+
+
+def _known(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """Return by what each service knows a run, as far as it does."""
+    return read_json(folder.logs) if folder.logs.exists() else {}
