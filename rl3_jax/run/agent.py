@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import safetensors
-import safetensors.numpy
+import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from rl3_jax.errors import ConfigError, problems_of
 from rl3_jax.policies import Policy
 from rl3_jax.run import hosts, hub
-from rl3_jax.run.digests import ABOUT, DIGEST, digest
+from rl3_jax.run.digests import digest, packed, unpacked
 from rl3_jax.run.files import read_json, write_atomically
 from rl3_jax.run.shipped import shipped_folder
 from rl3_jax.tasks import Action
@@ -104,8 +103,7 @@ def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteratio
     content = (json.dumps(acting, indent=2) + "\n").encode()
     write_atomically(folder / CONFIG_FILE, content, temporary_folder=folder.parent)
     flat: dict[str, Any] = dict(traverse_util.flatten_dict(jax.device_get(actor_params), sep="/"))
-    about = json.dumps({"iteration": iteration, DIGEST: digest([acting, iteration], flat)})
-    tensors = safetensors.numpy.save(flat, metadata={ABOUT: about})
+    tensors = packed(flat, {"iteration": iteration}, [acting, iteration])
     write_atomically(folder / PARAMS_FILE, tensors, temporary_folder=folder.parent)
 
 
@@ -155,8 +153,13 @@ def _load(folder: Path, path: str | Path, *, missing: str, damaged: str) -> Load
         raise ConfigError(f"{path} holds no agent, {CONFIG_FILE} and {PARAMS_FILE}; {missing}")
     data = read_json(folder / CONFIG_FILE)
     config = serialise.from_dict(data, source=str(folder / CONFIG_FILE))
-    flat, iteration, written = _read_params(folder / PARAMS_FILE, damaged)
-    params = traverse_util.unflatten_dict(flat, sep="/")
+    try:
+        flat, iteration, written = unpacked(folder / PARAMS_FILE, "iteration")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{folder / PARAMS_FILE} holds no parameters of an agent ({error}); {damaged}"
+        ) from None
+    params = jax.tree.map(jnp.asarray, traverse_util.unflatten_dict(flat, sep="/"))
     if jax.tree.map(lambda x: (x.shape, x.dtype), params) != _actor_arrays(config.network):
         raise ConfigError(
             f"{folder / PARAMS_FILE} does not fit the policy in {CONFIG_FILE}; take both from one run"
@@ -188,14 +191,3 @@ def _actor_arrays(policy: Policy) -> PyTree:
     """Return shape and type of each parameter of an actor; kept, as a sweep reads many agents alike."""
     params = jax.eval_shape(policy.init, jax.random.key(0))["actor"]
     return jax.tree.map(lambda x: (x.shape, x.dtype), params)
-
-
-def _read_params(path: Path, damaged: str) -> tuple[dict[str, Any], int, str]:
-    """Return the parameters by their names, the iterations behind them, and the digest they came with."""
-    try:
-        with safetensors.safe_open(path, framework="flax") as file:
-            about = json.loads(file.metadata()[ABOUT])
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return flat, int(about["iteration"]), about[DIGEST]
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} holds no parameters of an agent ({error}); {damaged}") from None

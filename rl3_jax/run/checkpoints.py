@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
 from rl3_jax.run import hosts, metrics
 from rl3_jax.run.agent import save_agent
-from rl3_jax.run.digests import ABOUT, DIGEST, digest
+from rl3_jax.run.digests import digest, packed, unpacked
 from rl3_jax.run.files import write_atomically
 from rl3_jax.run.folder import RunFolder, RunRecord, checkpoint_file, checkpoint_files, newest_iteration
 from rl3_jax.run.logs import open_session
@@ -182,21 +179,17 @@ def write_checkpoint(path: Path, config: dict[str, Any], state: TrainState) -> N
     """Write a configuration, as JSON values, and a whole state, at once, with a digest of both."""
     path.parent.mkdir(exist_ok=True)
     arrays = _arrays(hosts.own(state))
-    about = json.dumps({"config": config, DIGEST: digest(config, arrays)})
-    write_atomically(path, safetensors.numpy.save(arrays, metadata={ABOUT: about}))
+    write_atomically(path, packed(arrays, {"config": config}, config))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], str]:
     """Return a checkpoint's configuration and arrays, and why they are not what was written, or nothing."""
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            about = json.loads(file.metadata()[ABOUT])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about[DIGEST] == digest(about["config"], arrays):
-            return about["config"], arrays, ""
-    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        return {}, {}, str(error) or type(error).__name__
-    return {}, {}, "its content is not what was written"
+        arrays, config, written = unpacked(path, "config")
+    except ConfigError as error:
+        return {}, {}, str(error)
+    whole = written == digest(config, arrays)
+    return config, arrays, "" if whole else "its content is not what was written"
 
 
 def _arrays(state: TrainState) -> dict[str, np.ndarray]:
