@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from rl3_jax.errors import ConfigError, problems_of
+from rl3_jax.errors import ConfigError
 from rl3_jax.run import hub
-from rl3_jax.run.agent import LoadedAgent, load_agent, named
+from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent, named
 from rl3_jax.run.shipped import shipped_folder
 
 
@@ -80,22 +80,19 @@ class OfAgent(Shared):
     dir: Annotated[Positional[Path | None], optional("DIR", "run folder")] = None
     agent: AgentName = None
 
+    @functools.cached_property
     def source(self) -> str | Path | LoadedAgent:
-        """Return the run folder, or an agent that has a name, of which nothing is written.
+        """The run folder, or an agent that has a name, of which nothing is written; looked for once.
 
         Raises a `ConfigError` if it is not clear which of them is meant, or there is no such agent.
         """
-        return self._found
-
-    @functools.cached_property
-    def _found(self) -> str | Path | LoadedAgent:
-        """What `source` returns, looked for once: an agent on the hub is asked for at each look."""
         if self.agent is None and self.dir is not None:
             return named(self.dir)
         if self.agent is None or self.dir is not None:
             raise ConfigError("name either a run folder or --agent NAME; `rl3 list` shows the agents")
         return load_agent(self.agent if hub.is_name(self.agent) else shipped_folder(self.agent))
 
-    def source_problems(self) -> list[str]:
-        """Return a message if there is no such agent."""
-        return problems_of(self.source)
+    @functools.cached_property
+    def loaded(self) -> LoadedAgent:
+        """The agent, read once; a `ConfigError` if it cannot be read."""
+        return agent_of(self.source)

@@ -16,7 +16,6 @@ from rl3_jax.report.gather import exceeds
 from rl3_jax.run.agent import LoadedAgent, agent_of, named
 from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, note, task_set_problems
 from rl3_jax.run.files import cache_folder, write_json
-from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.machine import versions
 from rl3_jax.run.program import is_from_outside
 from rl3_jax.run.program_cache import compile_cache
@@ -105,8 +104,7 @@ def add_baselines(
     agent = result["results"][0]
     differences = [exceeds(agent, entry) for entry in beside]
     result = result | {"results": [agent, *beside], "differences": differences}
-    if not isinstance(run, LoadedAgent):
-        note(RunFolder(run), result)
+    note(run, result)
     return result
 
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from rl3_jax.errors import problems_of
-from rl3_jax.run.agent import LoadedAgent, agent_of
+from rl3_jax.run.agent import LoadedAgent
 from rl3_jax.run.arguments import AgentName, JsonFile, NumTasks, OfAgent, Seed, Shared, optional
 from rl3_jax.run.baselines import add_baselines
 from rl3_jax.run.evaluation import (
     DEFAULT_NUM_TASKS,
+    check_notes,
     evaluate_run,
     evaluation_problems,
     readable_variations,
@@ -47,45 +48,44 @@ class Evaluate(Shared):
         """Each agent, as a command takes it that takes one."""
         return [OfAgent(dir=path, agent=self.agent) for path in self.dirs or (None,)]
 
-    def _asked(self, source: str | Path | LoadedAgent) -> list[dict[str, Any]]:
-        """Return what to evaluate on, of each variation; where there is no agent, of one."""
-        names: list[str | None] = [None if self.variation == ALL else self.variation]
-        if self.variation == ALL and not problems_of(agent_of, source):
-            names = [*readable_variations(agent_of(source))]
+    def _asked(self, agent: LoadedAgent) -> list[dict[str, Any]]:
+        """Return what to evaluate an agent on, of each variation."""
+        names = readable_variations(agent) if self.variation == ALL else [self.variation]
         rest = {name: getattr(self, name) for name in ("horizon", "num_tasks", "seed")}
         return [{"variation": name} | rest for name in names]
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = []
-        for agent in self.agents:
-            if unknown := agent.source_problems():
-                horizon = 1 if self.horizon is None else self.horizon
-                found += unknown + task_set_problems(horizon, self.num_tasks, self.seed)
-                continue
-            source = agent.source()
-            found += [text for asked in self._asked(source) for text in evaluation_problems(source, **asked)]
+        found = [text for agent in self.agents for text in self._agent_problems(agent)]
         return list(dict.fromkeys(found)) + file_problems(self.json)
+
+    def _agent_problems(self, agent: OfAgent) -> list[str]:
+        """Return a message for each reason why an agent cannot be evaluated as it is asked for."""
+        if unreadable := problems_of(lambda: check_notes(agent.source)) or problems_of(lambda: agent.loaded):
+            horizon = 1 if self.horizon is None else self.horizon
+            return unreadable + task_set_problems(horizon, self.num_tasks, self.seed)
+        all_asked = self._asked(agent.loaded)
+        return [text for asked in all_asked for text in evaluation_problems(agent.loaded, **asked)]
 
     def run(self) -> None:
         """Evaluate."""
-        results = [result for agent in self.agents for result in self._evaluate(agent.source())]
+        results = [result for agent in self.agents for result in self._evaluate(agent)]
         write_json(results if self.variation == ALL or len(self.dirs) > 1 else results[0], self.json)
 
-    def _evaluate(self, source: str | Path | LoadedAgent) -> list[dict[str, Any]]:
+    def _evaluate(self, agent: OfAgent) -> list[dict[str, Any]]:
         """Evaluate one agent, and print and return what it earned."""
-        results, all_asked = [], self._asked(source)
+        results, all_asked = [], self._asked(agent.loaded)
         if len(self.dirs) > 1:
-            print(f"{source}:")
+            print(f"{agent.dir}:")
         if self.variation == ALL:
             taken = [asked["variation"] for asked in all_asked]
-            left = [name for name in agent_of(source).env.family.variations if name not in taken]
+            left = [name for name in agent.loaded.env.family.variations if name not in taken]
             if left:
                 print("left out, as this agent cannot read what they show:", ", ".join(left), file=sys.stderr)
         for asked in all_asked:
-            result = evaluate_run(source, **asked, greedy=self.greedy, progress=True)
+            result = evaluate_run(agent.source, **asked, greedy=self.greedy, progress=True)
             if self.baselines:
-                result = add_baselines(source, result, progress=True)
+                result = add_baselines(agent.source, result, progress=True)
             print_result(result)
             results.append(result)
         return results

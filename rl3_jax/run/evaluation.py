@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from rl3_jax import constraints, training
-from rl3_jax.errors import ConfigError, problems_of
+from rl3_jax.errors import ConfigError
 from rl3_jax.presets import method_name
-from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent, named
+from rl3_jax.run.agent import LoadedAgent, agent_of, named
 from rl3_jax.run.files import read_json, write_json, writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.program_cache import compile_cache
@@ -52,36 +52,39 @@ def evaluate_run(
       ConfigError: if this is no run with an agent, or listing every argument that is not valid.
     """
     run, which = named(run), {"num_tasks": num_tasks, "seed": seed}
-    if problems := evaluation_problems(run, variation=variation, horizon=horizon, **which):
-        raise ConfigError(problems)
+    check_notes(run)
     agent = agent_of(run)
+    if problems := evaluation_problems(agent, variation=variation, horizon=horizon, **which):
+        raise ConfigError(problems)
     env = asked_env(agent.env, variation, horizon)
     name = f"{method_name(agent.env)}-{agent.policy.config.core.core}" + (" (greedy)" if greedy else "")
     track = tracker("evaluating", visible=progress)
     trials = training.evaluate_trials(env, agent.behaviour(greedy), **which, track=track)
     result = training.result_file(env, [training.summarise(name, trials)], **which)
     result |= {"iteration": agent.iteration, "greedy": greedy}
-    if not isinstance(run, LoadedAgent):
-        note(RunFolder(run), result)
+    note(run, result)
     return result
 
 
-def evaluation_problems(
-    run: str | Path | LoadedAgent, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
-) -> list[str]:
-    """Return a message for each reason why `evaluate_run` cannot start."""
+def check_notes(run: str | Path | LoadedAgent) -> None:
+    """Raise a `ConfigError` if a run cannot note results; of an agent in memory nothing is noted."""
     if isinstance(run, LoadedAgent):
-        agent, unwritable = run, []
-    else:
-        folder = RunFolder(run)
-        found = problems_of(folder.read) or problems_of(read_evaluation, folder)
-        if found := found or problems_of(load_agent, run):
-            return found + task_set_problems(1 if horizon is None else horizon, num_tasks, seed)
-        agent, unwritable = load_agent(run), writing_problems(folder.evaluation)
+        return
+    folder = RunFolder(run)
+    folder.read()
+    read_evaluation(folder)
+    if problems := writing_problems(folder.evaluation):
+        raise ConfigError(problems)
+
+
+def evaluation_problems(
+    agent: LoadedAgent, *, variation: str | None, horizon: int | None, num_tasks: int, seed: int
+) -> list[str]:
+    """Return a message for each reason why an agent cannot be evaluated so."""
     env = asked_env(agent.env, variation, horizon)
     found = env_problems(env) + task_set_problems(env.horizon, num_tasks, seed)
     found += agent.policy.config.length_problems(agent.policy.horizon, env.horizon)
-    return (found or observation_problems(agent, env)) + unwritable
+    return found or observation_problems(agent, env)
 
 
 def observation_problems(agent: LoadedAgent, env: TrialEnv) -> list[str]:
@@ -142,9 +145,11 @@ def read_evaluation(folder: RunFolder) -> list[dict[str, Any]]:
     return found
 
 
-def note(folder: RunFolder, result: dict[str, Any]) -> None:
-    """Put a result into `evaluation.json`, in place of one for the same trials and way of acting."""
-    what = ("variation", "horizon", "greedy")
+def note(run: str | Path | LoadedAgent, result: dict[str, Any]) -> None:
+    """Put a result into a run's `evaluation.json`, in place of one for the same trials and way of acting."""
+    if isinstance(run, LoadedAgent):
+        return
+    folder, what = RunFolder(run), ("variation", "horizon", "greedy")
     others = [
         entry for entry in read_evaluation(folder) if any(entry.get(field) != result[field] for field in what)
     ]

@@ -13,7 +13,7 @@ from jaxtyping import Array
 from tyro.conf import arg
 
 from rl3_jax.errors import ConfigError, problems_of
-from rl3_jax.run.agent import LoadedAgent, agent_of
+from rl3_jax.run.agent import LoadedAgent
 from rl3_jax.run.arguments import OfAgent
 from rl3_jax.run.files import write_atomically, write_json, writing_problems
 from rl3_jax.tasks import TabularFamily, TabularState
@@ -36,12 +36,11 @@ class Export(OfAgent):
 
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
-        found = self.source_problems() or problems_of(lambda: exported_step(agent_of(self.source())))
-        return found + writing_problems(self.out / PROGRAM)
+        return problems_of(lambda: exported_step(self.loaded)) + writing_problems(self.out / PROGRAM)
 
     def run(self) -> None:
         """Export."""
-        for path in write_step(agent_of(self.source()), self.out):
+        for path in write_step(self.loaded, self.out):
             print(f"written: {path}")
 
 

@@ -1,6 +1,7 @@
 """`rl3 push`: an agent onto the Hugging Face hub, with its card and an animation."""
 
 import dataclasses
+import functools
 import json
 import tempfile
 from pathlib import Path
@@ -42,6 +43,11 @@ class Push(Shared):
     ] = None
     private: Annotated[bool, arg(help="if it is made, let nobody else read it")] = False
 
+    @functools.cached_property
+    def _agent(self) -> LoadedAgent:
+        """The agent, read once."""
+        return load_agent(self.source)
+
     def problems(self) -> list[str]:
         """Return a message for each argument that is not valid."""
         if found := problems_of(hub.library):
@@ -50,7 +56,7 @@ class Push(Shared):
         if hub.is_name(self.source):
             found.append(f"{self.source} is on the hub already; name a folder, or an agent of rl3 list")
         else:
-            found += problems_of(load_agent, self.source)
+            found += problems_of(lambda: self._agent)
         if not hub.library().get_token():
             found.append("log in to push: `hf auth login`, or set HF_TOKEN")
         return found
@@ -59,15 +65,44 @@ class Push(Shared):
         """Push."""
         with hub.asking(f"cannot push to {self.repository}"):
             previous = _page_there(self.repository)
-        card = _card(self.source)
+        card = self._card()
         with tempfile.TemporaryDirectory() as place:
-            _write(Path(place), self.source, self.repository, card, self.license or previous)
+            self._write(Path(place), card, self.license or previous)
             with hub.asking(f"cannot push to {self.repository}"):
                 api = hub.library().HfApi()
                 api.create_repo(self.repository, private=self.private or None, exist_ok=True)
-                message = f"Agent of rl3_jax after {load_agent(self.source).iteration:,} iterations"
+                message = f"Agent of rl3_jax after {self._agent.iteration:,} iterations"
                 done = api.upload_folder(repo_id=self.repository, folder_path=place, commit_message=message)
         print(f"pushed: {done.commit_url}; next: rl3 evaluate --agent {hub.PREFIX}{self.repository}")
+
+    def _card(self) -> dict[str, Any]:
+        """Return the card of an agent, which is evaluated where its card does not tell what it earns."""
+        if is_run(Path(self.source)):
+            if problems_of(card_of_run, Path(self.source)):
+                evaluate_run(self.source, progress=True)
+            return card_of_run(Path(self.source))
+        if not Path(self.source).exists():
+            return shipped_cards()[self.source]
+        return {"results": [earned(evaluate_run(self._agent, progress=True))]}
+
+    def _write(self, place: Path, card: dict[str, Any], licence: str | None) -> None:
+        """Write all that a repository holds into a folder."""
+        agent, repository, folder = self._agent, self.repository, agent_folder(self.source)
+        for name in (CONFIG_FILE, PARAMS_FILE):
+            (place / name).write_bytes((folder / name).read_bytes())
+        (place / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        track = tracker("drawing", visible=True)
+        (place / ANIMATION).write_bytes(
+            film([(agent.env, agent.behaviour())], most_frames=MOST_FRAMES, track=track)
+        )
+        page = describe(repository, hub.PREFIX + repository, card)
+        shown = (
+            f"{page}\nIn Python: `rl3_jax.load_agent({hub.PREFIX + repository!r})`. It needs"
+            " `pip install 'rl3-jax[hub]'`.\n\nOne trial, on a task that it had not met:\n\n"
+            f"![One trial of the agent]({ANIMATION})\n"
+        )
+        front = f"---\n{_front_matter(agent, repository, card, licence)}\n---\n\n"
+        (place / PAGE).write_text(front + shown, encoding="utf-8")
 
 
 def _page_there(repository: str) -> str | None:
@@ -85,37 +120,6 @@ def _page_there(repository: str) -> str | None:
             f"{repository} holds something else, e.g. {min(files - ANYWHERE)}; choose another name"
         )
     return library.ModelCard.load(repository).data.license if PAGE in files else None
-
-
-def _card(source: str) -> dict[str, Any]:
-    """Return the card of an agent, which is evaluated where its card does not tell what it earns."""
-    if is_run(Path(source)):
-        if problems_of(card_of_run, Path(source)):
-            evaluate_run(source, progress=True)
-        return card_of_run(Path(source))
-    if not Path(source).exists():
-        return shipped_cards()[source]
-    return {"results": [earned(evaluate_run(load_agent(source), progress=True))]}
-
-
-def _write(place: Path, source: str, repository: str, card: dict[str, Any], licence: str | None) -> None:
-    """Write all that a repository holds into a folder."""
-    agent, folder = load_agent(source), agent_folder(source)
-    for name in (CONFIG_FILE, PARAMS_FILE):
-        (place / name).write_bytes((folder / name).read_bytes())
-    (place / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    track = tracker("drawing", visible=True)
-    (place / ANIMATION).write_bytes(
-        film([(agent.env, agent.behaviour())], most_frames=MOST_FRAMES, track=track)
-    )
-    page = describe(repository, hub.PREFIX + repository, card)
-    shown = (
-        f"{page}\nIn Python: `rl3_jax.load_agent({hub.PREFIX + repository!r})`. It needs"
-        " `pip install 'rl3-jax[hub]'`.\n\nOne trial, on a task that it had not met:\n\n"
-        f"![One trial of the agent]({ANIMATION})\n"
-    )
-    front = f"---\n{_front_matter(agent, repository, card, licence)}\n---\n\n"
-    (place / PAGE).write_text(front + shown, encoding="utf-8")
 
 
 def _front_matter(agent: LoadedAgent, repository: str, card: dict[str, Any], licence: str | None) -> str:

@@ -1,13 +1,14 @@
 """Watching a trained agent: one trial as an animation."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
 from rl3_jax.errors import problems_of
-from rl3_jax.run.agent import LoadedAgent, agent_of, load_agent
+from rl3_jax.run.agent import LoadedAgent, load_agent
 from rl3_jax.run.arguments import OfAgent, optional
 from rl3_jax.run.evaluation import asked_env, env_problems, observation_problems, task_set_problems
 from rl3_jax.run.files import file_problems, write_atomically
@@ -50,7 +51,7 @@ class Watch(OfAgent):
         shown = f"{env.family.variation}-seed{self.seed}{which}{pair}.gif"
         if self.out is not None:
             return self.out
-        if isinstance(self.source(), LoadedAgent):
+        if isinstance(self.source, LoadedAgent):
             name = Path(self.agent or self.dir or "").name.partition("@")[0]  # the last part, on the hub
             return Path(f"{name}-{shown}")
         return Path(self.dir or "") / "figures" / f"watch-{shown}"
@@ -68,32 +69,41 @@ class Watch(OfAgent):
             found.append(f"out is {self.out}; an animation is a GIF, so give a name that ends in .gif")
         elif self.out is not None:
             found += file_problems(self.out)
-        if unreadable := self.source_problems() or _unreadable(self.source()):
+        if unreadable := problems_of(self._read):
             return unreadable + found
-        agent = agent_of(self.source())
-        env = asked_env(agent.env, self.variation)
-        unfit = env_problems(env) or observation_problems(agent, env)
+        env = asked_env(self.loaded.env, self.variation)
+        unfit = env_problems(env) or observation_problems(self.loaded, env)
         if self.out is None and not unfit:
             found += file_problems(self.file(env))
         if self.steps is not None and self.steps > env.horizon:
             found.append(f"steps is {self.steps}, but a trial of this agent has {env.horizon}; ask for fewer")
-        return unfit + found + self._pair_problems(agent)
+        return unfit + found + self._pair_problems()
 
-    def _pair_problems(self, agent: LoadedAgent) -> list[str]:
+    def _read(self) -> None:
+        """Read the agent and what else is needed of a run; raises a `ConfigError` if that is not there."""
+        if not isinstance(self.source, LoadedAgent):
+            RunFolder(self.source).read()
+        _ = self.loaded
+
+    @functools.cached_property
+    def _other(self) -> LoadedAgent | None:
+        """The agent that acts beside it, if there is one."""
+        return None if self.beside is None else load_agent(self.beside)
+
+    def _pair_problems(self) -> list[str]:
         """Return a message if the other agent cannot act in the same trial."""
-        if self.beside is None:
-            return []
-        if found := problems_of(load_agent, self.beside):
+        if found := problems_of(lambda: self._other):
             return found
-        other = load_agent(self.beside)
-        ours, theirs = (asked_env(one.env, self.variation) for one in (agent, other))
+        if self._other is None:
+            return []
+        ours, theirs = (asked_env(one.env, self.variation) for one in (self.loaded, self._other))
         if (ours.family, ours.horizon) != (theirs.family, theirs.horizon):
             return [
                 f"beside is {self.beside}, whose trials are {theirs.name} with {theirs.family}, but those of"
                 f" this agent {ours.name} with {ours.family}; name an agent of the same family and trial"
                 " length"
             ]
-        return env_problems(theirs) or observation_problems(other, theirs)
+        return env_problems(theirs) or observation_problems(self._other, theirs)
 
     def run(self) -> None:
         """Watch."""
@@ -101,20 +111,14 @@ class Watch(OfAgent):
 
     def draw(self) -> Path:
         """Write the animation, showing progress; returns its path. The arguments are valid."""
-        content, file = self.film(), self.file(asked_env(agent_of(self.source()).env, self.variation))
+        content, file = self.film(), self.file(asked_env(self.loaded.env, self.variation))
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content)
         return file
 
     def film(self) -> bytes:
         """Return the animation as the content of a GIF, showing progress. The arguments are valid."""
-        agents = [agent_of(self.source())] + ([] if self.beside is None else [load_agent(self.beside)])
+        agents = [self.loaded] if self._other is None else [self.loaded, self._other]
         acting = [(asked_env(agent.env, self.variation), agent.behaviour(self.greedy)) for agent in agents]
         track = tracker("watching", visible=True)
         return film(acting, self.seed, self.task, num_steps=self.steps, fps=self.fps, track=track)
-
-
-def _unreadable(source: str | Path | LoadedAgent) -> list[str]:
-    """Return a message if there is no agent in a run folder."""
-    found = [] if isinstance(source, LoadedAgent) else problems_of(RunFolder(source).read)
-    return found or problems_of(agent_of, source)
