@@ -1,5 +1,6 @@
 """Agents on a hub: pushed to a stand-in that speaks the hub's HTTP, and taken from there."""
 
+import contextlib
 import importlib.util
 import io
 import json
@@ -44,14 +45,25 @@ def hub(served, monkeypatch):
     return served
 
 
+@pytest.fixture(scope="module")
+def pushed_once(served, finished, tmp_path_factory):
+    """A copy of the finished run, and what the hub holds after its agent was pushed there."""
+    copy = shutil.copytree(finished.path, tmp_path_factory.mktemp("pushed") / "run")
+    served.repositories.clear()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as shown:
+        patch.setenv("HF_TOKEN", "hf_secret")
+        assert main(["evaluate", str(copy), "--num-tasks", "20", "--no-baselines"]) == 0
+        assert main(["push", str(copy), "me/mine"]) == 0
+    assert "next: rl3 evaluate --agent hf:me/mine" in shown.getvalue()
+    return copy, served.repositories.pop("me/mine")
+
+
 @pytest.fixture
-def pushed(hub, finished, tmp_path, capsys):
-    """The hub with the agent of a copy of the finished run, which is given too."""
-    copy = shutil.copytree(finished.path, tmp_path / "run")
-    assert main(["evaluate", str(copy), "--num-tasks", "20", "--no-baselines"]) == 0
-    assert main(["push", str(copy), "me/mine"]) == 0
-    assert "next: rl3 evaluate --agent hf:me/mine" in capsys.readouterr().out
-    return hub, copy
+def pushed(hub, pushed_once):
+    """The hub with the agent of a run, which is given too."""
+    run, revisions = pushed_once
+    hub.repositories["me/mine"] = list(revisions)
+    return hub, run
 
 
 def front_matter(files):
