@@ -17,7 +17,7 @@ from rl3_jax.run.agent import save_agent
 from rl3_jax.run.digests import digest, packed, unpacked
 from rl3_jax.run.files import write_atomically
 from rl3_jax.run.folder import RunFolder, RunRecord, checkpoint_file, checkpoint_files, newest_iteration
-from rl3_jax.run.logs import open_session
+from rl3_jax.run.logs import Session
 from rl3_jax.run.metrics import Row
 from rl3_jax.training import TrainConfig, TrainState, serialise
 from rl3_jax.training.plan import abstract_state
@@ -117,10 +117,9 @@ class OnDisk:
     def open_logs(self, *, share: float, warn: Callable[[str], object]) -> None:
         """Open the logs of the run, arguments as of `Session`; a `ConfigError` if one cannot start."""
         if hosts.is_first():
-            session = open_session(
-                self._folder, self.record, int(self.state.iteration), share=share, warn=warn
-            )
-            self._logs = self._stack.enter_context(session)
+            done = int(self.state.iteration)
+            logs = Session(self._folder, self.record, done, share=share, warn=warn)
+            self._logs = self._stack.enter_context(logs)
 
     def keep(self, rows: list[Row]) -> None:
         """Write lines to `metrics.jsonl` and to the logs."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rl3_jax.errors import ConfigError, unknown_choice
@@ -31,28 +31,38 @@ def log_problems(names: Sequence[str]) -> list[str]:
     return found
 
 
-class Session:
-    """All logs of a run, each left alone from its first error on."""
+class Session(contextlib.AbstractContextManager["Session"]):
+    """All logs of a run, open within a `with` block, each left alone from its first error on."""
 
-    def __init__(self, folder: RunFolder, record: RunRecord, share: float, warn: Callable[[str], object]):
-        """Prepare; `share` of the time may go into pictures of a kind, and `warn` tells users of errors."""
+    def __init__(
+        self,
+        folder: RunFolder,
+        record: RunRecord,
+        iteration: int,
+        *,
+        share: float,
+        warn: Callable[[str], object],
+    ):
+        """Open the logs of a run of which so many iterations are done.
+
+        `share` of the time may go into pictures of a kind, and `warn` tells users of errors. Raises a
+        `ConfigError` if a log cannot start.
+        """
         self._open: dict[str, Log] = {}
         self._warn = warn
         self._pictures = Pictures(folder, record.config, share)
-
-    def open(self, folder: RunFolder, record: RunRecord, iteration: int) -> None:
-        """Open the logs of a run of which so many iterations are done.
-
-        Raises a `ConfigError` if one cannot start.
-        """
         for name in record.log:
             try:
                 self._open[name] = LOGS[name](folder, record, iteration)
             except Exception as error:
-                self.close(failed=True)
+                self._close(failed=True)
                 raise ConfigError(
                     f"--log {name} cannot start: {_said(error)}; train without it, or mend it and try again"
                 ) from error
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Close all logs; an error has ended the run if there is one."""
+        self._close(failed=error is not None)
 
     def scalars(self, rows: Sequence[dict[str, Any]]) -> None:
         """Send lines of metrics."""
@@ -72,7 +82,7 @@ class Session:
             self._warn(f"no more pictures are drawn for --log: {_said(error)}")
             self._pictures.stop()
 
-    def close(self, *, failed: bool) -> None:
+    def _close(self, *, failed: bool) -> None:
         """Close all that have not failed."""
         self._each(lambda log: log.close(failed=failed))
         self._open.clear()
@@ -95,18 +105,3 @@ class Session:
 def _said(error: Exception) -> str:
     """Return what an error says, in one line."""
     return ": ".join([type(error).__name__, *filter(None, [" ".join(str(error).split())])])
-
-
-@contextlib.contextmanager
-def open_session(
-    folder: RunFolder, record: RunRecord, iteration: int, *, share: float, warn: Callable[[str], object]
-) -> Iterator[Session]:
-    """Open the logs of a run, and close them at the end; arguments as of `Session`."""
-    session = Session(folder, record, share, warn)
-    session.open(folder, record, iteration)
-    try:
-        yield session
-    except BaseException:
-        session.close(failed=True)
-        raise
-    session.close(failed=False)
