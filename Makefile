@@ -9,13 +9,14 @@ RL3 := $(BIN)/rl3
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 DEMO ?= runs/demo
 
-.PHONY: help install demo test test-all test-targets docs lint types unit unit-all clean baselines results page tuning
+.PHONY: help install demo test test-all test-targets docs notebooks lint types unit unit-all clean baselines results page tuning
 
 help:
 	@echo "make demo     install, train RL3 and RL2 on random MDPs, draw one figure and one table (about 3 minutes)"
 	@echo "make test     install, lint, check types, run the tests (9 to 20 minutes on two cores, half of that the next time)"
 	@echo "make test-all   the same with the slow tests and the documentation site (about an hour)"
 	@echo "make docs     build the documentation site in build/site, and run its tutorials (about 10 minutes)"
+	@echo "make notebooks  execute the notebooks and keep what they print and draw (about 10 minutes)"
 	@echo "make test-targets  compile for accelerators that are not there, and count kernels (downloads 1 GB; 10 minutes)"
 	@echo "make baselines  evaluate all baselines in the published settings, and make the page of results (about 20 minutes)"
 	@echo "make results    train and evaluate the agents that results/agents lacks, and make the page (hours)"
@@ -126,6 +127,12 @@ EXECUTE ?= force
 docs: $(VENV)/.installed-docs
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m sphinx -E -W --keep-going -c docs -d build/doctrees \
 		-D nb_execution_mode=$(EXECUTE) . build/site
+
+# Notebooks in place, with outputs of a CPU. `make notebooks NOTEBOOKS=notebooks/06_box.ipynb` takes one alone.
+NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
+
+notebooks: $(VENV)/.installed-docs
+	JAX_PLATFORMS=cpu $(BIN)/python docs/run_notebooks.py $(NOTEBOOKS)
 
 # Tests that `make test-all` skips: their compilers for accelerators get an environment of their own.
 TARGETS := .venv-targets-$(VERSION)
