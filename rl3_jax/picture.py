@@ -66,10 +66,25 @@ class Plane:
 
 
 @dataclasses.dataclass(frozen=True)
+class Line:
+    """A line on which the agent moves, drawn over the steps of the trial.
+
+    Attributes:
+      position: [H] of the agent before each step.
+      goal: a position, or None.
+      name: of the position.
+    """
+
+    position: np.ndarray
+    goal: float | None = None
+    name: str = "position"
+
+
+@dataclasses.dataclass(frozen=True)
 class Arms:
     """Arms to pull, of which `truth` [A] is the mean reward of each."""
 
     truth: Any
 
 
-Picture = Tiles | Plane | Arms
+Picture = Tiles | Plane | Line | Arms

@@ -13,9 +13,9 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from rl3_jax.picture import FREE, Plane, Tiles
+from rl3_jax.picture import FREE, Line, Plane, Tiles
 from rl3_jax.report.animation import Moving
-from rl3_jax.report.panels import CHOSEN, INK
+from rl3_jax.report.panels import CHOSEN, INK, borders
 
 VALUES = ListedColormap(colormaps["cividis"](np.linspace(0.25, 1.0, 256)), "values")
 """Lightness grows from end to end, for all kinds of colour vision; it starts well above that of obstacles."""
@@ -156,6 +156,41 @@ class Paths:
                 body.set_data(*plane.body[step].T)
 
         return [earlier, body, arrow, *moving], update
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """The position on a line over the steps of the trial, with the ends of episodes."""
+
+    title: str
+    line: Line
+    ended: Bool[np.ndarray, " H"]
+
+    def draw(self, axes: Axes) -> Moving:
+        """Draw the goal; earlier episodes, their ends, this one and the agent move."""
+        position, line = self.line.position, self.line
+        axes.set(title=self.title, xlabel="step", ylabel=line.name)
+        known = position if line.goal is None else np.append(position, line.goal)
+        room = 0.06 * (np.ptp(known) or 1.0)
+        axes.set(xlim=(0, max(len(position), 1)), ylim=(known.min() - room, known.max() + room))
+        axes.grid(alpha=0.3)
+        if line.goal is not None:
+            axes.axhline(line.goal, color=INK, linewidth=2, linestyle=":")
+            axes.annotate("goal", (1, line.goal), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+        earlier = LineCollection([], colors="0.62", linewidths=1.6)
+        axes.add_collection(earlier, autolim=False)
+        lines, mark = borders(axes, self.ended)
+        points = np.stack([np.arange(len(position)), position], axis=1)
+        moving, trace_to = trace(axes, points, self.ended)
+        episodes = np.split(points, np.flatnonzero(self.ended) + 1)
+        number = np.cumsum(self.ended) - self.ended
+
+        def update(step: int) -> None:
+            mark(step)
+            trace_to(step)
+            earlier.set_segments(episodes[: number[step]])
+
+        return [earlier, *lines, *moving], update
 
 
 def paint(axes: Axes, tiles: Tiles, *, valued: bool = True) -> None:

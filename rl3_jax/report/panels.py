@@ -127,26 +127,23 @@ class Return:
 
     def draw(self, axes: Axes) -> Moving:
         """Draw the axes; the curve grows, and lines at ends of episodes come as they happen."""
-        curve, ends = np.cumsum([0.0, *self.reward]), np.flatnonzero(self.ended) + 1
-        if len(ends) > MOST_EPISODES:
-            ends = ends[:0]
-        axes.set_title("return so far" + (" (lines: episodes)" if len(ends) else ""))
+        curve = np.cumsum([0.0, *self.reward])
+        axes.set_title("return so far" + (" (lines: episodes)" if len(_ends(self.ended)) else ""))
         low, high = curve.min(), curve.max()
         room = 0.06 * (high - low or 1.0)
         axes.set(xlim=(0, max(len(self.reward), 1)), ylim=(low - room, high + room), xlabel="step")
         axes.grid(alpha=0.3)
-        lines = LineCollection([], colors="0.45", linewidths=1.2, linestyles=(0, (4, 2)))
-        axes.add_collection(lines, autolim=False)
+        lines, mark = borders(axes, self.ended)
         (line,) = axes.plot([], [], color=INK, linewidth=2)
         (head,) = axes.plot([], [], "o", color=CHOSEN, markersize=7, markeredgecolor="black")
 
         def update(step: int) -> None:
             done = step + 1
-            lines.set_segments([[(x, low - room), (x, high + room)] for x in ends[ends <= done]])
+            mark(step)
             line.set_data(range(done + 1), curve[: done + 1])
             head.set_data([done], [curve[done]])
 
-        return [lines, line, head], update
+        return [*lines, line, head], update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,3 +172,22 @@ class Returns:
                 line.set_data(range(step + 2), curve[: step + 2])
 
         return lines, update
+
+
+def borders(axes: Axes, ended: Bool[np.ndarray, " H"]) -> Moving:
+    """Make the lines at ends of episodes, over a horizontal axis of steps; each comes as its episode ends."""
+    ends = _ends(ended)
+    lines = LineCollection([], colors="0.45", linewidths=1.2, linestyles=(0, (4, 2)))
+    lines.set_transform(axes.get_xaxis_transform())
+    axes.add_collection(lines, autolim=False)
+
+    def update(step: int) -> None:
+        lines.set_segments([[(x, 0.0), (x, 1.0)] for x in ends[ends <= step + 1]])
+
+    return [lines], update
+
+
+def _ends(ended: Bool[np.ndarray, " H"]) -> Int[np.ndarray, " E"]:
+    """Return after how many steps episodes ended; nothing if they are too many to be drawn."""
+    ends = np.flatnonzero(ended) + 1
+    return ends if len(ends) <= MOST_EPISODES else ends[:0]

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rl3_jax.object_rl import Tiling
-from rl3_jax.picture import Arms, Plane, Tiles
+from rl3_jax.picture import Arms, Line, Plane, Tiles
 from rl3_jax.policies import Distribution, SquashedGaussian
 from rl3_jax.report.animation import FIGURE_SPACE, Panel, Scene
-from rl3_jax.report.maps import Heat, Paths, Walk
+from rl3_jax.report.maps import Heat, Paths, Track, Walk
 from rl3_jax.report.panels import Bars, Intervals, Return, Returns
 from rl3_jax.training.recording import Recording
 from rl3_jax.trial import TrialEnv
@@ -92,9 +92,11 @@ def _columns(trial: Trial) -> list[Mapping[str, Panel]]:
         return [{"walk": walk}, {"values": _map(trial, cells, picture.codes.shape, picture)}]
     if picture is None and env.family.num_states:
         return [{"table": _table(trial)} | ({} if record.q is None else {"values": _here(trial)})]
-    plane = picture or _seen(record, env.family.observation_names)
+    place = picture or _seen(record, env.family.observation_names)
     columns: list[Mapping[str, Panel]] = [
-        {"plane": Paths("paths of the episodes", plane, record.ended, record.action)}
+        {"track": Track("way in each episode", place, record.ended)}
+        if isinstance(place, Line)
+        else {"plane": Paths("paths of the episodes", place, record.ended, record.action)}
     ]
     return columns if record.q is None else [*columns, {"values": _tiles(trial)}]
 
@@ -194,10 +196,12 @@ def _tiles(trial: Trial) -> Panel:
     return _map(trial, np.stack([rows - 1 - y, x], axis=1), (rows, columns))
 
 
-def _seen(record: Recording, names: Sequence[str]) -> Plane:
-    """Return the path of the first two numbers that the policy saw; the second is 0 where there is one."""
-    position = np.asarray(record.observation).reshape(len(record.reward), -1)[:, :2]
-    position = np.pad(position, ((0, 0), (0, 2 - position.shape[1])))
+def _seen(record: Recording, names: Sequence[str]) -> Plane | Line:
+    """Return the path of the first two numbers that the policy saw, or of the only one."""
+    seen = np.asarray(record.observation).reshape(len(record.reward), -1)
+    if seen.shape[1] == 1:
+        return Line(seen[:, 0], name=names[0] if names else "observation")
+    position = seen[:, :2]
     low, high = position.min(0), position.max(0)
     room = 0.1 * np.maximum(high - low, 1e-3)
     first, second, *_ = *names, *(f"observation {number}" for number in range(len(names), 2))

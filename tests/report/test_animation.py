@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rl3_jax.picture import FREE, Plane, TileKind, Tiles
+from rl3_jax.picture import FREE, Line, Plane, TileKind, Tiles
 from rl3_jax.report.animation import LAST_FRAME, Clock, Scene, Stage, animate
-from rl3_jax.report.maps import VALUES, Heat, Paths, Walk, episode_starts
+from rl3_jax.report.maps import VALUES, Heat, Paths, Track, Walk, episode_starts
 from rl3_jax.report.panels import Bars, Intervals, Return, Returns
 
 STEPS = 5
@@ -62,6 +62,7 @@ def every_panel():
         "map": heat(values, tiles=tiles),
         "table": heat(np.full_like(values, np.nan), row_names=["a", "b"]),
         "plane": Paths("plane", plane, ended, position / 2),
+        "track": Track("track", Line(position[:, 1].astype(float), goal=2.0), ended),
     }
 
 
@@ -152,6 +153,25 @@ def test_the_axes_of_a_plane_are_named():
     axes = Figure().subplots()
     every_panel()["plane"].draw(axes)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+
+
+def test_a_track_has_a_line_and_a_path_for_each_episode():
+    axes = Figure().subplots()
+    position = np.array([0.0, 0.5, 0.1, 0.2, 0.3])
+    ended = np.array([False, True, False, False, True])
+    (earlier, borders, path, agent), update = Track("way", Line(position, name="height"), ended).draw(axes)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "height")
+    update(3)
+    assert [segment.tolist() for segment in earlier.get_segments()] == [[[0.0, 0.0], [1.0, 0.5]]]
+    assert [segment[0, 0] for segment in borders.get_segments()] == [2.0]
+    np.testing.assert_array_equal(np.stack(path.get_data(), axis=1), [[2, 0.1], [3, 0.2]])
+    np.testing.assert_array_equal(np.stack(agent.get_data(), axis=1), [[3, 0.2]])
+
+
+def test_the_goal_of_a_track_is_in_view():
+    axes = Figure().subplots()
+    Track("way", Line(np.zeros(3), goal=5.0), np.zeros(3, bool)).draw(axes)
+    assert axes.get_ylim()[0] < 0.0 < 5.0 < axes.get_ylim()[1]
 
 
 def test_an_episode_starts_after_one_has_ended():

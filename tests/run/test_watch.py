@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ from rl3_jax.run import folder
 from rl3_jax.run.agent import save_agent
 from rl3_jax.run.watch import Watch
 from rl3_jax.tasks import FAMILIES, frozen_lake, gridworld_map, make_family
+from rl3_jax.tasks.continuous import PointRobots
 from rl3_jax.training import Agent, evaluate
 from rl3_jax.training.evaluation import held_out_tasks
 from rl3_jax.training.recording import record
@@ -32,9 +34,30 @@ HORIZON = 12
 """The same in all tests, which so share compiled programs."""
 
 
+@dataclasses.dataclass(frozen=True)
+class OnALine(PointRobots):
+    """Points of which one number is seen, without a picture of their own."""
+
+    family: ClassVar[str] = "on-a-line"
+    observation_names: ClassVar[tuple[str, ...]] = ("height",)
+    tiles: ClassVar[tuple[int, ...]] = (5,)
+
+    steps: int = 5
+
+    @property
+    def coordinate_bounds(self):
+        return super().coordinate_bounds[:1]
+
+    def shown(self, state, observation):
+        return state.pos[:1]
+
+    def picture(self, task, states):
+        return None
+
+
 def configure(name, method="rl3", learner="q-learning"):
     """A run of a family with a small network, and a learner that compiles in no time."""
-    family = make_family(name)
+    family = OnALine() if name == OnALine.family else make_family(name)
     base = make_config("mdp-h100-quick", policy="markov", learner=learner)
     return dataclasses.replace(
         base,
@@ -204,6 +227,16 @@ def test_a_family_without_a_scene_of_its_own_is_drawn_by_what_its_states_are(nam
     monkeypatch.setattr(type(trial.env.family), "picture", lambda *_: None)
     assert ("table" if name == "mdp" else "plane") in make_scene(trial).panels
     Stage(make_scene(trial)).show(HORIZON - 1)
+
+
+def test_one_number_that_is_seen_is_drawn_over_the_steps():
+    trial = film(configure("on-a-line"))
+    scene = make_scene(trial)
+    track = scene.panels["track"]
+    np.testing.assert_array_equal(track.line.position, trial.recording.inner.wrapped.pos[:, 0])
+    np.testing.assert_array_equal(np.flatnonzero(track.ended), [4, 9])
+    assert track.line.name == "height"
+    Stage(scene).show(HORIZON - 1)
 
 
 @pytest.mark.parametrize("kinds", [gridworld_map.TILE_KINDS, frozen_lake.TILE_KINDS, (FREE, WALL, GOAL)])
