@@ -130,8 +130,8 @@ def _baseline_commands(setting: Setting, making: Making) -> list[str]:
 
 
 def _folder(agent: SeededAgent, seed: int) -> str:
-    """Return where the commands train a seed of an agent."""
-    return f"runs/{agent.name}/seed{seed}"
+    """Return where the commands train a seed of an agent; the name of a single run often has the seed."""
+    return f"runs/{agent.name}" if len(agent.runs) == 1 else f"runs/{agent.name}/seed{seed}"
 
 
 def _shipped(agent: SeededAgent, making: Making) -> list[Paragraph | Commands]:

@@ -85,6 +85,7 @@ class Report(Shared):
             making = Making(origins, films, () if self.plugin is None else ("--plugin", self.plugin))
         for path in write_page(sources, self.out, making):
             print(f"written: {path}")
+        print(f"the page: {self.out / ('report.html' if self.html else 'README.md')}")
 
 
 def evaluate_anew(folders: Collection[Path]) -> None:

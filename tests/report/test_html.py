@@ -127,6 +127,8 @@ def test_how_rows_are_made_again_is_told(written):
     for command in (
         "rl3 train bandit-h100-quick --seed 0 --num-seeds 2 --out runs/rl3",
         "rl3 evaluate runs/rl3/seed1 --num-tasks 50 --seed 0 --variation ood",
+        "rl3 train bandit-h100-quick --seed 0 --out runs/other-seed0",
+        "rl3 evaluate runs/other-seed0 --num-tasks 50 --seed 0",
         "rl3 baselines bandit --variation ood --num-arms 5 --horizon 100 --num-tasks 50 --seed 0",
     ):
         assert command in words

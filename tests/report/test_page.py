@@ -174,7 +174,9 @@ def test_the_page_of_a_folder(tmp_path, capsys):
         (tmp_path / f"{name}.json").write_text(json.dumps(result))
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "page")]) == 0
     text = (tmp_path / "page" / "README.md").read_text()
-    assert capsys.readouterr().out.count("written: ") == 3
+    *written, last = capsys.readouterr().out.splitlines()
+    assert [line.partition(" ")[0] for line in written] == ["written:"] * 3
+    assert last == f"the page: {tmp_path / 'page' / 'README.md'}"
     assert text.count("### ") == 2
     for family in ("bandit", "mdp"):
         assert f"]({family}.png)" in text
