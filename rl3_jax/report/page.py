@@ -24,11 +24,12 @@ INTRODUCTION = f"""\
 Made from result files by `rl3 report`. *Mean return* is of a whole trial ± its standard error. Errors are
 over tasks and, where an agent has several seeds, over seeds; those of one seed are about that agent alone,
 not its algorithm. *Middle half* is the mean of the middle half of the returns, with its interval of
-95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error. *Published* is
-{SOURCE}; *apart* is how far ours is from it, in standard
-errors of the difference, where the published mean is taken to be of {TASKS} tasks. *Best seed*
-is the highest mean return of one seed, chosen on these very tasks; the published RL² is the best of several,
-too."""
+95 %; *regret* is what the {BEST} has more on the same tasks ± its standard error."""
+BEST_SEED = "*Best seed* is the highest mean return of one seed, chosen on these very tasks."
+PUBLISHED_MEANS = f"""\
+*Published* is {SOURCE}; *apart* is how far ours is from it,
+in standard errors of the difference, where the published mean is taken to be of {TASKS} tasks. The published
+RL² is the best of several seeds."""
 LEARNING = """Returns of training trials over environment steps and over time, moving means over iterations;
 bands reach from the lowest to the highest seed. Seeds that were trained side by side share the time.
 Horizontal lines are returns of baselines on held-out tasks."""
@@ -51,7 +52,7 @@ def write_page(sources: Sequence[Source], out: Path, making: Making | None = Non
     agents, settings = list(agents_of(sources).values()), settings_of(sources)
     out.mkdir(parents=True, exist_ok=True)
     looks = looks_of(agents, settings)
-    blocks: list[Block] = [Heading(1, TITLE), Paragraph(INTRODUCTION)]
+    blocks: list[Block] = [Heading(1, TITLE), Paragraph(introduction(settings))]
     for family in dict.fromkeys(setting.header["family"] for setting in settings):
         members = [setting for setting in settings if setting.header["family"] == family]
         blocks += [Heading(2, family), *_figures(family, agents, members, looks, out), *transfer(members)]
@@ -65,6 +66,14 @@ def write_page(sources: Sequence[Source], out: Path, making: Making | None = Non
     for page, text in written.items():
         page.write_text(text, encoding="utf-8")
     return [*written, *(block.file for block in blocks if isinstance(block, Figure))]
+
+
+def introduction(settings: Sequence[Setting]) -> str:
+    """Return what a page of some settings is, and what the columns of its tables are."""
+    seeds = any(len(agent.results) > 1 for setting in settings for agent in setting.agents)
+    published = any(published_returns(setting.header) for setting in settings)
+    parts = [INTRODUCTION, BEST_SEED if seeds else "", PUBLISHED_MEANS if published else ""]
+    return "\n".join(part for part in parts if part)
 
 
 def _met(agents: Sequence[SeededAgent], members: Sequence[Setting]) -> list[SeededAgent]:

@@ -103,6 +103,17 @@ def test_notes_are_printed():
     assert r"\* ucb1 returns" in text
 
 
+def test_the_page_explains_the_columns_that_it_has():
+    own = {"family": "own", "task": {"family": "own", "variation": "default"}}
+    for seeds in ((0,), (0, 1)):
+        for where in (RESULT, RESULT | own):
+            settings = settings_of([run(seed, of_agent(where, 79.0)) for seed in seeds])
+            text, table = page.introduction(settings), markdown(section(settings[0]))
+            for column in ("published", "best seed"):
+                assert (f"*{column.capitalize()}*" in text) == (f"| {column} |" in table)
+    assert "RL²" not in page.introduction(settings)
+
+
 def test_agents_are_shown_where_they_were_not_trained():
     runs = [run(seed, of_agent(RESULT, 79.0), of_agent(OOD, 70.0)) for seed in (0, 1)]
     settings = settings_of(runs)
