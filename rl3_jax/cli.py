@@ -152,14 +152,20 @@ def _read_with(arguments: list[str], preset: str | None) -> Shared:
         "learner": config.learner.learner,
     }
     defaults = {name: kind(preset="", settings=config, **chosen) for name, kind in CONFIGURED.items()}
-    commands: Any = Union[  # noqa: UP007
-        tuple(
-            Annotated[kind, subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
-            for name, kind in COMMANDS.items()
-        )
-    ]
-    description = "Meta-reinforcement learning in JAX: RL³ and RL²."
+    typed, *rest = arguments
     with REGISTRY:
+        # Of the command alone that was typed, so that what tyro proposes for a wrong option is of that one.
+        if typed in COMMANDS:
+            kind, default = COMMANDS[typed], defaults.get(typed, tyro.MISSING_NONPROP)
+            command: Any = tyro.cli(kind, args=rest, prog=f"rl3 {typed}", default=default)
+            return command
+        commands: Any = Union[  # noqa: UP007
+            tuple(
+                Annotated[kind, subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
+                for name, kind in COMMANDS.items()
+            )
+        ]
+        description = "Meta-reinforcement learning in JAX: RL³ and RL²."
         return tyro.cli(commands, args=arguments, prog="rl3", description=description)
 
 

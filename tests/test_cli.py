@@ -16,7 +16,7 @@ from rl3_jax.cli import main, parse
 from rl3_jax.presets import method_name
 from rl3_jax.run import folder as run_folder
 from rl3_jax.run import hosts, loop
-from rl3_jax.run.commands import Train
+from rl3_jax.run.commands import COMMANDS, Train
 from rl3_jax.training.serialise import to_dict
 from tests.run import tiny
 
@@ -150,6 +150,15 @@ def test_an_argument_that_cannot_be_read_is_named(here, capsys, line, expected):
     for text in expected:
         assert text in printed
     assert tiny.tree(here) == before
+
+
+def test_for_a_wrong_option_those_of_the_command_alone_are_proposed(here, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "mdp-h100-quick", "--iteratoins", "5"])
+    printed = capsys.readouterr().err
+    assert "--iterations INT" in printed
+    assert "rl3 train --help" in printed
+    assert not any(f"rl3 {name}" in printed for name in COMMANDS if name != "train")
 
 
 @pytest.mark.parametrize(
