@@ -10,18 +10,12 @@ from jaxtyping import Float
 from rl3_jax.errors import ConfigError
 from rl3_jax.report import statistics
 from rl3_jax.report.agents import Result, SeededAgent, Source, agents_of, is_of_agent, label
+from rl3_jax.report.mismatches import Member, mismatches, sizes_of
 
-TASK_SET = ("family", "variation", "horizon", "num_tasks", "eval_seed", "task_set_sha256")
-"""Fields of a result file that two results must have in common to be comparable."""
 OF_AN_AGENT = ("results", "differences", "iteration", "greedy")
 """Fields of a result file that are not of the setting."""
-NO_SIZE = ("family", "variation", "attempts")
-"""Fields of a family that the heading has already, or that do not tell what its tasks are like."""
 ROUNDING = 1e-3
 """By how much the returns of two results may differ that count as the same; files have four decimals."""
-
-Member = tuple[Source, Result]
-"""The content of a result file, and where it comes from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Setting:
     @property
     def sizes(self) -> list[str]:
         """The sizes of the family, e.g. `num_arms = 5`."""
-        return [f"{name} = {value}" for name, value in self.header["task"].items() if name not in NO_SIZE]
+        return list(sizes_of(self.header).values())
 
     @property
     def ranked(self) -> list[Entry]:
@@ -87,18 +81,6 @@ class Setting:
     def compares(self) -> bool:
         """Whether there is an agent, and another entry beside it."""
         return bool(self.agents) and len(self.agents) + len(self.baselines) > 1
-
-
-def mismatches(results: Sequence[tuple[str, Result]]) -> list[str]:
-    """Return a message for each way in which named results are not on the same tasks as the first."""
-    (first, expected), *others = results
-    return [
-        f"{name} has {field} {result[field]}, {first} has {expected[field]};"
-        " compare runs that were evaluated on the same tasks, see `rl3 evaluate --help`"
-        for name, result in others
-        for field in TASK_SET
-        if result[field] != expected[field]
-    ]
 
 
 def exceeds(entry: Result, other: Result) -> dict[str, Any]:
@@ -130,8 +112,7 @@ def settings_of(sources: Sequence[Source]) -> list[Setting]:
         for result in source.results:
             setting = str([result[field] for field in ("family", "variation", "task", "horizon")])
             groups.setdefault(setting, []).append((source, result))
-    named = [[(source.place, result) for source, result in members] for members in groups.values()]
-    if problems := [problem for results in named for problem in mismatches(results)]:
+    if problems := [problem for members in groups.values() for problem in mismatches(members)]:
         raise ConfigError(problems)
     found = []
     for members in groups.values():

@@ -38,7 +38,7 @@ from rl3_jax.run.planning import plan, target_devices
 from rl3_jax.run.program import is_from_outside, program_problems
 from rl3_jax.run.push import Push
 from rl3_jax.run.remarks import check
-from rl3_jax.run.report import Report, compare
+from rl3_jax.run.report import Compare, Report
 from rl3_jax.run.runs import resume_seeds, train_problems, train_seeds
 from rl3_jax.run.sweeps import SweepConfig, parse_values, sweep
 from rl3_jax.run.tables import print_lists, print_plan, print_result, print_statistics, print_sweep
@@ -215,20 +215,6 @@ class Resume(OnDevices):
     def run(self) -> None:
         """Train on."""
         resume_seeds(self.dirs, self.iterations, devices=self.devices)
-
-
-@dataclasses.dataclass(frozen=True)
-class Compare(Shared):
-    """Set runs beside each other and beside the baselines: one figure and one table."""
-
-    dirs: Annotated[Positional[tuple[Path, ...]], optional("DIR [DIR ...]", "run folders")]
-    out: Annotated[Path, arg(metavar="DIR", help="folder for the figure and the table")] = Path("comparison")
-
-    def run(self) -> None:
-        """Compare."""
-        figure, table = compare(list(self.dirs), self.out, progress=True)
-        print(table.read_text())
-        print(f"written: {figure} and {table}")
 
 
 @dataclasses.dataclass(frozen=True)

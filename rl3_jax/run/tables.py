@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from rl3_jax.object_rl import LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
-from rl3_jax.report.gather import NO_SIZE
+from rl3_jax.report.mismatches import NO_SIZE
 from rl3_jax.run.machine import described
 from rl3_jax.run.progress import in_short
 from rl3_jax.run.shipped import shipped_cards

@@ -15,7 +15,7 @@ from rl3_jax.report.figures import combined_adaptation
 from rl3_jax.report.gather import Entry, settings_of
 from rl3_jax.report.looks import notable
 from rl3_jax.report.page import differences, returns, section, transfer, write_page
-from rl3_jax.run.report import read_sources
+from rl3_jax.run.sources import read_sources
 from tests.report.setting import MDP, OOD, RESULT, entry, of_agent, run
 
 
@@ -281,7 +281,7 @@ def test_other_tasks_are_refused(tmp_path, capsys):
     (tmp_path / "a.json").write_text(json.dumps(RESULT))
     (tmp_path / "b.json").write_text(json.dumps(RESULT | {"task_set_sha256": "x"}))
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
-    assert "task_set_sha256" in capsys.readouterr().err
+    assert "were evaluated by versions that draw other tasks" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

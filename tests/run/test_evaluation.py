@@ -16,7 +16,7 @@ from rl3_jax import ConfigError, Run, compare, evaluate_baselines, evaluate_run,
 from rl3_jax.cli import main
 from rl3_jax.constraints import problems
 from rl3_jax.run import baselines as run_baselines
-from rl3_jax.run import report
+from rl3_jax.run import refresh
 from rl3_jax.run.baselines import add_baselines
 from rl3_jax.run.evaluation import env_problems
 from rl3_jax.run.folder import RunFolder
@@ -337,19 +337,38 @@ def test_compare_draws_what_it_is_given(run, tmp_path):
 
 
 def test_compare_takes_sampled_results_of_the_run_as_it_is(run, monkeypatch):
-    run.evaluate(num_tasks=6, greedy=True)
-    folder = RunFolder(run.path)
     asked = []
-    monkeypatch.setattr(report, "evaluate_run", lambda path, **options: asked.append(path) or {})
-    report._trained_result(folder, progress=False)
-    assert asked == [run.path]
-    sampled = run.evaluate(num_tasks=6)
-    assert report._trained_result(folder, progress=False) == sampled
-    assert asked == [run.path]
-    assert [entry["greedy"] for entry in entries(run)] == [True, False]
-    folder.evaluation.write_text(json.dumps([sampled | {"iteration": 11}]))
-    report._trained_result(folder, progress=False)
-    assert asked == [run.path] * 2
+
+    def evaluated(path, **options):
+        asked.append([options[name] for name in ("horizon", "num_tasks", "seed", "greedy")])
+        return evaluate_run(path, **options)
+
+    monkeypatch.setattr(refresh, "evaluate_run", evaluated)
+    trials = refresh.AS_TRAINED
+    run.evaluate(num_tasks=6, seed=3, greedy=True)
+    refresh.refresh([run.path], trials)
+    assert asked == [[10, 6, 3, False]]
+    sampled = refresh.current_result(run.path, trials)
+    assert sampled == entries(run)[1]
+    refresh.refresh([run.path], trials)
+    assert len(asked) == 1
+    old = [entries(run)[0], sampled | {"iteration": 11}]
+    RunFolder(run.path).evaluation.write_text(json.dumps(old))
+    assert refresh.current_result(run.path, trials) is None
+    refresh.refresh([run.path], trials)
+    assert asked[1:] == [[10, 6, 3, False]]
+
+
+def test_compare_evaluates_in_the_trials_that_are_asked_for(run, tmp_path):
+    run.evaluate(num_tasks=6)
+    asked = ["--variation", "ood", "--horizon", "7"]
+    assert main(["compare", str(run.path), *asked, "--out", str(tmp_path / "out")]) == 0
+    assert [(x["variation"], x["horizon"], x["num_tasks"]) for x in entries(run)] == [
+        ("default", 10, 6),
+        ("ood", 7, 2000),
+    ]
+    assert "bandit (ood), H = 7" in (tmp_path / "out" / "comparison.md").read_text()
+    assert "unknown variation 'odd'" in compare_problems([run.path], tmp_path, variation="odd")[0]
 
 
 def test_a_run_that_cannot_be_written_is_refused_before_any_work(run, tmp_path, monkeypatch):
@@ -377,7 +396,9 @@ def test_compare_refuses_results_on_different_tasks(run, tmp_path):
     other = train(tiny.vary(seed=1), tmp_path / "other", progress=False)
     run.evaluate(num_tasks=6)
     other.evaluate(num_tasks=6, seed=2)
-    with pytest.raises(ConfigError, match=r"has eval_seed 2, .* has 0"):
+    with pytest.raises(
+        ConfigError, match=r"6 tasks of seed 2, .* 6 tasks of seed 0;.*--num-tasks 6 --seed 0"
+    ):
         compare([run.path, other.path], tmp_path / "out")
     with pytest.raises(ConfigError, match="is not a run folder"):
         compare([run.path, tmp_path / "nothing"], tmp_path / "out")

@@ -14,8 +14,8 @@ from rl3_jax.report.gather import settings_of
 from rl3_jax.report.making import Making, setting_details, training_commands
 from rl3_jax.run.evaluation import evaluate_run
 from rl3_jax.run.origins import film, origin
-from rl3_jax.run.report import read_sources
 from rl3_jax.run.shipped import shipped_cards
+from rl3_jax.run.sources import read_sources
 from tests.report.setting import RESULT, making, of_agent, run
 from tests.run import tiny
 
