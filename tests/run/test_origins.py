@@ -50,7 +50,7 @@ def test_the_page_of_a_run_has_its_commands_and_a_trial(folder, tmp_path, monkey
     (line,) = training_commands(agent, made)
     command = read(line)
     assert command.settings == tiny.CONFIG
-    assert command.folders == [Path("runs/tiny-seed0/seed0")]
+    assert command.folders == [Path("runs/tiny-seed0")]
     shutil.copytree(folder, command.folders[0])
     (setting,) = settings_of([source])
     (details,) = setting_details(setting, made)
@@ -117,7 +117,7 @@ def test_runs_that_went_on_are_resumed_and_early_evaluations_told():
     source = run(0, of_agent(RESULT, 79.0, iteration=12))
     source.config["target_iterations"] = 30
     trained, _ = lines([source])
-    resumed = "rl3 resume runs/rl3-seed0/seed0 --iterations 30"
+    resumed = "rl3 resume runs/rl3-seed0 --iterations 30"
     assert trained[1:] == [resumed, "# evaluated after 12 of 30 iterations"]
 
 
