@@ -12,7 +12,7 @@ from rl3_jax.report.mismatches import mismatches
 from rl3_jax.run.agent import load_agent
 from rl3_jax.run.arguments import Shared, optional
 from rl3_jax.run.baselines import evaluate_baselines
-from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, evaluation_problems
+from rl3_jax.run.evaluation import DEFAULT_NUM_TASKS, asked_env, check_notes, evaluation_problems
 from rl3_jax.run.files import writing_problems
 from rl3_jax.run.folder import RunFolder
 from rl3_jax.run.program_cache import compile_cache
@@ -145,6 +145,8 @@ def compare_problems(
         unreadable = problems_of(folder.read) or problems_of(read_metrics, folder)
         unreadable = unreadable or problems_of(current_result, path, trials)
         if not unreadable and current_result(path, trials) is None:
-            unreadable = evaluation_problems(path, **trials, num_tasks=DEFAULT_NUM_TASKS, seed=0)
+            unreadable = problems_of(check_notes, path) or evaluation_problems(
+                load_agent(path), **trials, num_tasks=DEFAULT_NUM_TASKS, seed=0
+            )
         found += unreadable
     return found
