@@ -1,7 +1,17 @@
 """The RL inside a trial: learners behind one interface, and what they take for a state."""
 
-from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Identity, Tiling
-from rl3_jax.object_rl.base import ActionValues, Learner, NoLearner, TableSpec, Transition
+from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Coordinates, Identity, Tiling
+from rl3_jax.object_rl.base import (
+    ActionValues,
+    Learner,
+    NoLearner,
+    State,
+    TableSpec,
+    Transition,
+    learner_problems,
+)
+from rl3_jax.object_rl.kernel import Kernel
+from rl3_jax.object_rl.linear import LeastSquaresQ, LinearQ
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import DynaQ, QLearning
 from rl3_jax.object_rl.r_max import RMax
@@ -13,15 +23,21 @@ __all__ = [
     "Abstraction",
     "ActionValues",
     "Clusters",
+    "Coordinates",
     "DynaQ",
     "Identity",
+    "Kernel",
     "Learner",
+    "LeastSquaresQ",
+    "LinearQ",
     "ModelBased",
     "NoLearner",
     "QLearning",
     "RMax",
+    "State",
     "TableSpec",
     "Tiling",
     "Transition",
+    "learner_problems",
     "make_learner",
 ]

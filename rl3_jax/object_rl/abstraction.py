@@ -11,12 +11,12 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.bins import bin_of
 from rl3_jax.constraints import Count
-from rl3_jax.object_rl.base import TableSpec
+from rl3_jax.object_rl.base import State, TableSpec
 
 
 @runtime_checkable
 class Abstraction(Protocol):
-    """A map from the concrete states of one task to those of a table; callers `vmap`.
+    """A map from the concrete states of one task to those that a learner sees; callers `vmap`.
 
     A frozen dataclass whose fields are its configuration. A concrete state has an index, coordinates or
     both; what it lacks is None. `space` are the sizes of the table in which each index has a row. The memory
@@ -41,8 +41,8 @@ class Abstraction(Protocol):
         """Return the memory after a concrete state is met: a trial's first, and each next one."""
         return memory
 
-    def locate(self, space: TableSpec, memory: Any, index: Any, coordinates: Any) -> Int[Array, ""]:
-        """Return the table state of a concrete state that has been met."""
+    def locate(self, space: TableSpec, memory: Any, index: Any, coordinates: Any) -> State:
+        """Return the state, as the learner sees it, of a concrete state that has been met."""
         ...
 
     def record(self, memory: Any, index: Any, action: Int[Array, ""]) -> Any:
@@ -96,9 +96,7 @@ class Tiling(Abstraction):
                 f"abstraction.bins has {len(self.bins)} numbers, but a state has {len(space.bounds)}"
                 " coordinates; give one number of tiles for each, also as `tiles` of the family"
             ]
-        if not all(math.isfinite(bound) for pair in space.bounds for bound in pair):
-            return [f"abstraction is tiling, but coordinates lie in {space.bounds}; tiles need finite bounds"]
-        return []
+        return unbounded_problems(self.abstraction, space)
 
     def table(self, space: TableSpec) -> TableSpec:
         """Return the sizes with a state for each tile."""
@@ -109,6 +107,44 @@ class Tiling(Abstraction):
     ) -> Int[Array, ""]:
         """Return the number of the tile, counted along the last coordinate first."""
         return bin_of(coordinates, space.bounds, self.bins)
+
+
+@dataclasses.dataclass(frozen=True)
+class Coordinates(Abstraction):
+    """No table: the learner sees the coordinates of a state, scaled from their bounds to [0, 1]^n.
+
+    What lies outside the bounds is moved to the nearest point within.
+    """
+
+    abstraction: ClassVar[str] = "coordinates"
+
+    def space_problems(self, space: TableSpec) -> list[str]:
+        """Return a message if states have no coordinates, or ones without bounds."""
+        if not space.bounds:
+            return ["abstraction is coordinates, but the states have none; use identity"]
+        return unbounded_problems(self.abstraction, space)
+
+    def table(self, space: TableSpec) -> TableSpec:
+        """Return the sizes without states, and with the bounds of scaled coordinates."""
+        bounds = ((0.0, 1.0),) * len(space.bounds)
+        return dataclasses.replace(super().table(space), num_states=0, num_successors=0, bounds=bounds)
+
+    def locate(
+        self, space: TableSpec, memory: Any, index: Any, coordinates: Float[Array, " n"]
+    ) -> Float[Array, " n"]:
+        """Return the scaled coordinates."""
+        low, high = jnp.array(space.bounds).T
+        return jnp.clip((coordinates - low) / (high - low), 0.0, 1.0)
+
+
+def unbounded_problems(name: str, space: TableSpec) -> list[str]:
+    """Return a message if a coordinate has no bounds, which an abstraction of this name needs."""
+    if all(math.isfinite(bound) for pair in space.bounds for bound in pair):
+        return []
+    return [
+        f"abstraction is {name}, but coordinates lie in {space.bounds}; it needs finite bounds, which"
+        " coordinate_bounds of the family can give"
+    ]
 
 
 @struct.dataclass

@@ -16,12 +16,16 @@ MAX_STATE_BYTES = 2**22
 """What a learner may keep of one task: 4 MiB, 2 GiB for 500 tasks at once, as in evaluation."""
 
 
+State = Int[Array, ""] | Float[Array, " n"]
+"""A state as a learner sees it: its row in a table, or a vector within [0, 1]^n."""
+
+
 @dataclasses.dataclass(frozen=True)
 class TableSpec:
-    """The sizes of a task as a tabular learner sees it, and what a state abstraction needs to know besides.
+    """The sizes of a task as a learner sees it, and what a state abstraction needs to know besides.
 
     Attributes:
-      num_states: S, absorbing ones included; 0 where states are vectors only.
+      num_states: S, absorbing ones included; 0 where states are vectors.
       num_actions: A.
       episode_length: steps after which an episode is truncated.
       one_shot: whether each step leads from state 0 to the absorbing state 1, as in a bandit.
@@ -55,13 +59,14 @@ class Transition:
     """One step of a task: (s, a, r, s', terminated, truncated).
 
     s' is the state that was entered, before any new episode starts; the step terminated the episode if s' is
-    absorbing, and truncated it if it ended for another reason.
+    absorbing, and truncated it if it ended for another reason. States are integers, or for a learner without
+    a table vectors within [0, 1]^n.
     """
 
-    s: Int[Array, ""]
+    s: State
     a: Int[Array, ""]
     r: Float[Array, ""]
-    next_s: Int[Array, ""]
+    next_s: State
     terminated: Bool[Array, ""]
     truncated: Bool[Array, ""]
 
@@ -93,6 +98,8 @@ class Learner(Protocol):
     """
 
     learner: ClassVar[str]
+    sees_vectors: ClassVar[bool] = False
+    """Whether states are vectors within [0, 1]^n to it (abstraction `coordinates`), or rows of a table."""
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such a table that this learner cannot do.
@@ -109,7 +116,7 @@ class Learner(Protocol):
         """Return the state after one more transition."""
         ...
 
-    def values(self, spec: TableSpec, state: Any, s: Int[Array, ""]) -> ActionValues:
+    def values(self, spec: TableSpec, state: Any, s: Any) -> ActionValues:
         """Return the current action values and visit counts of state `s`."""
         ...
 
@@ -136,6 +143,19 @@ class NoLearner(Learner):
         """Return zeros."""
         nothing = jnp.zeros(spec.num_actions)
         return ActionValues(q=nothing, counts=nothing)
+
+
+def learner_problems(learner: Learner, spec: TableSpec) -> list[str]:
+    """Return a message for each reason why a learner does not fit such states."""
+    is_table = spec.num_states > 0
+    if learner.sees_vectors and is_table:
+        return [f"learner {learner.learner} sees vectors; use abstraction coordinates"]
+    if not learner.sees_vectors and not is_table:
+        return [
+            f"learner {learner.learner} keeps a table, but with abstraction coordinates states are vectors;"
+            " use abstraction tiling, or learner kernel"
+        ]
+    return learner.table_problems(spec)
 
 
 def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:

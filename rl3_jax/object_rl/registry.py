@@ -1,18 +1,21 @@
 """The object-level learners and the state abstractions by name."""
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Identity, Tiling
+from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Coordinates, Identity, Tiling
 from rl3_jax.object_rl.base import Learner
+from rl3_jax.object_rl.kernel import Kernel
+from rl3_jax.object_rl.linear import LeastSquaresQ, LinearQ
 from rl3_jax.object_rl.model_based import ModelBased
 from rl3_jax.object_rl.q_learning import DynaQ, QLearning
 from rl3_jax.object_rl.r_max import RMax
 
 LEARNERS: dict[str, type[Learner]] = {
-    learner.learner: learner for learner in (ModelBased, QLearning, DynaQ, RMax)
+    learner.learner: learner
+    for learner in (ModelBased, QLearning, DynaQ, RMax, LinearQ, LeastSquaresQ, Kernel)
 }
 
 ABSTRACTIONS: dict[str, type[Abstraction]] = {
-    abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Clusters)
+    abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Coordinates, Clusters)
 }
 
 

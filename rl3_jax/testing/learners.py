@@ -1,13 +1,15 @@
 """Conformance of an object-level learner."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
-from rl3_jax.object_rl import ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl import ActionValues, Learner, TableSpec, Transition, learner_problems
 from rl3_jax.tasks import make_family
 from rl3_jax.testing.trees import at, close, differs, not_finite, require, require_configuration, signature
 
@@ -20,14 +22,15 @@ TABLES = {
     "discovered states": TableSpec(5, 3, 100, discovered=True),
     "grid": TableSpec(121, 5, 100, num_successors=5, discovered=True, grid=make_family("gridworld").grid),
     "few successors, discovered states": TableSpec(5, 3, 10, num_successors=2, discovered=True),
+    "vectors": TableSpec(0, 3, 10, horizon=60, bounds=((0.0, 1.0), (0.0, 1.0))),
 }
-"""The kinds of tables that families have."""
+"""The kinds of tables that families have, and vectors within [0, 1]^n."""
 
 
 def check_learner(learner: Learner, *specs: TableSpec) -> None:
     """Check one learner on random transitions of tasks with these tables.
 
-    Without any, all kinds of tables are taken that the learner does not refuse by `table_problems`.
+    Without any, all kinds of states are taken that the learner does not refuse by `table_problems`.
 
     Raises:
       ConformanceError: at the first thing that a learner should do and this one does not.
@@ -41,11 +44,11 @@ def check_learner(learner: Learner, *specs: TableSpec) -> None:
     for name in ("table_problems", "dropped"):
         require(hasattr(learner, name), f"{who} has no {name}; let it inherit from rl3_jax.object_rl.Learner")
     require_configuration(learner)
-    refused = {name: learner.table_problems(spec) for name, spec in TABLES.items()}
+    refused = {name: learner_problems(learner, spec) for name, spec in TABLES.items()}
     chosen = specs or [TABLES[name] for name, found in refused.items() if not found]
     require(chosen, f"{who}.table_problems refuses every kind of table, e.g. {next(iter(refused.values()))}")
     for spec in chosen:
-        found = learner.table_problems(spec)
+        found = learner_problems(learner, spec)
         require(not found, f"{who}.table_problems refuses the table {spec}: {'; '.join(found)}")
         _check_on(learner, spec)
 
@@ -60,7 +63,7 @@ def _check_on(learner: Learner, spec: TableSpec) -> None:
         f"{who}.update returns a state of another type or shape than init, {where}; it goes through the steps"
         " of a trial in a loop, so let both return the same",
     )
-    _check_form(who, spec, learner.values(spec, fresh, jnp.int32(0)))
+    _check_form(who, spec, learner.values(spec, fresh, at(probed(spec), 0)))
     experience = _random_experience(spec)
     run = jax.jit(partial(_learn, learner, spec))
     final, tables = jax.vmap(run)(experience)
@@ -74,7 +77,7 @@ def _check_on(learner: Learner, spec: TableSpec) -> None:
         f"{who}.dropped says that transitions had no room, {where}; there were no more successors than the"
         " table names",
     )
-    _check_counts(who, spec, tables, experience)
+    (_check_counts if spec.num_states else _check_pseudo_counts)(who, spec, tables, experience)
     for task in range(NUM_TASKS):
         require(
             close(at((final, tables), task), run(at(experience, task)), rtol=1e-5, atol=1e-5),
@@ -96,9 +99,15 @@ def _check_on(learner: Learner, spec: TableSpec) -> None:
 
 
 def _random_experience(spec: TableSpec) -> Transition:
-    """Return [NUM_TASKS, NUM_STEPS] transitions that enter the last state as an absorbing one."""
+    """Return [NUM_TASKS, NUM_STEPS] transitions that enter the last state as an absorbing one.
+
+    Vectors lead from one that is probed to another, the last of which ends an episode.
+    """
     keys = jax.random.split(jax.random.key(0), 4)
     shape = (NUM_TASKS, NUM_STEPS)
+    if not spec.num_states:
+        rows = _random_experience(dataclasses.replace(spec, num_states=len(probed(spec)), grid=None))
+        return dataclasses.replace(rows, s=probed(spec)[rows.s], next_s=probed(spec)[rows.next_s])
     one_step = spec.episode_length == 1
     s = jax.random.randint(keys[0], shape, 0, spec.num_states - 1)
     next_s = jax.random.randint(keys[2], shape, spec.num_states - 1 if one_step else 0, spec.num_states)
@@ -118,13 +127,19 @@ def _random_experience(spec: TableSpec) -> Transition:
     )
 
 
+def probed(spec: TableSpec) -> Array:
+    """Return the states at which values are looked at: all but the absorbing one, or some vectors."""
+    if spec.num_states:
+        return jnp.arange(spec.num_states - 1)
+    return jax.random.uniform(jax.random.key(1), (5, len(spec.bounds)))
+
+
 def _learn(learner: Learner, spec: TableSpec, experience: Transition) -> Any:
-    """Return the final state and, after each step, the values of all states but the absorbing one."""
+    """Return the final state and, after each step, the values of the states probed."""
 
     def step(state: Any, transition: Transition) -> Any:
         state = learner.update(spec, state, transition)
-        states = jnp.arange(spec.num_states - 1)
-        return state, jax.vmap(lambda s: learner.values(spec, state, s))(states)
+        return state, jax.vmap(lambda s: learner.values(spec, state, s))(probed(spec))
 
     return jax.lax.scan(step, learner.init(spec), experience)
 
@@ -157,4 +172,19 @@ def _check_counts(who: str, spec: TableSpec, tables: ActionValues, experience: T
             np.array_equal(tables.counts[:, step], counts),
             f"{who}.values has wrong counts after {step + 1} random steps, on {spec}; return how often each"
             " action was taken in the state, which the policy sees",
+        )
+
+
+def _check_pseudo_counts(who: str, spec: TableSpec, tables: ActionValues, experience: Transition) -> None:
+    """Pseudo-counts are not negative, and grow by one where an action is taken."""
+    tasks = np.arange(NUM_TASKS)
+    counts = np.concatenate([np.zeros_like(tables.counts[:, :1]), tables.counts], axis=1)
+    require((counts >= 0.0).all(), f"{who}.values has a negative pseudo-count, on {spec}; return 0 or more")
+    places = np.asarray((experience.s[:, :, None] == probed(spec)).all(-1).argmax(-1))
+    for step in range(NUM_STEPS):
+        here = tasks, places[:, step], np.asarray(experience.a)[:, step]
+        require(
+            close(counts[:, step + 1][here], counts[:, step][here] + 1.0, rtol=1e-4, atol=1e-4),
+            f"{who}.values has a pseudo-count that did not grow by 1 where its action was taken, in step"
+            f" {step + 1} on {spec}; count a visit as 1 where it was, and as less further away",
         )

@@ -7,7 +7,16 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import LEARNERS, Abstraction, Clusters, Identity, Learner, Tiling, make_learner
+from rl3_jax.object_rl import (
+    LEARNERS,
+    Abstraction,
+    Clusters,
+    Coordinates,
+    Identity,
+    Learner,
+    Tiling,
+    make_learner,
+)
 from rl3_jax.tasks import Action, TaskFamily, make_family
 from rl3_jax.trial.config import ENCODINGS, Features
 from rl3_jax.trial.env import TrialEnv, TrialParams, TrialState
@@ -56,7 +65,7 @@ def method_abstraction(
 
 def fits_method(method: str, abstraction: Abstraction) -> bool:
     """Tell whether a state abstraction is one that a method may have."""
-    return isinstance(abstraction, COARSE.get(method, (Identity, Tiling)))
+    return isinstance(abstraction, COARSE.get(method, (Identity, Tiling, Coordinates)))
 
 
 def family_learner(name: str, family: TaskFamily) -> Learner:

@@ -6,7 +6,15 @@ from typing import Any
 from flax import struct
 from jaxtyping import Array, Int
 
-from rl3_jax.object_rl import Abstraction, ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl import (
+    Abstraction,
+    ActionValues,
+    Learner,
+    State,
+    TableSpec,
+    Transition,
+    learner_problems,
+)
 from rl3_jax.tasks import ConcreteState, Step
 
 
@@ -39,7 +47,7 @@ class ObjectRL:
 
     def conflicts(self) -> list[str]:
         """Return a message for each reason why learner and abstraction do not fit such states."""
-        return self.abstraction.space_problems(self.space) or self.learner.table_problems(self.table)
+        return self.abstraction.space_problems(self.space) or learner_problems(self.learner, self.table)
 
     def init(self, at: ConcreteState) -> ObjectRLState:
         """Return what is known at the start of a trial, in its first state."""
@@ -54,7 +62,7 @@ class ObjectRL:
     def observe(
         self, state: ObjectRLState, action: Int[Array, ""], step: Step
     ) -> tuple[ObjectRLState, Transition]:
-        """Return what is known after a step, and the step as the learner saw it: between table states."""
+        """Return what is known after a step, and the step as the learner saw it."""
         memory = self.abstraction.record(state.abstraction, step.state.index, action)
         state = self.begin(ObjectRLState(memory, state.learner), step.next_state)
         s, next_s = (self.locate(state, at) for at in (step.state, step.next_state))
@@ -62,8 +70,8 @@ class ObjectRL:
         learner = self.learner.update(self.table, state.learner, transition)
         return ObjectRLState(state.abstraction, learner), transition
 
-    def locate(self, state: ObjectRLState, at: ConcreteState) -> Int[Array, ""]:
-        """Return the table state of a concrete state that has been met."""
+    def locate(self, state: ObjectRLState, at: ConcreteState) -> State:
+        """Return the state, as the learner sees it, of a concrete state that has been met."""
         return self.abstraction.locate(self.space, state.abstraction, at.index, at.coordinates)
 
     def values(self, state: ObjectRLState, at: ConcreteState) -> ActionValues:

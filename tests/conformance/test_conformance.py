@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl3_jax.object_rl import LEARNERS, make_learner
+from rl3_jax.object_rl import LEARNERS, learner_problems, make_learner
 from rl3_jax.policies import CORES, make_core
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.testing import check_core, check_family, check_learner, check_variations_differ
@@ -29,7 +29,7 @@ PAIRS = [
     case
     for name in LEARNERS
     for case in slow(
-        [(name, table) for table, spec in TABLES.items() if not make_learner(name).table_problems(spec)],
+        [(name, table) for table, spec in TABLES.items() if not learner_problems(make_learner(name), spec)],
         keep=2,
     )
 ]
