@@ -26,12 +26,13 @@ DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
 
 def _paper(task: tasks.TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
     """Return a preset of the paper (design, section 7); what is not named here is `PPOConfig`'s default."""
+    learner = family_learner(DEFAULT_LEARNER, task)
     return TrainConfig(
         task=task,
         horizon=horizon,
         features=method_features(DEFAULT_METHOD, task),
-        learner=family_learner(DEFAULT_LEARNER, task),
-        abstraction=family_abstraction(task),
+        learner=learner,
+        abstraction=family_abstraction(task, learner),
         policy=PolicyConfig(
             core=Transformer(), width=64, input_layers=(256,), activation="relu", layer_norm=True
         ),
@@ -58,12 +59,13 @@ def _quick(
     Bandits and MDPs have the prior that their tasks are drawn from.
     `changes` to all that are as `_varied` takes them.
     """
+    learner = _varied(family_learner(DEFAULT_LEARNER, task), tolerance=0.0, max_sweeps=max_sweeps)
     quick = TrainConfig(
         task=task,
         horizon=100,
         features=method_features(DEFAULT_METHOD, task),
-        learner=_varied(family_learner(DEFAULT_LEARNER, task), tolerance=0.0, max_sweeps=max_sweeps),
-        abstraction=family_abstraction(task),
+        learner=learner,
+        abstraction=family_abstraction(task, learner),
         policy=PolicyConfig(core=core, width=64),
         ppo=PPOConfig(
             trials=128,
@@ -232,7 +234,7 @@ def suited_to(task: tasks.TaskFamily, config: TrainConfig) -> TrainConfig:
     return _varied(
         config,
         task=task,
-        abstraction=family_abstraction(task),
+        abstraction=family_abstraction(task, learner),
         learner={name: value for name, value in own.items() if hasattr(learner, name)},
         policy={
             "exchangeable_actions": config.policy.exchangeable_actions and task.exchangeable_actions,
@@ -305,10 +307,12 @@ def choose(
     """
     if learner is not None and config.learner.learner != learner:
         config = _varied(config, learner=family_learner(learner, config.task))
+        abstraction = method_abstraction(method_name(config), config.task, config.learner, config.abstraction)
+        config = _varied(config, abstraction=abstraction)
     if policy is not None and config.policy.core.core != policy:
         config = _varied(config, policy={"core": make_core(policy)})
     if method is not None:
-        abstraction = method_abstraction(method, config.task, config.abstraction)
+        abstraction = method_abstraction(method, config.task, config.learner, config.abstraction)
         config = _varied(config, features=with_method(config.features, method), abstraction=abstraction)
     return config
 
@@ -316,7 +320,8 @@ def choose(
 def method_name(config: TrainConfig | TrialEnv) -> str:
     """Return the method whose features a configuration or trial has, or `custom`."""
     for name in METHODS:
-        if with_method(config.features, name) == config.features and fits_method(name, config.abstraction):
+        same = with_method(config.features, name) == config.features
+        if same and fits_method(name, config.learner, config.abstraction):
             return name
     return "custom"
 

@@ -65,7 +65,8 @@ class LearnerAlone(Baseline):
 
     def init(self, env: TrialEnv, task: Task) -> Any:
         """Return the state of the learner. The task is not looked at."""
-        assert env.object_rl.table.num_states, "states that are vectors need object-level RL in the trial"
+        seen = env.features.uses_object_rl or env.family.num_states
+        assert seen, "states that are vectors need object-level RL in the trial"
         return self.learner.init(env.object_rl.table)
 
     def action(self, env: TrialEnv, memory: Any, state: TrialState, key: PRNGKeyArray) -> Action:

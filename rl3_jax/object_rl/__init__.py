@@ -10,6 +10,7 @@ from rl3_jax.object_rl.base import (
     Transition,
     learner_problems,
 )
+from rl3_jax.object_rl.hashing import Hashed
 from rl3_jax.object_rl.kernel import Kernel
 from rl3_jax.object_rl.linear import LeastSquaresQ, LinearQ
 from rl3_jax.object_rl.model_based import ModelBased
@@ -25,6 +26,7 @@ __all__ = [
     "Clusters",
     "Coordinates",
     "DynaQ",
+    "Hashed",
     "Identity",
     "Kernel",
     "Learner",

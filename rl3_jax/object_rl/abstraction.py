@@ -53,6 +53,10 @@ class Abstraction(Protocol):
         """Return how often each action was taken in a concrete state, given that of its table state."""
         return table_counts
 
+    def dropped(self, memory: Any) -> Int[Array, ""]:
+        """Return how often a concrete state was met for which there was no room; here 0."""
+        return jnp.int32(0)
+
 
 @dataclasses.dataclass(frozen=True)
 class Identity(Abstraction):

@@ -28,6 +28,7 @@ class KernelState:
       num_listed: [N] how many of them there are.
       counts: [K, A, N] how often each followed, episodes that terminated left out.
       weight: [A, N] Σ_j k(z_i, z_j) n(j,a), the pseudo-counts of representatives.
+      worth: [A, N] W(i,a), what all visits of i with a earned and led to, as last planned.
       value: [N] V(i) = max_a Q(z_i, a).
     """
 
@@ -40,6 +41,7 @@ class KernelState:
     num_listed: Int[Array, " N"]
     counts: Float[Array, "K A N"]
     weight: Float[Array, "A N"]
+    worth: Float[Array, "A N"]
     value: Float[Array, " N"]
 
 
@@ -53,7 +55,8 @@ class Kernel(Learner):
 
         Q(x,a) = Σ_i k(x,z_i) W(i,a) / (w + Σ_i k(x,z_i) n(i,a)),  V(i) = max_a Q(z_i,a).
 
-    After each step V is swept from its last values. Its denominator, without w, is the pseudo-count of (x,a).
+    After each step V is swept from its last values: W from V, then V from W. The denominator, without w, is
+    the pseudo-count of (x,a).
 
     Attributes:
       discount: γ.
@@ -90,6 +93,7 @@ class Kernel(Learner):
             num_listed=jnp.zeros(number, jnp.int32),
             counts=jnp.zeros((self.max_successors, *pairs)),
             weight=jnp.zeros(pairs),
+            worth=jnp.zeros(pairs),
             value=jnp.zeros(number),
         )
 
@@ -103,7 +107,7 @@ class Kernel(Learner):
         """Return the current action values and pseudo-counts of a vector."""
         near = nearness(state.places, s, self.width)
         counts = state.visits @ near
-        return ActionValues(self.worth(state) @ near / (self.prior_count + counts), counts)
+        return ActionValues(state.worth @ near / (self.prior_count + counts), counts)
 
     def meet(self, state: KernelState, x: Float[Array, " n"]) -> tuple[KernelState, Int[Array, ""]]:
         """Return the state after a vector is met, and its representative."""
@@ -147,12 +151,9 @@ class Kernel(Learner):
         """Return the state after its sweeps."""
 
         def sweep(_, state: KernelState) -> KernelState:
-            q = self.worth(state) @ state.near / (self.prior_count + state.weight)
-            return dataclasses.replace(state, value=q.max(0))
+            followed = (state.counts * state.value[state.successors][:, None]).sum(0)
+            worth = state.reward_sum + self.discount * followed
+            q = worth @ state.near / (self.prior_count + state.weight)
+            return dataclasses.replace(state, worth=worth, value=q.max(0))
 
         return jax.lax.fori_loop(0, self.sweeps, sweep, state, unroll=self.sweeps <= 4)
-
-    def worth(self, state: KernelState) -> Float[Array, "A N"]:
-        """Return W(i,a), what all visits of i with a earned and led to."""
-        followed = (state.counts * state.value[state.successors][:, None]).sum(0)
-        return state.reward_sum + self.discount * followed

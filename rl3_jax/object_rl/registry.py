@@ -3,6 +3,7 @@
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Coordinates, Identity, Tiling
 from rl3_jax.object_rl.base import Learner
+from rl3_jax.object_rl.hashing import Hashed
 from rl3_jax.object_rl.kernel import Kernel
 from rl3_jax.object_rl.linear import LeastSquaresQ, LinearQ
 from rl3_jax.object_rl.model_based import ModelBased
@@ -15,7 +16,7 @@ LEARNERS: dict[str, type[Learner]] = {
 }
 
 ABSTRACTIONS: dict[str, type[Abstraction]] = {
-    abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Coordinates, Clusters)
+    abstraction.abstraction: abstraction for abstraction in (Identity, Tiling, Hashed, Coordinates, Clusters)
 }
 
 

@@ -133,11 +133,11 @@ def evaluate(env: TrialEnv, behaviour: Behaviour, **options: Any) -> Float[np.nd
 
 
 def dropped_message(per_trial: float) -> str:
-    """Return what to tell the user about transitions that object-level RL could not keep."""
+    """Return what to tell the user about transitions for which object-level RL had no room."""
     return (
         f"object-level RL left {per_trial:.2g} transitions a trial out of its model, as states have more"
         " successors than the family's num_successors: let that be larger (0 is no bound), cut a Box into"
-        " fewer tiles, or use learner q-learning"
+        " fewer tiles, or use learner q-learning; with abstraction hash let its rows be more"
     )
 
 

@@ -104,7 +104,7 @@ def _record(
         return Recording(
             inner=now.state.inner,
             # What object-level RL saw are tiles, where states have no integer.
-            place=now.transition.s if planned and place is None else place,
+            place=now.transition.s if planned and place is None and env.object_rl.table.num_states else place,
             observation=env.family.get_obs(now.state.inner, task),
             parameters=agent.policy.distribution.parameters(now.chosen[1]),
             action=now.action,
@@ -126,7 +126,7 @@ def _table(env: TrialEnv, state: TrialState) -> Float[Array, "S A"] | None:
     rl, known = env.object_rl, state.object_rl
     tiled, num_states = isinstance(env.abstraction, Tiling), env.family.num_states
     num_places = num_states or rl.table.num_states
-    if num_places > LARGEST_TABLE or (tiled and num_states):
+    if not 0 < num_places <= LARGEST_TABLE or (tiled and num_states) or env.learner.sees_vectors:
         return None
 
     def values(place):

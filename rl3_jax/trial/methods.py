@@ -12,6 +12,7 @@ from rl3_jax.object_rl import (
     Abstraction,
     Clusters,
     Coordinates,
+    Hashed,
     Identity,
     Learner,
     Tiling,
@@ -49,23 +50,26 @@ def method_features(method: str, family: TaskFamily) -> Features:
     return with_method(Features(value_scale=family.value_scale), method)
 
 
-def family_abstraction(family: TaskFamily) -> Abstraction:
-    """Return what a learner takes for a state by default: integer states, or the family's tiles."""
+def family_abstraction(family: TaskFamily, learner: Learner) -> Abstraction:
+    """Return what a learner takes for a state by default: vectors, integers, or the family's tiles."""
+    if learner.sees_vectors:
+        return Coordinates()
     return Identity() if family.integer_states else Tiling(bins=family.tiles)
 
 
 def method_abstraction(
-    method: str, family: TaskFamily, abstraction: Abstraction | None = None
+    method: str, family: TaskFamily, learner: Learner, abstraction: Abstraction | None = None
 ) -> Abstraction:
-    """Return the state abstraction of a method; one that fits it already keeps its settings."""
-    if abstraction is not None and fits_method(method, abstraction):
+    """Return the state abstraction of a method and learner; one that fits them already keeps its settings."""
+    if abstraction is not None and fits_method(method, learner, abstraction):
         return abstraction
-    return COARSE[method]() if method in COARSE else family_abstraction(family)
+    return COARSE[method]() if method in COARSE else family_abstraction(family, learner)
 
 
-def fits_method(method: str, abstraction: Abstraction) -> bool:
-    """Tell whether a state abstraction is one that a method may have."""
-    return isinstance(abstraction, COARSE.get(method, (Identity, Tiling, Coordinates)))
+def fits_method(method: str, learner: Learner, abstraction: Abstraction) -> bool:
+    """Tell whether a state abstraction is one that a method may have, with a learner."""
+    kinds = (Coordinates,) if learner.sees_vectors else (Identity, Tiling, Hashed)
+    return isinstance(abstraction, COARSE.get(method, kinds))
 
 
 def family_learner(name: str, family: TaskFamily) -> Learner:
@@ -132,12 +136,13 @@ def make(
     if found:
         raise ConfigError(found)
     features = method_features(method, task_family)
+    inside = family_learner(learner, task_family)
     env = STEP_APIS[step_api](
         task_family,
         horizon=horizon,
         features=features,
-        learner=family_learner(learner, task_family),
-        abstraction=method_abstraction(method, task_family),
+        learner=inside,
+        abstraction=method_abstraction(method, task_family, inside),
     )
     if found := env.conflicts():
         raise ConfigError(found)

@@ -81,5 +81,6 @@ class ObjectRL:
         return dataclasses.replace(known, counts=counts)
 
     def dropped(self, state: ObjectRLState) -> Int[Array, ""]:
-        """Return how many transitions of this trial the learner could not keep in its model."""
-        return self.learner.dropped(self.table, state.learner)
+        """Return how many transitions of this trial found no room, in the learner's model or the table."""
+        met = self.abstraction.dropped(state.abstraction)
+        return met + self.learner.dropped(self.table, state.learner)

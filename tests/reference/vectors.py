@@ -127,6 +127,7 @@ class Kernel:
                 j = min(self.listed[i], key=lambda k: math.dist(self.places[k], self.places[j]))
         self.transitions.append((i, a, r, None if terminated else j))
         for _ in range(self.sweeps):
+            self.planned_on = self.value
             self.value = [self.values(z)[0].max() for z in self.places]
 
     def values(self, x):
@@ -134,5 +135,5 @@ class Kernel:
         for i, a, r, j in self.transitions:
             near = kernel(x, self.places[i], self.width)
             counts[a] += near
-            worth[a] += near * (r + (0.0 if j is None else self.discount * self.value[j]))
+            worth[a] += near * (r + (0.0 if j is None else self.discount * self.planned_on[j]))
         return worth / (self.prior + counts), counts
