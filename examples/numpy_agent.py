@@ -17,6 +17,7 @@ import numpy as np
 
 ACTIVATIONS = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
 
+OBJECT_RL = ("advantages", "value", "counts", "standard_errors")
 PER_ACTION = ("previous_action", "advantages", "counts", "standard_errors")
 """Parts of an observation with a number for each action."""
 
@@ -51,7 +52,7 @@ class NumpyAgent:
         self.task: dict[str, Any] = built["task"]
         if self.policy["core"]["core"] not in ("markov", "gru", "mingru"):
             raise ValueError(f"the core {self.policy['core']['core']} is not written in NumPy")
-        if self.exchangeable and self.task["family"] not in ("bandit", "mdp"):
+        if (self.exchangeable or self.gated) and self.task["family"] not in ("bandit", "mdp"):
             raise ValueError(f"the layout of observations of {self.task['family']} is not written in NumPy")
         if self.task["family"] in ("point-robot", "reacher"):
             raise ValueError(
@@ -62,6 +63,11 @@ class NumpyAgent:
     def exchangeable(self) -> bool:
         """Whether all actions share one network, in which each has units and a memory of its own."""
         return self.policy.get("exchangeable_actions", False)
+
+    @property
+    def gated(self) -> bool:
+        """Whether each part that comes from object-level RL is multiplied by a gate."""
+        return "gates" in self.weights
 
     @property
     def num_actions(self) -> int:
@@ -97,6 +103,11 @@ class NumpyAgent:
 
     def step(self, memory: np.ndarray, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the memory after one more step, and the probability of each action."""
+        if self.gated:
+            observation = observation.copy()
+            parts = [at for name, at in self.layout.items() if name in OBJECT_RL]
+            for gate, part in zip(self.weights["gates"], parts, strict=True):
+                observation[part] *= gate
         seen, common = self._apart(observation) if self.exchangeable else (observation, np.zeros(0))
         for layer in range(len(self.policy["input_layers"]) + 1):
             name = f"inputs_{layer}"

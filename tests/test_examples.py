@@ -255,8 +255,9 @@ def test_plugins_are_found_by_their_entry_point(apart, monkeypatch):
         {"core": {"core": "gru"}, "layer_norm": True},
         {"core": {"core": "mingru", "layers": 2}, "read_out": "product"},
         {"core": {"core": "mingru", "layers": 2}, "exchangeable_actions": True, "input_layers": [8]},
+        {"core": {"core": "gru"}, "gates": True},
     ],
-    ids=["markov", "gru", "mingru", "exchangeable"],
+    ids=["markov", "gru", "mingru", "exchangeable", "gates"],
 )
 def test_numpy_alone_acts_with_an_agent(apart, preset, policy, tmp_path):
     """Over a whole trial, of observations drawn at random."""

@@ -35,6 +35,8 @@ class PolicyConfig:
       exchangeable_actions: whether all actions share one network, in which each has W units and a memory of
         its own, so that relabelling the actions relabels the policy and changes nothing else. Its parameters
         fit any A; what it costs grows with A (docs/measurements.md).
+      gates: whether what comes from object-level RL (values, counts, standard errors) is multiplied by a
+        parameter for each part, 0 at first: RL³ then starts as RL², and reads as much of them as pays.
       compute: type in which the hidden layers' matrix products take their operands; sums, parameters,
         memories, heads and losses are float32.
     """
@@ -47,6 +49,7 @@ class PolicyConfig:
     read_out: Literal["core", "product"] = "core"
     shared_trunk: bool = False
     exchangeable_actions: bool = False
+    gates: bool = False
     compute: Compute = "float32"
 
     def spec(self, horizon: int) -> CoreSpec:

@@ -18,6 +18,8 @@ ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
 CRITIC_HEAD_SCALE = 1.0
 
+Parts = tuple[tuple[int, int], ...]
+"""Where parts of an observation start and stop."""
 Params = dict[str, PyTree]
 """Parameters by network: `actor` and `critic`. Acting needs the actor's only."""
 
@@ -27,7 +29,7 @@ class Network(nn.Module):
 
     With `actions` each action has units and a memory of its own, [A, W] where else there are [W]. The actor's
     head makes one number of the units of each action; one that is `pooled`, as the critic's, reads their mean
-    over actions.
+    over actions. Each part of an observation that is `gated` is multiplied by a parameter, 0 at first.
     """
 
     config: PolicyConfig
@@ -36,10 +38,12 @@ class Network(nn.Module):
     head_scale: float
     actions: ActionParts | None = None
     pooled: bool = False
+    gated: Parts = ()
 
     def setup(self):
         """Make the parts."""
         config, shared = self.config, self.actions is not None
+        self.gates = self.param("gates", nn.initializers.zeros, (len(self.gated),)) if self.gated else None
         self.inputs = [
             ExchangeableLayer(units, config.compute, self.actions if index == 0 else None)
             if shared
@@ -61,7 +65,7 @@ class Network(nn.Module):
         Steps are [B, T], a part of B trials, or [], one step of one trial.
         """
         core = self.core.step if one_step else self.core
-        hidden, activation = observations, getattr(nn, self.config.activation)
+        hidden, activation = self._behind_gates(observations), getattr(nn, self.config.activation)
         if self.actions is not None:
             core = partial(step_each if one_step else unroll_each, self.core)
         for layer in self.inputs:
@@ -75,6 +79,15 @@ class Network(nn.Module):
             return carry, self.head(features), features
         mean = features.mean(axis=-2)
         return carry, self.head(mean) if self.pooled else self.head(features)[..., 0], mean
+
+    def _behind_gates(self, observations: Float[Array, "*steps D"]) -> Float[Array, "*steps D"]:
+        """Return observations with each part that is gated multiplied by its gate."""
+        if self.gates is None:
+            return observations
+        factors = jnp.ones(observations.shape[-1])
+        for gate, (start, stop) in zip(self.gates, self.gated, strict=True):
+            factors = factors.at[start:stop].set(gate)
+        return observations * factors
 
 
 def head(num_outputs: int, scale: float, use_bias: bool = True) -> nn.Dense:
@@ -95,6 +108,7 @@ class Policy:
       distribution: what the actor's O outputs mean.
       horizon: H, the longest trial, steps.
       action_starts: where the parts of an observation start that have a number for each action.
+      object_rl_parts: where the parts of an observation stand that come from object-level RL.
     """
 
     config: PolicyConfig
@@ -102,6 +116,12 @@ class Policy:
     distribution: Distribution
     horizon: int
     action_starts: tuple[int, ...] = ()
+    object_rl_parts: Parts = ()
+
+    @property
+    def gated(self) -> Parts:
+        """The parts of an observation that are multiplied by a gate each."""
+        return self.object_rl_parts if self.config.gates else ()
 
     @property
     def actions(self) -> ActionParts | None:
@@ -113,14 +133,14 @@ class Policy:
     def actor(self) -> Network:
         """The network that yields the distribution's outputs."""
         outputs = self.distribution.num_outputs
-        return Network(self.config, self.horizon, outputs, ACTOR_HEAD_SCALE, self.actions)
+        return Network(self.config, self.horizon, outputs, ACTOR_HEAD_SCALE, self.actions, gated=self.gated)
 
     @property
     def critic(self) -> Network | nn.Dense:
         """The network that yields values, or the head that reads them from the actor's features."""
         if self.config.shared_trunk:
             return head(1, CRITIC_HEAD_SCALE)
-        return Network(self.config, self.horizon, 1, CRITIC_HEAD_SCALE, self.actions, pooled=True)
+        return Network(self.config, self.horizon, 1, CRITIC_HEAD_SCALE, self.actions, True, self.gated)
 
     def init(self, key: PRNGKeyArray) -> Params:
         """Return fresh parameters. The key is consumed."""

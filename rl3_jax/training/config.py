@@ -82,7 +82,8 @@ class TrainConfig:
         config = dataclasses.replace(self.policy, core=core)
         with jax.ensure_compile_time_eval():  # the bounds of a Box are numbers, also while JAX traces
             distribution = action_distribution(env.action_space())
-        return Policy(config, env.observation_size, distribution, self.horizon, env.action_starts)
+        sizes = (env.observation_size, distribution, self.horizon)
+        return Policy(config, *sizes, env.action_starts, env.object_rl_parts)
 
     @property
     def steps_per_iteration(self) -> int:

@@ -13,6 +13,8 @@ from rl3_jax.trial.config import Features
 
 PER_ACTION = ("previous_action", "advantages", "counts", "standard_errors")
 """The parts that have a number for each action, where these are integers."""
+OBJECT_RL = ("advantages", "value", "counts", "standard_errors")
+"""The parts that come from object-level RL."""
 
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
