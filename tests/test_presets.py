@@ -133,7 +133,7 @@ def test_a_class_is_no_task():
 
 
 def test_a_learner_that_is_not_known_is_refused():
-    with pytest.raises(ConfigError, match="unknown learner 'sarsa'; choose from: dyna-q, kernel, linear-q"):
+    with pytest.raises(ConfigError, match="unknown learner 'sarsa'; choose from: deep-q, dyna-q, kernel"):
         make_learner("sarsa")
 
 

@@ -10,6 +10,7 @@ from rl3_jax.object_rl.base import (
     Transition,
     learner_problems,
 )
+from rl3_jax.object_rl.deep_q import DeepQ
 from rl3_jax.object_rl.hashing import Hashed
 from rl3_jax.object_rl.kernel import Kernel
 from rl3_jax.object_rl.linear import LeastSquaresQ, LinearQ
@@ -25,6 +26,7 @@ __all__ = [
     "ActionValues",
     "Clusters",
     "Coordinates",
+    "DeepQ",
     "DynaQ",
     "Hashed",
     "Identity",

@@ -3,6 +3,7 @@
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl.abstraction import Abstraction, Clusters, Coordinates, Identity, Tiling
 from rl3_jax.object_rl.base import Learner
+from rl3_jax.object_rl.deep_q import DeepQ
 from rl3_jax.object_rl.hashing import Hashed
 from rl3_jax.object_rl.kernel import Kernel
 from rl3_jax.object_rl.linear import LeastSquaresQ, LinearQ
@@ -12,7 +13,7 @@ from rl3_jax.object_rl.r_max import RMax
 
 LEARNERS: dict[str, type[Learner]] = {
     learner.learner: learner
-    for learner in (ModelBased, QLearning, DynaQ, RMax, LinearQ, LeastSquaresQ, Kernel)
+    for learner in (ModelBased, QLearning, DynaQ, RMax, LinearQ, LeastSquaresQ, Kernel, DeepQ)
 }
 
 ABSTRACTIONS: dict[str, type[Abstraction]] = {

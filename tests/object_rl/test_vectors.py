@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from rl3_jax.object_rl import (
     Coordinates,
+    DeepQ,
     Kernel,
     LeastSquaresQ,
     LinearQ,
@@ -95,15 +96,38 @@ def walk(seed, actions, ends):
 @given(stream=walks())
 def test_equals_its_twin_on_any_walk(case, stream):
     _, kind, fields = CASES[case]
-    twin, expected = kind(ACTIONS, **fields), []
+    q, counts = lived(kind(ACTIONS, **fields), stream)
+    found = compiled(case)(stream)
+    np.testing.assert_allclose(found.counts, counts, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.q, q, rtol=2e-3, atol=2e-3)
+
+
+def lived(twin, stream):
+    """Return a twin's values and counts [N, P, A] of places after each transition."""
+    expected = []
     columns = (stream.s, stream.a, stream.r, stream.next_s, stream.terminated, stream.truncated)
     for x, a, r, next_x, *ends in zip(*map(np.asarray, columns), strict=True):
         twin.update(x.astype(float), a, float(r), next_x.astype(float), *ends)
         expected.append([twin.values(place.astype(float)) for place in PROBED])
-    q, counts = np.moveaxis(np.array(expected), 2, 0)
-    found = compiled(case)(stream)
+    return np.moveaxis(np.array(expected), 2, 0)
+
+
+@pytest.mark.parametrize("updates", [1, 3])
+def test_deep_q_equals_its_twin(updates):
+    """With the first weights and the draws of the learner: its arithmetic is what is compared."""
+    learner = DeepQ(units=8, updates=updates, minibatch=5)
+    fresh = learner.init(PLANE)
+    first = [(np.asarray(w, float), np.asarray(b, float)) for w, b in fresh.network]
+    keys = [jax.random.fold_in(jax.random.key(0), step) for step in range(STEPS)]
+    draws = [np.asarray(jax.random.uniform(key, (updates, 5))) for key in keys]
+    actions = np.random.default_rng(1).integers(0, ACTIONS, STEPS).astype(np.int32)
+    stream = walk(0, actions, np.random.default_rng(2).choice(ENDS, STEPS))
+    twin = vectors.DeepQ(ACTIONS, first, draws)
+    q, counts = lived(twin, stream)
+    found = jax.jit(partial(run, learner, PLANE, jnp.asarray(PROBED)))(stream)
     np.testing.assert_allclose(found.counts, counts, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.q, q, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(found.q, q, rtol=1e-3, atol=1e-4)
+    assert np.abs(q[-1]).max() > 0.05
 
 
 def corridor(key, num_steps):
@@ -123,7 +147,12 @@ def corridor(key, num_steps):
 
 @pytest.mark.parametrize(
     ("learner", "tolerance"),
-    [(LinearQ(order=5), 0.15), (LeastSquaresQ(order=5, ridge=0.01), 0.05), (Kernel(width=0.04), 0.1)],
+    [
+        (LinearQ(order=5), 0.15),
+        (LeastSquaresQ(order=5, ridge=0.01), 0.05),
+        (Kernel(width=0.04), 0.1),
+        (DeepQ(updates=4), 0.15),
+    ],
     ids=lambda case: getattr(case, "learner", None),
 )
 def test_finds_the_optimum_of_a_corridor(learner, tolerance):

@@ -102,6 +102,59 @@ class LeastSquaresQ(Linear):
             self.weights = np.linalg.solve(self.matrix, self.right).reshape(self.weights.shape)
 
 
+class DeepQ(Linear):
+    """Backpropagation and Adam by hand, from first weights and draws that it is given."""
+
+    def __init__(self, num_actions, first, draws, rate=3e-3, target_rate=0.05, **fields):
+        super().__init__(num_actions, **fields)
+        self.network, self.target = ([(w.copy(), b.copy()) for w, b in first] for _ in range(2))
+        self.moments = [[(np.zeros_like(w), np.zeros_like(b)) for w, b in first] for _ in range(2)]
+        self.draws, self.rate, self.target_rate, self.updates, self.steps = draws, rate, target_rate, 0, []
+
+    def values(self, x):
+        counts = np.zeros(self.num_actions)
+        for z, a, *_ in self.steps:
+            counts[a] += kernel(x, z, self.width)
+        return self.outputs(self.network, x)[-1], counts
+
+    def outputs(self, network, x):
+        found = [x]
+        for layer, (w, b) in enumerate(network):
+            x = x @ w + b if layer == 2 else np.maximum(x @ w + b, 0.0)
+            found.append(x)
+        return found
+
+    def update(self, x, a, r, next_x, terminated, truncated):
+        self.steps.append((x, a, r, next_x, 0.0 if terminated else self.discount))
+        for draws in self.draws[len(self.steps) - 1]:
+            chosen = [self.steps[int(u * len(self.steps))] for u in draws]
+            gradient = [[np.zeros_like(w), np.zeros_like(b)] for w, b in self.network]
+            for z, action, reward, next_z, follows in chosen:
+                seen = self.outputs(self.network, z)
+                goal = reward + follows * self.outputs(self.target, next_z)[-1].max()
+                back = np.zeros(self.num_actions)
+                back[action] = (seen[-1][action] - goal) / len(chosen)
+                for layer in (2, 1, 0):
+                    gradient[layer][0] += np.outer(seen[layer], back)
+                    gradient[layer][1] += back
+                    back = (self.network[layer][0] @ back) * (seen[layer] > 0.0)
+            self.follow(gradient)
+
+    def follow(self, gradient):
+        self.updates += 1
+        for layer in range(3):
+            changed, slow = [], []
+            for part in range(2):
+                m, v, g = self.moments[0][layer][part], self.moments[1][layer][part], gradient[layer][part]
+                m += 0.1 * (g - m)
+                v += 0.001 * (g**2 - v)
+                step = (m / (1 - 0.9**self.updates)) / (np.sqrt(v / (1 - 0.999**self.updates)) + 1e-8)
+                changed.append(self.network[layer][part] - self.rate * step)
+                old = self.target[layer][part]
+                slow.append(old + self.target_rate * (changed[-1] - old))
+            self.network[layer], self.target[layer] = tuple(changed), tuple(slow)
+
+
 class Kernel:
     def __init__(self, num_actions, discount=0.95, width=0.1, radius=0.5, room=(64, 8), sweeps=1, prior=0.1):
         self.num_actions, self.discount, self.width, self.prior = num_actions, discount, width, prior
