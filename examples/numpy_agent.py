@@ -67,7 +67,7 @@ class NumpyAgent:
     @property
     def gated(self) -> bool:
         """Whether each part that comes from object-level RL is multiplied by a gate."""
-        return "gates" in self.weights
+        return "gates/factors" in self.weights
 
     @property
     def num_actions(self) -> int:
@@ -106,7 +106,7 @@ class NumpyAgent:
         if self.gated:
             observation = observation.copy()
             parts = [at for name, at in self.layout.items() if name in OBJECT_RL]
-            for gate, part in zip(self.weights["gates"], parts, strict=True):
+            for gate, part in zip(self.weights["gates/factors"], parts, strict=True):
                 observation[part] *= gate
         seen, common = self._apart(observation) if self.exchangeable else (observation, np.zeros(0))
         for layer in range(len(self.policy["input_layers"]) + 1):

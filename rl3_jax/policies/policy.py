@@ -12,14 +12,13 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from rl3_jax.policies.config import PolicyConfig
 from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.exchangeable import ActionParts, ExchangeableLayer, step_each, unroll_each
+from rl3_jax.policies.gates import Gates, Parts
 from rl3_jax.policies.products import ProductReadOut, dense
 
 ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
 CRITIC_HEAD_SCALE = 1.0
 
-Parts = tuple[tuple[int, int], ...]
-"""Where parts of an observation start and stop."""
 Params = dict[str, PyTree]
 """Parameters by network: `actor` and `critic`. Acting needs the actor's only."""
 
@@ -43,7 +42,7 @@ class Network(nn.Module):
     def setup(self):
         """Make the parts."""
         config, shared = self.config, self.actions is not None
-        self.gates = self.param("gates", nn.initializers.zeros, (len(self.gated),)) if self.gated else None
+        self.gates = Gates(self.gated) if self.gated else None
         self.inputs = [
             ExchangeableLayer(units, config.compute, self.actions if index == 0 else None)
             if shared
@@ -65,7 +64,8 @@ class Network(nn.Module):
         Steps are [B, T], a part of B trials, or [], one step of one trial.
         """
         core = self.core.step if one_step else self.core
-        hidden, activation = self._behind_gates(observations), getattr(nn, self.config.activation)
+        activation = getattr(nn, self.config.activation)
+        hidden = observations if self.gates is None else self.gates(observations)
         if self.actions is not None:
             core = partial(step_each if one_step else unroll_each, self.core)
         for layer in self.inputs:
@@ -79,15 +79,6 @@ class Network(nn.Module):
             return carry, self.head(features), features
         mean = features.mean(axis=-2)
         return carry, self.head(mean) if self.pooled else self.head(features)[..., 0], mean
-
-    def _behind_gates(self, observations: Float[Array, "*steps D"]) -> Float[Array, "*steps D"]:
-        """Return observations with each part that is gated multiplied by its gate."""
-        if self.gates is None:
-            return observations
-        factors = jnp.ones(observations.shape[-1])
-        for gate, (start, stop) in zip(self.gates, self.gated, strict=True):
-            factors = factors.at[start:stop].set(gate)
-        return observations * factors
 
 
 def head(num_outputs: int, scale: float, use_bias: bool = True) -> nn.Dense:
@@ -108,7 +99,7 @@ class Policy:
       distribution: what the actor's O outputs mean.
       horizon: H, the longest trial, steps.
       action_starts: where the parts of an observation start that have a number for each action.
-      object_rl_parts: where the parts of an observation stand that come from object-level RL.
+      gated: where the parts of an observation stand that are behind gates.
     """
 
     config: PolicyConfig
@@ -116,12 +107,7 @@ class Policy:
     distribution: Distribution
     horizon: int
     action_starts: tuple[int, ...] = ()
-    object_rl_parts: Parts = ()
-
-    @property
-    def gated(self) -> Parts:
-        """The parts of an observation that are multiplied by a gate each."""
-        return self.object_rl_parts if self.config.gates else ()
+    gated: Parts = ()
 
     @property
     def actions(self) -> ActionParts | None:

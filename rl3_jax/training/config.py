@@ -14,6 +14,7 @@ from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_p
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp, TaskFamily, property_problems
 from rl3_jax.trial import Features, TrialEnv
+from rl3_jax.trial.observation import action_starts, object_rl_parts
 
 MOST_TASKS = 10**6
 """Held-out tasks of an evaluation, at most: the rewards of all are in memory at once."""
@@ -82,8 +83,9 @@ class TrainConfig:
         config = dataclasses.replace(self.policy, core=core)
         with jax.ensure_compile_time_eval():  # the bounds of a Box are numbers, also while JAX traces
             distribution = action_distribution(env.action_space())
+        gated = object_rl_parts(env.layout) if config.gates else ()
         sizes = (env.observation_size, distribution, self.horizon)
-        return Policy(config, *sizes, env.action_starts, env.object_rl_parts)
+        return Policy(config, *sizes, action_starts(env.layout), gated)
 
     @property
     def steps_per_iteration(self) -> int:
@@ -128,7 +130,7 @@ class TrainConfig:
                 f"policy.exchangeable_actions is on, but {self.task.family} has {self.task.num_actions}"
                 f" actions of object-level RL for the space {space}; switch it off"
             ]
-        if not self.env.action_starts:
+        if not action_starts(self.env.layout):
             return [
                 "policy.exchangeable_actions is on, but the policy sees nothing of single actions; switch"
                 " features.previous_action on"

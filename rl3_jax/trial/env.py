@@ -83,16 +83,6 @@ class TrialEnv(environment.Environment[TrialState, TrialParams]):
         return observation.layout(self.features, self.family)
 
     @property
-    def action_starts(self) -> tuple[int, ...]:
-        """Where the parts of the observation start that have a number for each action."""
-        return tuple(at.start for part, at in self.layout.items() if part in observation.PER_ACTION)
-
-    @property
-    def object_rl_parts(self) -> tuple[tuple[int, int], ...]:
-        """Where the parts of the observation stand that come from object-level RL."""
-        return tuple((at.start, at.stop) for part, at in self.layout.items() if part in observation.OBJECT_RL)
-
-    @property
     def observation_size(self) -> int:
         """Length D of an observation."""
         return max((part.stop for part in self.layout.values()), default=0)

@@ -40,6 +40,16 @@ def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     return slices
 
 
+def action_starts(layout: dict[str, slice]) -> tuple[int, ...]:
+    """Return where the parts start that have a number for each action."""
+    return tuple(at.start for part, at in layout.items() if part in PER_ACTION)
+
+
+def object_rl_parts(layout: dict[str, slice]) -> tuple[tuple[int, int], ...]:
+    """Return where the parts start and stop that come from object-level RL."""
+    return tuple((at.start, at.stop) for part, at in layout.items() if part in OBJECT_RL)
+
+
 def state_size(features: Features, family: TaskFamily) -> int:
     """Return the length of what is shown of a state: `encode_state`'s vector, or nothing in bandits."""
     if not family.shows_state:

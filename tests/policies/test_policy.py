@@ -205,20 +205,20 @@ def test_bad_fields_and_names_are_reported():
 @pytest.mark.parametrize("actions", [{}, {"exchangeable_actions": True}], ids=["plain", "exchangeable"])
 def test_gates_are_shut_at_first_and_multiply_each_part(actions):
     """With gates of 0 nothing that they guard matters; else it is as if the parts themselves were other."""
-    config = PolicyConfig(core=make_core("gru"), width=WIDTH, gates=True, **actions)
+    config = PolicyConfig(core=make_core("gru"), width=WIDTH, **actions)
     parts = ((2, 2 + ACTIONS), (2 + ACTIONS, 3 + ACTIONS))
-    gated = Policy(config, 3 + ACTIONS, DISCRETE, STEPS, (2,), object_rl_parts=parts)
-    plain = dataclasses.replace(gated, object_rl_parts=())
+    gated = Policy(config, 3 + ACTIONS, DISCRETE, STEPS, (2,), parts)
+    plain = dataclasses.replace(gated, gated=())
     params: Any = opinionated(gated.init(jax.random.key(0)))
     observations = jax.random.normal(jax.random.key(1), (2, STEPS, 3 + ACTIONS))
     for network, read in (("actor", outputs_of), ("critic", values_of)):
-        of_one = {**params[network], "gates": jnp.array([0.5, -2.0])}
+        of_one = {**params[network], "gates": {"factors": jnp.array([0.5, -2.0])}}
         scaled = observations.at[..., 2 : 2 + ACTIONS].multiply(0.5).at[..., 2 + ACTIONS].multiply(-2.0)
         rest = {name: value for name, value in of_one.items() if name != "gates"}
         np.testing.assert_allclose(
             read(gated, of_one, observations), read(plain, rest, scaled), rtol=1e-5, atol=1e-5
         )
-        shut = {**params[network], "gates": jnp.zeros(2)}
+        shut = {**params[network], "gates": {"factors": jnp.zeros(2)}}
         other = observations.at[..., 2:].set(7.0)
         np.testing.assert_array_equal(read(gated, shut, observations), read(gated, shut, other))
-    assert (gated.init(jax.random.key(0))["actor"]["gates"] == 0.0).all()
+    assert (gated.init(jax.random.key(0))["actor"]["gates"]["factors"] == 0.0).all()

@@ -12,6 +12,7 @@ from PIL import Image, ImageColor
 
 from rl3_jax import ConfigError
 from rl3_jax.cli import main, parse
+from rl3_jax.object_rl import ModelBased
 from rl3_jax.picture import FREE, GOAL, WALL
 from rl3_jax.presets import make_config
 from rl3_jax.report.animation import Stage
@@ -64,7 +65,7 @@ def configure(name, method="rl3", learner="q-learning"):
         task=family,
         horizon=HORIZON,
         features=method_features(method, family),
-        abstraction=method_abstraction(method, family),
+        abstraction=method_abstraction(method, family, ModelBased()),
         policy=dataclasses.replace(base.policy, width=8),
     )
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rl3_jax.bins import bin_of
 from rl3_jax.constraints import problems
-from rl3_jax.object_rl import Tiling
+from rl3_jax.object_rl import ModelBased, Tiling
 from rl3_jax.tasks import GymnaxTasks
 from rl3_jax.trial import METHODS, TrialEnv, family_abstraction
 from tests.reference.gymnax_tasks import bin_of as slow_bin_of
@@ -236,7 +236,7 @@ def test_a_right_family_has_no_problem(family):
     ids=lambda value: "" if isinstance(value, GymnaxTasks) else value,
 )
 def test_vectors_without_an_abstraction_have_one_message(family, message):
-    (problem,) = TrialEnv(family, abstraction=family_abstraction(family)).conflicts()
+    (problem,) = TrialEnv(family, abstraction=family_abstraction(family, ModelBased())).conflicts()
     assert message in problem
 
 

@@ -1,15 +1,17 @@
 """Every kind of family trains, whatever its states and actions are."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
 from rl3_jax.baselines import make_baselines
-from rl3_jax.object_rl import ModelBased
+from rl3_jax.object_rl import LEARNERS, Coordinates, ModelBased
 from rl3_jax.policies import Gru, Markov, PolicyConfig
 from rl3_jax.ppo import PPOConfig
+from rl3_jax.presets import make_config
 from rl3_jax.tasks import PointRobots, make_family
 from rl3_jax.training import Agent, TrainConfig, evaluate
 from rl3_jax.trial import family_abstraction, method_features
@@ -31,7 +33,7 @@ def test_a_family_trains(method, name):
         horizon=10,
         features=method_features(method, family),
         learner=ModelBased(tolerance=0.0, max_sweeps=2),
-        abstraction=family_abstraction(family),
+        abstraction=family_abstraction(family, ModelBased()),
         policy=PolicyConfig(core=Markov(), width=8),
         ppo=PPOConfig(trials=4, minibatch_trials=4, epochs=1),
         iterations=2,
@@ -43,6 +45,26 @@ def test_a_family_trains(method, name):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.learnt.params))
 
 
+@pytest.mark.parametrize("name", slow([k for k, v in LEARNERS.items() if v.sees_vectors], keep=1))
+def test_a_learner_that_sees_vectors_trains_behind_gates(name):
+    """Named on its own, it brings its abstraction; the gates open."""
+    config = make_config(
+        "point-robot-h100-quick",
+        learner=name,
+        horizon=10,
+        iterations=2,
+        policy={"width": 8, "gates": True},
+        ppo={"trials": 4, "minibatch_trials": 4, "epochs": 1},
+    )
+    config.validate()
+    assert config.abstraction == Coordinates()
+    state, rows = run([2], config)
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+    params: Any = state.learnt.params
+    *_, counts = params["actor"]["gates"]["factors"]
+    assert counts != 0.0
+
+
 @pytest.mark.slow
 def test_rl3_closes_most_of_the_gap_between_chance_and_knowing_the_goal():
     """100 iterations, 1.28 million steps, to −28.3 ± 0.2; chance gets −101.7, the clairvoyant −19.4."""
@@ -52,7 +74,7 @@ def test_rl3_closes_most_of_the_gap_between_chance_and_knowing_the_goal():
         horizon=100,
         features=method_features("rl3", family),
         learner=ModelBased(tolerance=0.0, max_sweeps=3),
-        abstraction=family_abstraction(family),
+        abstraction=family_abstraction(family, ModelBased()),
         policy=PolicyConfig(core=Gru(), width=64),
         ppo=PPOConfig(
             trials=128,

@@ -25,7 +25,7 @@ def make_env(method):
         horizon=HORIZON,
         features=method_features(method, GRID),
         learner=LEARNER,
-        abstraction=method_abstraction(method, GRID),
+        abstraction=method_abstraction(method, GRID, ModelBased()),
     )
 
 

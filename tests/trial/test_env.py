@@ -172,7 +172,7 @@ def test_a_learner_has_the_numbers_of_its_family():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name, method):
     family = make_family(name)
-    abstraction = method_abstraction(method, family)
+    abstraction = method_abstraction(method, family, ModelBased())
     table = TrialEnv(family, abstraction=abstraction).object_rl.table
     assert table.discovered == (name == "gridworld" or not family.integer_states or method == "rl3-coarse")
 
@@ -184,7 +184,7 @@ def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name
         ({"family": "mdp", "method": "rl4"}, "unknown method 'rl4'; choose from: rl2, rl3, rl3-coarse"),
         (
             {"family": "mdp", "learner": "x"},
-            "unknown learner 'x'; choose from: dyna-q, model-based, q-learning, r-max",
+            "unknown learner 'x'; choose from: deep-q, dyna-q, kernel, linear-q, lstd-q, model-based",
         ),
         ({"family": "mdp", "horizon": 0}, "horizon is 0"),
         ({"family": "mdp", "pool_size": 0}, "pool_size is 0; a pool has at least 1 task"),

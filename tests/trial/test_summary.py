@@ -10,6 +10,7 @@ from flax import struct
 
 from rl3_jax import ppo
 from rl3_jax.baselines.common import Baseline, Random
+from rl3_jax.object_rl import ModelBased
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, make_core
 from rl3_jax.ppo.collection import live
 from rl3_jax.tasks import Gridworld, PointRobots, RandomMdp
@@ -43,7 +44,7 @@ def env_of(family, method="rl2", horizon=HORIZON):
         family,
         horizon=horizon,
         features=method_features(method, family),
-        abstraction=method_abstraction(method, family),
+        abstraction=method_abstraction(method, family, ModelBased()),
     )
 
 
