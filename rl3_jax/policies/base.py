@@ -45,11 +45,14 @@ class Core(Protocol):
     """Name of the core."""
     log_prob_tolerance: ClassVar[float] = 1e-5
     """Largest accepted difference of log-probabilities in training and in rollout, before an update."""
-    constant_carry: ClassVar[bool] = True
-    """Whether the memory is of one size whatever the horizon.
 
-    Only then may a trial be cut into segments, and last longer than in training.
-    """
+    @property
+    def constant_carry(self) -> bool:
+        """Whether the memory is of one size whatever the horizon; a core may set it as a class variable.
+
+        Only then may a trial be cut into segments, and last longer than in training.
+        """
+        return True
 
     def spec_problems(self, spec: CoreSpec) -> list[str]:
         """Return a message for each way in which the core does not fit the sizes; by default it fits all."""

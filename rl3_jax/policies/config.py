@@ -17,6 +17,12 @@ CORES: dict[str, type[Core]] = {
     core.core: core for core in (Markov, Gru, MinGru, Transformer, LinearAttention)
 }
 
+CONSTANT_CARRIES = (
+    "policy gru, mingru or linear-attention, or transformer with policy.core.positions=rotary and"
+    " policy.core.window=N (N steps back)"
+)
+"""Where a memory that grows with the trial is in the way: what has one of constant size."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PolicyConfig:
@@ -62,7 +68,8 @@ class PolicyConfig:
             return []
         return [
             f"horizon is {horizon}, but this policy's {self.core.core} was trained for trials of {trained}"
-            f" steps and has no room for more; ask for {trained} or fewer"
+            f" steps and has no room for more; ask for {trained} or fewer, or train an agent whose memory"
+            f" does not grow: {CONSTANT_CARRIES}"
         ]
 
 

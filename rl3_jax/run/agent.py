@@ -56,8 +56,8 @@ class LoadedAgent:
         """Return the memory after one more step, and an action for `env.step_env`.
 
         Args:
-          carry: the memory, from `init_carry` or the last call. A transformer's has no room for steps beyond
-            the horizon it was trained on.
+          carry: the memory, from `init_carry` or the last call. A transformer's without a window has no
+            room for steps beyond the horizon it was trained on.
           observation: [D] what the trial shows now.
           key: consumed.
           greedy: take the mode of its distribution instead of a sample.

@@ -11,6 +11,7 @@ from rl3_jax.errors import ConfigError
 from rl3_jax.lean_gymnax import spaces
 from rl3_jax.object_rl import Abstraction, Identity, Learner, ModelBased
 from rl3_jax.policies import Policy, PolicyConfig, action_distribution, action_problems, suited
+from rl3_jax.policies.config import CONSTANT_CARRIES
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp, TaskFamily, property_problems
 from rl3_jax.trial import Features, TrialEnv
@@ -101,7 +102,7 @@ class TrainConfig:
         if self.ppo.segmented(self.horizon) and not core.constant_carry:
             found.append(
                 f"ppo.segment_length is {self.ppo.segment_length}, but the memory of"
-                f" {core.core} grows with the trial; set it to 0, or choose another policy"
+                f" {core.core} grows with the trial; set it to 0, or choose {CONSTANT_CARRIES}"
             )
         if self.ppo.novelty_bonus and not self.task.integer_states:
             found.append(

@@ -38,7 +38,7 @@ def run(core, params, carry, inputs) -> Any:
 
 def test_it_is_its_twin():
     params = jax.tree.map(lambda x: np.asarray(x, np.float64), PARAMS)
-    expected = [attention.core(params, x, CORE.heads, attention.linear_read) for x in INPUTS]
+    expected = [attention.core(params, x, [attention.linear_read] * CORE.heads) for x in INPUTS]
     np.testing.assert_allclose(jax.jit(partial(run, CORE))(PARAMS, EMPTY, INPUTS)[1], expected, atol=2e-5)
 
 

@@ -11,25 +11,32 @@ import pytest
 
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CoreSpec, Transformer
-from rl3_jax.policies.transformer import QUERY_BLOCK, causal_attention
+from rl3_jax.policies.attention import QUERY_BLOCK, causal_attention
 from rl3_jax.testing.cores import opinionated
 from rl3_jax.testing.trees import signature
+from tests.marks import slow
 from tests.reference import attention
 from tests.trees import assert_close, assert_near
 
 NUM_TASKS, NUM_STEPS, WIDTH = 3, 11, 8
 SPEC = CoreSpec(width=WIDTH, horizon=NUM_STEPS)
 CORE = Transformer(layers=2, heads=2, feed_forward=12)
+
+
+def empty(core, spec, num_tasks):
+    """Caches of no steps."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (num_tasks, *x.shape)), core.initial_carry(spec))
+
+
 INPUTS = jax.random.normal(jax.random.key(0), (NUM_TASKS, NUM_STEPS, WIDTH))
 PARAMS = opinionated(
-    jax.jit(CORE.module(SPEC).init)(jax.random.key(1), CORE.initial_carry(SPEC), INPUTS[:, :1])["params"]
+    jax.jit(CORE.module(SPEC).init)(jax.random.key(1), empty(CORE, SPEC, NUM_TASKS), INPUTS[:, :1])["params"]
 )
 
 
 def whole(core, params, inputs) -> Any:
     """Caches and outputs of whole trials."""
-    empty = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(inputs), *x.shape)), core.initial_carry(SPEC))
-    return core.module(SPEC).apply({"params": params}, empty, inputs)
+    return core.module(SPEC).apply({"params": params}, empty(core, SPEC, len(inputs)), inputs)
 
 
 def stepwise(core, params, inputs) -> Any:
@@ -43,7 +50,7 @@ def stepwise(core, params, inputs) -> Any:
 
 def test_it_is_its_twin():
     params = jax.tree.map(lambda x: np.asarray(x, np.float64), PARAMS)
-    expected = [attention.core(params, x, CORE.heads, attention.softmax_read) for x in INPUTS]
+    expected = [attention.core(params, x, [attention.softmax_read] * CORE.heads) for x in INPUTS]
     np.testing.assert_allclose(jax.jit(partial(whole, CORE))(PARAMS, INPUTS)[1], expected, atol=2e-5)
 
 
@@ -77,7 +84,7 @@ def test_tasks_at_different_steps_read_their_own():
 def acting_program(core, spec, num_tasks):
     """The text of the compiled program that acts through whole trials."""
     module = core.module(spec)
-    params = module.init(jax.random.key(0), core.initial_carry(spec), jnp.zeros((1, 1, spec.width)))
+    params = module.init(jax.random.key(0), empty(core, spec, 1), jnp.zeros((1, 1, spec.width)))
 
     def act(inputs):
         return jax.lax.scan(partial(module.apply, params, method="step"), core.initial_carry(spec), inputs)[1]
@@ -86,9 +93,10 @@ def acting_program(core, spec, num_tasks):
     return jax.jit(jax.vmap(act)).lower(inputs).compile().as_text()
 
 
-def test_acting_neither_copies_the_cache_nor_reads_it_whole():
+@pytest.mark.parametrize("fields", slow([{}, {"positions": "rotary", "window": 30}]), ids=str)
+def test_acting_neither_copies_the_cache_nor_reads_it_whole(fields):
     """In lockstep a step is a true choice among prefixes, and no part of the cache is copied."""
-    core = dataclasses.replace(CORE, layers=1, cache_parts=3)
+    core = dataclasses.replace(CORE, layers=1, cache_parts=3, **fields)
     program = acting_program(core, CoreSpec(width=8, horizon=30), num_tasks=7)
     loop, start = program.split("ENTRY")
     assert "conditional(" in loop
@@ -119,7 +127,7 @@ def test_recomputing_layers_keeps_less():
     def kept(core):
         spec = CoreSpec(width=32, horizon=128)
         inputs = jnp.zeros((4, 128, 32))
-        module, carry = core.module(spec), core.initial_carry(spec)
+        module, carry = core.module(spec), empty(core, spec, 4)
         params = jax.eval_shape(module.init, jax.random.key(0), carry, inputs)
         outputs = lambda params, inputs: module.apply(params, carry, inputs)[1]  # noqa: E731
         pullback = jax.eval_shape(lambda *x: jax.vjp(outputs, *x)[1], params, inputs)
@@ -154,7 +162,7 @@ def test_fresh_outputs_depend_on_the_input():
     spec = CoreSpec(width=64, horizon=40)
     inputs = jnp.tanh(jax.random.normal(jax.random.key(4), (8, 40, 64)))
     core = Transformer()
-    module, carry = core.module(spec), core.initial_carry(spec)
+    module, carry = core.module(spec), empty(core, spec, 8)
     params = jax.jit(module.init)(jax.random.key(5), carry, inputs)
     outputs = jax.jit(module.apply)(params, carry, inputs)[1]
     # Each unit differs among tasks at the same step, and among the steps of a task.

@@ -36,7 +36,8 @@ def make_env(method="rl3", family=MDP):
 def make_policy(core="markov", method="rl3", family=MDP, **options):
     env = make_env(method, family)
     distribution = action_distribution(env.action_space())
-    config = PolicyConfig(core=make_core(core), width=8, **options)
+    core = make_core(core) if isinstance(core, str) else core
+    config = PolicyConfig(core=core, width=8, **options)
     return Policy(config, env.observation_size, distribution, HORIZON)
 
 

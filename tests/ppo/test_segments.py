@@ -10,15 +10,16 @@ import pytest
 
 from rl3_jax import ppo
 from rl3_jax.constraints import problems
-from rl3_jax.policies import CORES
+from rl3_jax.policies import CORES, Transformer, make_core
 from rl3_jax.testing.cores import opinionated, outputs_of
 from rl3_jax.testing.trees import differs
 from tests.marks import slow
 from tests.ppo.setting import HORIZON, TRIALS, configure, make_env, make_policy, make_state, rates, update
 from tests.trees import assert_close
 
-OTHERS = [name for name, core in CORES.items() if core.constant_carry and name != "gru"]
-SETTINGS = [("gru", False), ("gru", True), *((name, False) for name in OTHERS)]
+WINDOWED = Transformer(layers=2, heads=2, feed_forward=8, positions="rotary", window=4, cache_parts=2)
+OTHERS = [name for name in CORES if make_core(name).constant_carry and name != "gru"]
+SETTINGS = [("gru", False), ("gru", True), *((core, False) for core in (*OTHERS, WINDOWED))]
 FEW = slow(SETTINGS)
 LENGTH = 5
 KEYS = jax.random.split(jax.random.key(5), TRIALS)
@@ -83,7 +84,7 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
         assert abs(losses(config, policy, state.params, forgetful) - found) > 1e-3
 
 
-@pytest.mark.parametrize("core", slow(name for name, shared in SETTINGS if not shared and name != "markov"))
+@pytest.mark.parametrize("core", slow(core for core, shared in SETTINGS if not shared and core != "markov"))
 def test_the_gradient_ends_at_the_start_of_a_stored_segment(core):
     """It is that of backpropagation cut by hand at the middle of each trial, and not that of whole trials."""
     config, policy, state, _ = prepare(

@@ -8,7 +8,7 @@ import pytest
 from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian, action_problems
+from rl3_jax.policies import Categorical, PolicyConfig, SquashedGaussian, Transformer, action_problems
 from rl3_jax.presets import PRESETS, vary
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.training import EvaluationConfig, TrainConfig
@@ -53,6 +53,17 @@ def test_every_problem_of_every_part_is_listed_at_once():
     )
     assert len(error.value.problems) == len(named)
     assert all(any(word in problem for problem in error.value.problems) for word in named)
+
+
+def test_a_memory_that_grows_is_not_cut_into_segments():
+    ppo = dataclasses.replace(CONFIG.ppo, segment_length=5)
+    growing, windowed = (
+        dataclasses.replace(CONFIG, policy=PolicyConfig(core=core, width=8), ppo=ppo)
+        for core in (Transformer(), Transformer(positions="alibi", window=5))
+    )
+    windowed.validate()
+    with pytest.raises(ConfigError, match=r"^ppo.segment_length is 5, .* grows .*policy\.core\.window=N"):
+        growing.validate()
 
 
 def test_a_policy_must_see_something():

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from rl3_jax import ppo
 from rl3_jax.baselines.common import Random
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased
@@ -14,11 +15,13 @@ from rl3_jax.training import Agent, evaluate, evaluation, hyper_of, init, train_
 from rl3_jax.training.evaluation import held_out_tasks, task_set_hash
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import TrialEnv
+from tests.marks import slow
 from tests.training.setting import CONFIG
 from tests.trees import assert_close
 from tests.wrong_families import Onward, Walks
 
 ENV = CONFIG.env
+KEY = jax.random.key(7)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +96,23 @@ def test_transitions_that_the_model_cannot_keep_are_told():
 
 def test_an_agent_is_asked_for_no_more_steps_than_its_core_has_room_for():
     policy = dataclasses.replace(CONFIG.network, config=PolicyConfig(core=Transformer(), width=8), horizon=5)
-    with pytest.raises(ConfigError, match="horizon is 6, but this policy's transformer was trained for"):
+    with pytest.raises(ConfigError, match=r"horizon is 6, but this policy's transformer .*\.window=N"):
         Agent({}, policy).init(dataclasses.replace(ENV, horizon=6), ENV.family.default_params)
+
+
+@pytest.mark.parametrize("positions", slow(["rotary", "alibi"]))
+def test_an_agent_with_a_window_acts_in_longer_trials(positions):
+    """In what it sees and does in them, its probabilities are those of the whole sequence."""
+    core = Transformer(layers=2, heads=2, feed_forward=8, positions=positions, window=4)
+    config = dataclasses.replace(CONFIG, policy=PolicyConfig(core=core, width=8))
+    params = opinionated(init(config, jax.random.key(0)).learnt.params)
+    env, keys = dataclasses.replace(config.env, horizon=2 * config.horizon), jax.random.split(KEY, 8)
+    assert evaluate(env, Agent(params["actor"], config.network), num_tasks=3).shape == (3, env.horizon)
+    seen = ppo.collect(config.ppo, env, config.network, params, keys)[0].trajectory
+    whole = config.network.unroll(params, config.network.initial_carries(8), seen.observations)[1][0]
+    assert whole.shape[1] == 2 * config.horizon
+    expected = config.network.distribution.parameters(whole)
+    np.testing.assert_allclose(seen.distributions, expected, atol=1e-5)
 
 
 def test_states_beyond_the_table_are_counted_and_refused():
