@@ -59,6 +59,7 @@ def check_core(core: Core, exchangeable: bool = False) -> None:
     _check_bfloat16(policy, params, observations, whole)
     if core.constant_carry:
         _check_segments(policy, params, observations, whole)
+        _check_longer(policy, observations)
 
 
 def _check_memory(policy: Policy, params: Any, observations: Any) -> None:
@@ -220,6 +221,19 @@ def _check_segments(policy: Policy, params: Any, observations: Any, whole: Any) 
         f"{type(policy.config.core).__name__} says constant_carry, but a trial in two parts, the memory"
         " handed on, is not the whole trial; return the memory after the last step from `__call__`, or set"
         " constant_carry to False",
+    )
+
+
+def _check_longer(policy: Policy, observations: Any) -> None:
+    """In trials longer than a policy is made for, acting and training are still the same function."""
+    who, short = type(policy.config.core).__name__, dataclasses.replace(policy, horizon=NUM_STEPS // 3)
+    params = opinionated(short.init(jax.random.key(0)))["actor"]
+    stepped = _step_through(short, params, observations)[1]
+    require(
+        np.allclose(stepped, outputs_of(short, params, observations), rtol=1e-4, atol=1e-5),
+        f"{who} says constant_carry, but made for trials of {short.horizon} steps, acting step by step and"
+        f" training differ on one of {NUM_STEPS}; let no step depend on the horizon, or set constant_carry to"
+        " False",
     )
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rl3_jax.object_rl import LEARNERS, learner_problems, make_learner
-from rl3_jax.policies import CORES, make_core
+from rl3_jax.policies import CORES, Transformer, make_core
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.testing import check_core, check_family, check_learner, check_variations_differ
 from rl3_jax.testing.learners import TABLES
@@ -43,6 +43,25 @@ def test_learner(name, table):
 @pytest.mark.parametrize("name", slow_but(["markov", "gru", "mingru"], CORES))
 def test_core(name):
     check_core(make_core(name))
+
+
+PLACED = [
+    {"positions": "rotary", "window": 5},
+    {"positions": "alibi", "window": 4, "cache_parts": 1},
+    {"positions": "rotary"},
+    {"positions": "alibi"},
+]
+"""Windows that end within a trial of the checks; a cache of parts that do not divide it, and of one."""
+
+
+@pytest.mark.parametrize("fields", slow(PLACED, keep=2), ids=str)
+def test_core_with_positions(fields):
+    check_core(Transformer(**fields))
+
+
+@pytest.mark.slow
+def test_core_with_a_window_and_exchangeable_actions():
+    check_core(Transformer(positions="rotary", window=5), exchangeable=True)
 
 
 @pytest.mark.parametrize("name", slow_but(["markov", "gru"], CORES))

@@ -223,6 +223,28 @@ def test_a_core(averages, name):
         check_core(changed(averages, **{"step" if name == "grows" else name: method}))
 
 
+def test_a_core_that_ends_with_the_horizon(averages):
+    """It says constant_carry, and its whole sequence is silent from the horizon on."""
+
+    def up_to(horizon):
+        def whole(self, carry, inputs):
+            carry, outputs = averages.AveragesModule.__call__(self, carry, inputs)
+            return carry, outputs * (jnp.arange(inputs.shape[1]) < horizon)[:, None]
+
+        return whole
+
+    @frozen
+    class Ending(averages.Averages):
+        def module(self, spec):
+            made = type("Ending", (averages.AveragesModule,), {"__call__": up_to(spec.horizon)})
+            return made(spec.width)
+
+    with pytest.raises(
+        ConformanceError, match=r"^Ending says constant_carry, but made for trials of 7 steps"
+    ):
+        check_core(Ending())
+
+
 def test_what_is_missing():
     @frozen
     class Nothing(Core):
