@@ -22,6 +22,8 @@ from rl3_jax.trial import (
 )
 
 DEFAULT_METHOD, DEFAULT_LEARNER = "rl3", "model-based"
+VECTOR_LEARNER = "kernel"
+"""The learner of a family whose states are vectors, unless it cuts them into tiles."""
 
 
 def _paper(task: tasks.TaskFamily, horizon: int, iterations: int, **ppo: Any) -> TrainConfig:
@@ -222,9 +224,14 @@ def suited_to(task: tasks.TaskFamily, config: TrainConfig) -> TrainConfig:
 
     That are the state abstraction and α; of what the family declares, the scale of values and the trial
     length; no prior, which is that of the other tasks; exchangeable actions and mean rewards only where the
-    family has them.
+    family has them. Where states are vectors that are not cut into tiles, it is the learner `VECTOR_LEARNER`
+    behind gates.
     """
     kind, learner = type(task), config.learner
+    vectors = not task.integer_states and not task.tiles
+    if vectors and not learner.sees_vectors:
+        learner = family_learner(VECTOR_LEARNER, task)
+        config = dataclasses.replace(config, learner=learner)
     own = {"smoothing": task.smoothing, "prior_reward": 0.0, "prior_count": 0.0}
     declared: dict[str, Any] = {}
     if kind.value_scale != tasks.TaskFamily.value_scale:
@@ -238,6 +245,7 @@ def suited_to(task: tasks.TaskFamily, config: TrainConfig) -> TrainConfig:
         learner={name: value for name, value in own.items() if hasattr(learner, name)},
         policy={
             "exchangeable_actions": config.policy.exchangeable_actions and task.exchangeable_actions,
+            "gates": config.policy.gates or vectors,
         },
         ppo={"mean_rewards": config.ppo.mean_rewards and task.knows_mean_reward},
         **declared,

@@ -3,9 +3,9 @@
 import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
-from rl3_jax.object_rl import Identity, ModelBased, RMax, Tiling
+from rl3_jax.object_rl import Coordinates, Identity, Kernel, LinearQ, ModelBased, RMax, Tiling
 from rl3_jax.policies import Gru, PolicyConfig, Transformer
-from rl3_jax.presets import method_name
+from rl3_jax.presets import choose, method_name, suited_to
 from rl3_jax.tasks import Bandit, FrozenLakes, Gridworld, PointRobots, RandomMdp
 from rl3_jax.trial import COARSE
 
@@ -154,6 +154,25 @@ def test_another_family_brings_what_belongs_to_it():
     assert not lakes.policy.exchangeable_actions
     assert not lakes.ppo.mean_rewards
     assert lakes.abstraction == Identity()
+
+
+def test_vectors_without_tiles_bring_a_learner_that_sees_them():
+    config = suited_to(Untiled(), PRESETS["mdp-h100-quick"])
+    assert (config.learner, config.abstraction, config.policy.gates) == (Kernel(), Coordinates(), True)
+    config.validate()
+    tiled = make_config("mdp-h100-quick", task=PointRobots())
+    assert (tiled.learner.learner, tiled.policy.gates) == ("model-based", False)
+    asked = choose(config, method=None, policy=None, learner="linear-q")
+    assert (asked.learner, asked.abstraction) == (LinearQ(), Coordinates())
+    tabular = choose(tiled, method=None, policy=None, learner="q-learning")
+    assert (tabular.abstraction, choose(tabular, method=None, policy=None, learner="kernel").abstraction) == (
+        tiled.abstraction,
+        Coordinates(),
+    )
+
+
+class Untiled(PointRobots):
+    tiles = ()
 
 
 def test_what_is_asked_for_wins_over_what_another_family_brings():

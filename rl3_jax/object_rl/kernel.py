@@ -65,7 +65,7 @@ class Kernel(Learner):
       max_states: N, representatives at the most.
       max_successors: K, of each; a further one counts as the nearest of these.
       sweeps: after each step.
-      prior_count: w, so many visits say beforehand that an action is worth 0.
+      shrinkage: w, so many visits say beforehand that an action is worth 0.
     """
 
     learner: ClassVar[str] = "kernel"
@@ -77,7 +77,7 @@ class Kernel(Learner):
     max_states: Count = 64
     max_successors: Count = 8
     sweeps: Count = 1
-    prior_count: Positive = 0.1
+    shrinkage: Positive = 0.1
 
     def init(self, spec: TableSpec) -> KernelState:
         """Return the state of a learner that has seen nothing."""
@@ -107,7 +107,7 @@ class Kernel(Learner):
         """Return the current action values and pseudo-counts of a vector."""
         near = nearness(state.places, s, self.width)
         counts = state.visits @ near
-        return ActionValues(state.worth @ near / (self.prior_count + counts), counts)
+        return ActionValues(state.worth @ near / (self.shrinkage + counts), counts)
 
     def meet(self, state: KernelState, x: Float[Array, " n"]) -> tuple[KernelState, Int[Array, ""]]:
         """Return the state after a vector is met, and its representative."""
@@ -153,7 +153,7 @@ class Kernel(Learner):
         def sweep(_, state: KernelState) -> KernelState:
             followed = (state.counts * state.value[state.successors][:, None]).sum(0)
             worth = state.reward_sum + self.discount * followed
-            q = worth @ state.near / (self.prior_count + state.weight)
+            q = worth @ state.near / (self.shrinkage + state.weight)
             return dataclasses.replace(state, worth=worth, value=q.max(0))
 
         return jax.lax.fori_loop(0, self.sweeps, sweep, state, unroll=self.sweeps <= 4)

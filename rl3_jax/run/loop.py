@@ -17,7 +17,7 @@ from rl3_jax.run.machine import refuse_what_cannot_fit
 from rl3_jax.run.metrics import Row
 from rl3_jax.run.program import compile_chunk, is_from_outside
 from rl3_jax.run.progress import TrainProgress
-from rl3_jax.run.remarks import STUCK, Rise, check
+from rl3_jax.run.remarks import STUCK, Rise, about_learner, check
 from rl3_jax.run.signals import Abandoned, StopSignals, answering
 from rl3_jax.training import TrainConfig, TrainState
 from rl3_jax.training.plan import evaluation_bytes
@@ -88,6 +88,7 @@ class Loop:
         """Tell the user what random trials say of a task family of their own, before it is trained on."""
         config, begun = self.runs[0].config, any(int(run.state.iteration) for run in self.runs)
         if self.progress.visible and not begun and is_from_outside(config.task):
+            self.progress.note(about_learner(config))
             self.progress.phase("trying random actions")
             try:
                 remarks = answering(lambda: check(config))

@@ -47,14 +47,14 @@ class Walk(NamedTuple):
 
     Attributes:
       rewards: of each step.
-      s: state of object-level RL before each step.
+      s: state of object-level RL before each step, a row or a vector.
       next_s: its next state.
       dropped: transitions that object-level RL could not keep in its model.
     """
 
     rewards: Float[Array, "H B"]
-    s: Int[Array, "H B"]
-    next_s: Int[Array, "H B"]
+    s: Int[Array, "H B"] | Float[Array, "H B n"]
+    next_s: Int[Array, "H B"] | Float[Array, "H B n"]
     dropped: Int[Array, " B"]
 
 
@@ -86,7 +86,20 @@ def check(what: TrainConfig | TaskFamily, *, num_tasks: int = CHECKED_TASKS) -> 
         ]
     if not env.features.uses_object_rl or env.family.one_shot:
         return []
-    return [*_table_remarks(env, walk), *_value_remarks(env, returns, num_tasks)]
+    tables = [] if env.learner.sees_vectors else _table_remarks(env, walk)
+    return [*tables, *_value_remarks(env, returns, num_tasks)]
+
+
+def about_learner(config: TrainConfig) -> str:
+    """Return which object-level RL runs inside the trials of a run, in one line."""
+    env, learner = config.env, config.learner.learner
+    if not env.features.uses_object_rl:
+        return "no RL runs inside the trial (method rl2)"
+    if config.learner.sees_vectors:
+        size = len(env.object_rl.table.bounds)
+        numbers = "number" if size == 1 else f"{size} numbers"
+        return f"object-level RL is learner {learner}, which sees the {numbers} of a state"
+    return f"object-level RL is learner {learner}, with a table of {env.object_rl.table.num_states:,} states"
 
 
 class Rise:

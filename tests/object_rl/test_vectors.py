@@ -45,7 +45,7 @@ CASES = {
     ),
     "kernel": (Kernel(), vectors.Kernel, {}),
     "kernel, little room": (
-        Kernel(0.8, width=0.2, radius=1.0, max_states=6, max_successors=2, sweeps=5, prior_count=1.0),
+        Kernel(0.8, width=0.2, radius=1.0, max_states=6, max_successors=2, sweeps=5, shrinkage=1.0),
         vectors.Kernel,
         {"discount": 0.8, "width": 0.2, "radius": 1.0, "room": (6, 2), "sweeps": 5, "prior": 1.0},
     ),

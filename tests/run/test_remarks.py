@@ -13,7 +13,7 @@ import pytest
 
 from rl3_jax import ConfigError, check, make_config, train
 from rl3_jax.object_rl import Tiling
-from rl3_jax.run.remarks import LEAST_RETURNS, Rise, Walk, _most_successors
+from rl3_jax.run.remarks import LEAST_RETURNS, Rise, Walk, _most_successors, about_learner
 from rl3_jax.tasks import RandomMdp
 from tests.run.test_wrong_family import SMALL
 from tests.wrong_families import Walks
@@ -106,6 +106,24 @@ def test_a_run_of_ones_own_family_begins_with_the_remarks(registered, tmp_path):
     with contextlib.redirect_stderr(shown):
         train(make_config("mdp-h100-quick", task=Wages(), **SMALL), tmp_path / "run")
     assert "note: trials of random actions all earn" in shown.getvalue()
+    assert "object-level RL is learner model-based" in shown.getvalue()
+
+
+def test_which_rl_runs_inside_is_said_in_one_line(registered):
+    registered(Walks)
+    said = [
+        about_learner(make_config("mdp-h100-quick", task=Walks())),
+        about_learner(make_config("point-robot-h100-quick", learner="kernel")),
+        about_learner(make_config("mdp-h100-quick", method="rl2")),
+    ]
+    assert said[0] == "object-level RL is learner model-based, with a table of 5 states"
+    assert said[1] == "object-level RL is learner kernel, which sees the 2 numbers of a state"
+    assert said[2] == "no RL runs inside the trial (method rl2)"
+
+
+def test_vectors_are_tried_without_a_table():
+    config = make_config("point-robot-h100-quick", learner="kernel", horizon=40)
+    assert not any("tiles" in remark or "num_successors" in remark for remark in check(config, num_tasks=8))
 
 
 def test_an_invalid_configuration_is_refused():
