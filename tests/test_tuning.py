@@ -83,6 +83,7 @@ def test_each_baseline_is_tuned_and_the_result_written(tmp_path, capsys, monkeyp
         "epsilon-greedy": 40,
         "ucb1": 40,
         "optimistic-thompson": 10,
+        "gittins-discounted": 40,
     }
     env = TrialEnv(make_family("bandit", num_arms=3), horizon=12, features=METHODS["rl2"])
     ucb1 = tuned["ucb1"]
