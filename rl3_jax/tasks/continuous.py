@@ -17,6 +17,8 @@ from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 
 NEVER = -1.0
 """A `goal_radius` that no distance is within."""
+TIP_RADIUS = 0.3
+"""How near the goal the tip of an arm has to be in the sparse task."""
 EXTENT = 1.375
 """The tiles of the plane cover [−EXTENT, EXTENT]²; the start is the centre of the middle one."""
 LINK_LENGTH = {"default": (0.5, 1.5), "long": (1.5, 2.0)}
@@ -89,18 +91,21 @@ class PointRobots(GymnaxTasks):
 
 @struct.dataclass
 class ArmParams(reacher.EnvParams):
-    """Params of an arm: gymnax's, and the length of each link."""
+    """Params of an arm: gymnax's, the length of each link, and how near the goal pays 1, if that does."""
 
     link_lengths: Float[Array, " 2"] = struct.field(default=None)  # gymnax's fields have defaults
+    goal_radius: float = NEVER
 
 
 class Arm(reacher.Reacher):
     """gymnax's reacher, with the lengths of its links in the params."""
 
     def step_env(self, key: PRNGKeyArray, state: Any, action: Any, params: Any) -> Any:
-        """Move as gymnax does, and pay exp(−|x − goal|²) with x the tip. The key is not used."""
+        """Move as gymnax does; pay exp(−|x − goal|²), x the tip, or 1 near the goal. The key is not used."""
         observation, state, _, terminated, info = super().step_env(key, state, action, params)
-        reward = jnp.exp(-((tip(state.angles, params.link_lengths) - state.goal_xy) ** 2).sum())
+        apart = ((tip(state.angles, params.link_lengths) - state.goal_xy) ** 2).sum()
+        radius = params.goal_radius
+        reward = jnp.where(radius > 0.0, apart < radius**2, jnp.exp(-apart))
         return observation, state, reward, terminated, info
 
 
@@ -112,6 +117,9 @@ class Reachers(GymnaxTasks):
     start at random angles and speeds and only run out. Each length ~ U(0.5, 1.5), or U(1.5, 2) in the
     variation `long`; the goal is where the tip is at uniformly drawn angles. The policy sees cosine, sine and
     speed of each joint, not the goal, which gymnax's observation has.
+
+    Attributes:
+      dense: pay as said; else 1 for each step after which the tip is within 0.3 of the goal.
     """
 
     family: ClassVar[str] = "reacher"
@@ -123,6 +131,7 @@ class Reachers(GymnaxTasks):
     """A step leads at most to the next tile in each coordinate; of those 81, few are met in a trial."""
 
     action_bins: tuple[int, ...] = (3, 3)
+    dense: bool = True
 
     @property
     def coordinate_bounds(self) -> Bounds:
@@ -136,7 +145,8 @@ class Reachers(GymnaxTasks):
         joints = np.concatenate([np.zeros_like(links[:, :1]), np.cumsum(links, axis=1)], axis=1)
         reach = 1.1 * lengths.sum()
         bounds = np.array([[-reach, reach]] * 2)
-        return Plane(joints[:, -1], bounds, np.asarray(task.fields["goal_xy"]), body=joints)
+        radius = max(float(task.params.goal_radius), 0.0)
+        return Plane(joints[:, -1], bounds, np.asarray(task.fields["goal_xy"]), radius, body=joints)
 
     def make_environment(self) -> Arm:
         """Return an arm."""
@@ -145,7 +155,8 @@ class Reachers(GymnaxTasks):
     def sample_params(self, key: PRNGKeyArray) -> ArmParams:
         """Draw the length of each link. The key is consumed."""
         low, high = LINK_LENGTH[self.variation]
-        return ArmParams(link_lengths=jax.random.uniform(key, (2,), minval=low, maxval=high))
+        lengths = jax.random.uniform(key, (2,), minval=low, maxval=high)
+        return ArmParams(link_lengths=lengths, goal_radius=NEVER if self.dense else TIP_RADIUS)
 
     def sample_fields(self, key: PRNGKeyArray, params: ArmParams) -> dict[str, Array]:
         """Draw the goal. The key is consumed."""

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -113,6 +114,20 @@ def test_steps_equal_their_twin():
         assert not terminated
         wrapped = (angles + np.pi) % (2 * np.pi) - np.pi
         np.testing.assert_allclose(concrete(state, task).coordinates, [*wrapped, *speeds], atol=1e-4)
+
+
+def test_the_sparse_arm_is_paid_near_the_goal():
+    family = Reachers(dense=False)
+    task = family.sample_task(jax.random.key(0))
+    _, state = family.reset_env(jax.random.key(1), task)
+    still = jnp.zeros(2)
+    end = tip(state.wrapped.angles + 0.05 * state.wrapped.angle_vels, task.params.link_lengths)
+    for apart, paid in ((0.29, 1.0), (0.31, 0.0)):
+        near = dataclasses.replace(state.wrapped, goal_xy=end + jnp.array([0.0, apart]))
+        there = dataclasses.replace(state, wrapped=near)
+        assert family.step_env(jax.random.key(0), there, still, task)[2] == paid
+    others = sample(Reachers(), 5), sample(family, 5)
+    np.testing.assert_array_equal(*(tasks.params.link_lengths for tasks in others))
 
 
 def test_links_of_length_one_are_gymnaxs():
