@@ -10,6 +10,8 @@ from rl3_jax.tasks.base import (
     Task,
     TaskFamily,
 )
+from rl3_jax.tasks.classic_control import CartPoles, Pendulums
+from rl3_jax.tasks.climbing import Acrobots, MountainCars
 from rl3_jax.tasks.continuous import PointRobots, Reachers
 from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
@@ -22,9 +24,11 @@ from rl3_jax.tasks.tabular import Bandit, BanditTask, MdpTask, RandomMdp
 __all__ = [
     "FAMILIES",
     "UNLIMITED",
+    "Acrobots",
     "Action",
     "Bandit",
     "BanditTask",
+    "CartPoles",
     "ConcreteState",
     "FourRoomsTasks",
     "FrozenLakes",
@@ -34,6 +38,8 @@ __all__ = [
     "GymnaxTasks",
     "MdpTask",
     "MetaMazes",
+    "MountainCars",
+    "Pendulums",
     "PointRobots",
     "RandomMdp",
     "Reachers",

@@ -6,6 +6,8 @@ from typing import Any
 from rl3_jax.constraints import problems
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.tasks.base import TaskFamily
+from rl3_jax.tasks.classic_control import CartPoles, Pendulums
+from rl3_jax.tasks.climbing import Acrobots, MountainCars
 from rl3_jax.tasks.continuous import PointRobots, Reachers
 from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld
@@ -14,7 +16,20 @@ from rl3_jax.tasks.tabular import Bandit, RandomMdp
 
 FAMILIES: dict[str, type[TaskFamily]] = {
     kind.family: kind
-    for kind in (Bandit, RandomMdp, Gridworld, FrozenLakes, FourRoomsTasks, MetaMazes, PointRobots, Reachers)
+    for kind in (
+        Bandit,
+        RandomMdp,
+        Gridworld,
+        FrozenLakes,
+        FourRoomsTasks,
+        MetaMazes,
+        PointRobots,
+        Reachers,
+        CartPoles,
+        MountainCars,
+        Acrobots,
+        Pendulums,
+    )
 }
 
 

@@ -18,9 +18,17 @@ from rl3_jax.trial import family_abstraction, method_features
 from tests.marks import slow
 from tests.training.setting import run
 
-FAMILIES = ("point-robot", "frozen-lake", "four-rooms", "meta-maze", "reacher")
-
-
+FAMILIES = (
+    "point-robot",
+    "frozen-lake",
+    "four-rooms",
+    "meta-maze",
+    "reacher",
+    "cart-pole",
+    "mountain-car",
+    "acrobot",
+    "pendulum",
+)
 CASES = [("rl3", name) for name in FAMILIES] + [("rl2", "reacher")]
 
 
