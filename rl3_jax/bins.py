@@ -21,3 +21,10 @@ def bin_of(x: Float[Array, " n"], bounds: Bounds, bins: tuple[int, ...]) -> Int[
     number = jnp.array(bins)
     place = jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
     return jnp.ravel_multi_index(tuple(place), bins, mode="clip")
+
+
+def centre_of(index: Int[Array, ""], bounds: Bounds, bins: tuple[int, ...]) -> Float[Array, " n"]:
+    """Return the centre of a bin, given its flat index as `bin_of` has it."""
+    low, high = jnp.array(bounds).T
+    place = jnp.stack(jnp.unravel_index(index, bins))
+    return low + (place + 0.5) * (high - low) / jnp.array(bins)

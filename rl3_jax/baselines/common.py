@@ -52,8 +52,9 @@ class LearnerAlone(Baseline):
     (Watkins 1989; Sutton and Barto 2018, section 6.5), with `RMax` R-max (Brafman and Tennenholtz 2002).
 
     The greedy action is drawn uniformly among those of the largest value, since pairs never tried have
-    equal values. It learns between the table states of the trial: its abstraction's if object-level RL runs
-    there, else the concrete states, which must then be integers. What ε does is in docs/measurements.md.
+    equal values; where actions are vectors it is the centre of a bin. It learns between the table states of
+    the trial: its abstraction's if object-level RL runs there, else the concrete states, which must then be
+    integers. What ε does is in docs/measurements.md.
 
     Attributes:
       epsilon: ε, the probability of a uniformly drawn action.
@@ -75,7 +76,7 @@ class LearnerAlone(Baseline):
         q = self.learner.values(env.object_rl.table, memory, s).q
         draws = jax.random.uniform(key, (1 + env.num_actions,))
         explores = draws[0] < self.epsilon
-        return jnp.where((q == q.max()) | explores, draws[1:], -1.0).argmax()
+        return env.family.action_of(jnp.where((q == q.max()) | explores, draws[1:], -1.0).argmax())
 
     def learn(self, env: TrialEnv, memory: Any, transition: Transition) -> Any:
         """Return the state of the learner after a step."""

@@ -20,9 +20,10 @@ from rl3_jax.baselines.mdps import (
     Ucrl2,
 )
 from rl3_jax.baselines.navigation import ClairvoyantEpisode, ClairvoyantTrial, MapReader, Straight
-from rl3_jax.object_rl import ModelBased, QLearning, RMax
+from rl3_jax.lean_gymnax import spaces
+from rl3_jax.object_rl import ModelBased, NoLearner, QLearning, RMax
 from rl3_jax.tasks import TaskFamily
-from rl3_jax.trial import Behaviour, family_learner
+from rl3_jax.trial import METHODS, Behaviour, TrialEnv, family_abstraction, family_learner
 
 # Tuned values are what `benchmarks/tuning.py` found best on tasks that no evaluation sees; a test holds them
 # equal to the best ones in `results/tuning`. Two grids end where more would pay: N of optimistic Thompson
@@ -178,8 +179,21 @@ PRIOR = " (m = "
 """What sets a baseline's name and the mean of its prior apart."""
 LARGEST_DENSE = 100
 """States of a table up to which all triples of states and actions are planned on soon enough."""
+TILED_SWEEPS = 10
+"""Planning sweeps a step of object-level RL alone in tiles; a tolerance would go by the size of rewards."""
 LONGEST = {"gittins": 600, "gittins-discounted": NUM_PULLS}
 """The longest trial of those that do not serve all: the table of indices of `gittins` takes 145 MB there."""
+
+
+def baseline_env(family: TaskFamily, horizon: int) -> TrialEnv:
+    """Return the trial in which a family's baselines act, which bring their own object-level RL.
+
+    That of the trial learns nothing, but tells in which tile a vector lies.
+    """
+    if not family.tiles:
+        return TrialEnv(family, horizon=horizon, features=METHODS["rl2"])
+    learner = NoLearner()
+    return TrialEnv(family, horizon, METHODS["rl3"], learner, family_abstraction(family, learner))
 
 
 def baseline_names(family: TaskFamily, horizon: int, prior_reward: float | None = None) -> list[str]:
@@ -200,11 +214,25 @@ def _entries(family: TaskFamily) -> dict[str, Any]:
     Object-level RL alone is one wherever it learns in a table, and plans on it in reasonable time.
     """
     known = {**BASELINES.get(family.family, {}), **family.baselines}
-    plans = family.integer_states and (family.num_successors or family.num_states <= LARGEST_DENSE)
-    if plans and "certainty-equivalence" not in known:
-        learner = family_learner("model-based", family)
+    in_table = family.integer_states or family.tiles
+    plans = in_table and (family.num_successors or _table_size(family) <= LARGEST_DENSE)
+    if plans and "certainty-equivalence" not in known and _takes_table_actions(family):
+        learner: Any = family_learner("model-based", family)
+        if family.tiles:
+            learner = dataclasses.replace(learner, tolerance=0.0, max_sweeps=TILED_SWEEPS)
         known = {"certainty-equivalence": LearnerAlone(epsilon=0.1, learner=learner), **known}
     return {"random": Random(), **known}
+
+
+def _table_size(family: TaskFamily) -> int:
+    """Return the number of tiles, or of integer states."""
+    return math.prod(family.tiles) if family.tiles else family.num_states
+
+
+def _takes_table_actions(family: TaskFamily) -> bool:
+    """Whether there is an action for each of object-level RL's."""
+    own = type(family).action_of is not TaskFamily.action_of
+    return own or isinstance(family.action_space(), spaces.Discrete)
 
 
 def plain_name(name: str) -> str:

@@ -21,7 +21,7 @@ from rl3_jax.run.program import is_from_outside
 from rl3_jax.run.program_cache import compile_cache
 from rl3_jax.run.progress import tracker
 from rl3_jax.tasks import TaskFamily
-from rl3_jax.trial import METHODS, TrialEnv
+from rl3_jax.trial import TrialEnv
 
 DECIDING = ("tasks", "object_rl", "trial", "baselines", "training", "bins.py", "grid.py")
 """Parts of the package whose code decides what a baseline scores."""
@@ -60,8 +60,7 @@ def evaluate_baselines(
     problems += baseline_problems(family, horizon, names, prior_reward)
     if problems:
         raise ConfigError(problems)
-    # Without object-level RL: baselines bring their own.
-    env = TrialEnv(family, horizon=horizon, features=METHODS["rl2"])
+    env = baselines.baseline_env(family, horizon)
     known = baselines.baseline_names(family, horizon, prior_reward)
     which = {"num_tasks": num_tasks, "seed": seed}
     results = [

@@ -195,6 +195,10 @@ class TaskFamily(environment.Environment[TState, TTask]):
         """Return the action of object-level RL, in [0, A), that an action counts as."""
         return jnp.asarray(action, jnp.int32)
 
+    def action_of(self, index: Int[Array, ""]) -> Action:
+        """Return an action that counts as one of object-level RL's: that one, where actions are integers."""
+        return index
+
     @property
     def name(self) -> str:
         """Name of the family and its variation."""

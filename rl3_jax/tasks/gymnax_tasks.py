@@ -14,7 +14,7 @@ from flax import struct
 from gymnax.environments.environment import Environment, EnvState
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from rl3_jax.bins import Bounds, bin_of
+from rl3_jax.bins import Bounds, bin_of, centre_of
 from rl3_jax.constraints import Count
 from rl3_jax.errors import ConfigError
 from rl3_jax.lean_gymnax import spaces
@@ -203,6 +203,13 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         if isinstance(space, spaces.Discrete):
             return super().table_action(action)
         return bin_of(jnp.asarray(action).ravel(), bounds_of(space), self.action_bins)
+
+    def action_of(self, index: Int[Array, ""]) -> Action:
+        """Return the integer, or the vector in the centre of its bin."""
+        space = self.action_space()
+        if isinstance(space, spaces.Discrete):
+            return index
+        return centre_of(index, bounds_of(space), self.action_bins).reshape(space.shape)
 
     def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
         """Return each number of the fields of the state that are the task."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.baselines import baseline_names, make_baselines
+from rl3_jax.baselines import baseline_env, baseline_names, make_baselines
 from rl3_jax.baselines.bandits import Ucb1
 from rl3_jax.baselines.gittins import discounted_gittins
 from rl3_jax.baselines.mdps import Beb, EpisodePlanner, ModelGreedy, Psrl, TabulaBeb, Ucrl2
@@ -22,7 +22,7 @@ from rl3_jax.baselines.registry import (
     plain_name,
 )
 from rl3_jax.tasks import FAMILIES, make_family
-from rl3_jax.trial import METHODS, Behaviour, TrialEnv, method_features, run_trials
+from rl3_jax.trial import METHODS, Behaviour, TrialEnv, run_trials
 from tests.marks import slow, slow_but
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -33,9 +33,9 @@ RECORDS = {file.stem: json.loads(file.read_text()) for file in Path("results/tun
 
 
 def setting(family, variation, horizon):
-    """Return a trial without object-level RL, and six tasks and keys for it."""
+    """Return the trial of a family's baselines, and six tasks and keys for it."""
     task_family = make_family(family, variation=variation)
-    env = TrialEnv(task_family, horizon=horizon, features=method_features("rl2", task_family))
+    env = baseline_env(task_family, horizon)
     tasks = jax.vmap(task_family.sample_task)(jax.random.split(jax.random.key(0), 6))
     return env, tasks, jax.random.split(jax.random.key(1), 6)
 
@@ -74,7 +74,8 @@ def test_each_family_has_its_baselines():
         "clairvoyant-episode",
         "clairvoyant",
     ]
-    assert baseline_names(make_family("reacher"), 100) == ["random"]
+    for vectors in ("reacher", "cart-pole", "mountain-car", "acrobot", "pendulum"):
+        assert baseline_names(make_family(vectors), 100) == ["random", "certainty-equivalence"]
 
 
 def test_only_trials_of_a_bearable_length_have_gittins_indices():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rl3_jax.bins import bin_of
 from rl3_jax.constraints import problems
 from rl3_jax.object_rl import ModelBased, Tiling
-from rl3_jax.tasks import GymnaxTasks
+from rl3_jax.tasks import GymnaxTasks, PointRobots
 from rl3_jax.trial import METHODS, TrialEnv, family_abstraction
 from tests.reference.gymnax_tasks import bin_of as slow_bin_of
 
@@ -202,6 +202,15 @@ def test_every_bin_of_an_action_is_met_equally():
     np.testing.assert_array_equal(np.bincount(found), 100)
     assert family.table_action(jnp.array([-2.0])) == 0
     assert family.table_action(jnp.array([2.0])) == 3
+
+
+@pytest.mark.parametrize("family", [Pendulums(action_bins=(4,)), PointRobots(action_bins=(3, 2)), Counters()])
+def test_the_action_of_a_bin_counts_as_it_and_is_its_centre(family):
+    actions = [family.action_of(jnp.int32(index)) for index in range(family.num_actions)]
+    assert [int(family.table_action(action)) for action in actions] == list(range(family.num_actions))
+    assert all(family.action_space().contains(action) for action in actions)
+    if isinstance(family, Pendulums):
+        np.testing.assert_allclose(jnp.concatenate(actions), [-1.5, -0.5, 0.5, 1.5])
 
 
 @pytest.mark.parametrize(
