@@ -34,7 +34,7 @@ class Climbing(ClassicControl):
         actions hardly ever do.
     """
 
-    value_scale: ClassVar[float] = 1.0
+    value_scale: ClassVar[float] = 0.2  # planning discounts, and a step pays some hundredths
     action_names: ClassVar[tuple[str, ...]] = ("−", "0", "+")
     summary_names: ClassVar[tuple[str, ...]] = ("goals", "first_goal_step")
     progress_names: ClassVar[tuple[str, ...]] = ("goals",)
