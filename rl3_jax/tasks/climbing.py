@@ -17,6 +17,8 @@ from rl3_jax.tasks.base import Step
 from rl3_jax.tasks.classic_control import ClassicControl
 from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask
 
+GOAL_REWARD = 100.0
+"""That of gym's MountainCarContinuous; a step on the way then pays about 1."""
 GRAVITY = 9.8
 """That of gymnax's Acrobot, which has no such param."""
 
@@ -26,15 +28,14 @@ class Climbing(ClassicControl):
     """An environment that ends an episode at a height, to which the agent has to swing itself up.
 
     gymnax pays −1 for each step on the way, so that trials, in which the next episode follows at once, earn
-    the same, or nearly so, whatever is done. Here a trial earns 1 for each goal.
+    the same, or nearly so, whatever is done. Here a trial earns 100 for each goal.
 
     Attributes:
-      dense: pay that 1 on the way: each step by what it adds to the mechanical energy, as a share of what the
-        goal takes at least, and never more than all of it. Else pay it when the goal is reached, which random
-        actions hardly ever do.
+      dense: pay these 100 on the way: each step by what it adds to the mechanical energy, as a share of what
+        the goal takes at least, and never more than all of it. Else pay them when the goal is reached, which
+        random actions hardly ever do.
     """
 
-    value_scale: ClassVar[float] = 0.2  # planning discounts, and a step pays some hundredths
     action_names: ClassVar[tuple[str, ...]] = ("−", "0", "+")
     summary_names: ClassVar[tuple[str, ...]] = ("goals", "first_goal_step")
     progress_names: ClassVar[tuple[str, ...]] = ("goals",)
@@ -55,8 +56,9 @@ class Climbing(ClassicControl):
     ) -> Float[Array, ""]:
         """Return the energy gained, or whether the goal was reached."""
         if not self.dense:
-            return terminated.astype(jnp.float32)
-        return jnp.minimum(self.energy(params, after), 1.0) - jnp.minimum(self.energy(params, before), 1.0)
+            return GOAL_REWARD * terminated
+        share, earlier = (jnp.minimum(self.energy(params, state), 1.0) for state in (after, before))
+        return GOAL_REWARD * (share - earlier)
 
     def summarise_trial(self, task: GymnaxTask, steps: Step) -> dict[str, Float[Array, ""]]:
         """Return how often the goal was reached, and in which step first, from 1."""
