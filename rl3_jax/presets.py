@@ -122,12 +122,13 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
     )
 
 
-def _quick_gymnax(task: tasks.TaskFamily, horizon: int) -> TrainConfig:
+def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
     """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
 
     In four rooms its return is no more than that of random actions (docs/measurements.md).
+    `changes` to all that are as `_varied` takes them.
     """
-    return _quick(
+    quick = _quick(
         task,
         Gru(),
         iterations=100,
@@ -136,6 +137,15 @@ def _quick_gymnax(task: tasks.TaskFamily, horizon: int) -> TrainConfig:
         features={"value_scale": task.value_scale, "count_scale": 10.0},
         ppo={"gae_lambda": 0.9, "kl_limit": 0.05, "entropy_bonus": 0.01},
     )
+    return _varied(quick, **changes)
+
+
+def _quick_sparse(task: tasks.TaskFamily, horizon: int) -> TrainConfig:
+    """Return `_quick_gymnax` for tasks of which most trials pay nothing at first.
+
+    A critic scaled by the steps that remain is wrong by more than that (docs/measurements.md).
+    """
+    return _quick_gymnax(task, horizon, ppo={"critic_scale": "none"})
 
 
 CHOSEN_BY_NAME = ("method", "policy", "learner")
@@ -178,6 +188,12 @@ PRESETS: dict[str, TrainConfig] = {
     "meta-maze-h200-quick": _quick_gymnax(tasks.MetaMazes(), 200),
     "point-robot-h100-quick": _quick_gymnax(tasks.PointRobots(), 100),
     "reacher-h200-quick": _quick_gymnax(tasks.Reachers(), 200),
+    "point-robot-sparse-h100-quick": _quick_sparse(tasks.PointRobots(dense=False), 100),
+    "reacher-sparse-h200-quick": _quick_sparse(tasks.Reachers(dense=False), 200),
+    "cart-pole-h200-quick": _quick_gymnax(tasks.CartPoles(), 200),
+    "mountain-car-h300-quick": _quick_gymnax(tasks.MountainCars(), 300, features={"reward_scale": 2.0}),
+    "acrobot-h300-quick": _quick_gymnax(tasks.Acrobots(), 300, features={"reward_scale": 2.0}),
+    "pendulum-h200-quick": _quick_gymnax(tasks.Pendulums(), 200, features={"reward_scale": 10.0}),
 }
 """All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
 

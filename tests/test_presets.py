@@ -16,6 +16,8 @@ def test_every_preset_is_valid(preset):
     config.validate()
     horizon_or_variation = {f"h{config.horizon}", config.task.variation}
     size = preset.removeprefix(config.task.family + "-").removesuffix("-quick").removesuffix("-long")
+    assert size.startswith("sparse-") == (not getattr(config.task, "dense", True))
+    size = size.removeprefix("sparse-")
     assert size in horizon_or_variation
     assert make_config(preset) == config
 
