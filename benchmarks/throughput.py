@@ -35,9 +35,10 @@ from common import (
     processor_share,
     write,
 )
-from throughput_programs import Collecting, FrozenAtZero, Training
+from throughput_programs import Collecting, Training
 
 from rl3_jax import PRESETS, ConfigError, TrainConfig, make_config
+from rl3_jax.object_rl import NoLearner
 from rl3_jax.training import CHUNK_CAPACITY
 
 KEYS = ("preset", "policy", "method", "horizon")
@@ -145,7 +146,7 @@ def measure(cases: list[Case], options: Options) -> list[dict[str, Any]]:
         if options.shares:
             programs[index, "rollout"] = Collecting(config)
         if options.shares and config.features.uses_object_rl:
-            programs[index, "frozen"] = Training(dataclasses.replace(config, learner=FrozenAtZero()))
+            programs[index, "frozen"] = Training(dataclasses.replace(config, learner=NoLearner()))
     iterations = {}
     for index in range(len(cases)):
         first = programs[index, "whole"].seconds_of(1)

@@ -1,17 +1,15 @@
 """The compiled programs that `throughput.py` times."""
 
-import dataclasses
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from common import seconds
 
 from rl3_jax import TrainConfig, ppo
-from rl3_jax.object_rl import ActionValues, TableSpec, Transition
 from rl3_jax.training import hyper_of, init, lower_steps
 
 
@@ -67,30 +65,3 @@ class Collecting(Program):
         for _ in range(iterations):
             found = jax.block_until_ready(self.compiled(self.params, self.keys))
         return found
-
-
-@dataclasses.dataclass(frozen=True)
-class FrozenAtZero:
-    """Object-level RL that learns nothing: values and counts are 0."""
-
-    learner: ClassVar[str] = "frozen-at-zero"
-
-    def table_problems(self, spec: TableSpec) -> list[str]:
-        """Return no problems."""
-        return []
-
-    def init(self, spec: TableSpec) -> tuple[()]:
-        """Return the empty state."""
-        return ()
-
-    def update(self, spec: TableSpec, state: tuple[()], transition: Transition) -> tuple[()]:
-        """Return the empty state."""
-        return state
-
-    def values(self, spec: TableSpec, state: tuple[()], s: jax.Array) -> ActionValues:
-        """Return zeros."""
-        return ActionValues(q=jnp.zeros(spec.num_actions), counts=jnp.zeros(spec.num_actions))
-
-    def dropped(self, spec: TableSpec, state: tuple[()]) -> jax.Array:
-        """Return 0."""
-        return jnp.int32(0)

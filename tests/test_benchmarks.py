@@ -121,6 +121,22 @@ def test_value_quality_acts_on_the_values_of_each_model(tmp_path):
 
 
 @pytest.mark.slow
+def test_learners_are_set_beside_rl2(tmp_path):
+    sizes = ["--millions", 0.04, "--num-tasks", 8, "--repeats", 1, "--json", tmp_path / "out.json"]
+    done = run("learners.py", "point-robot-h100-quick", "--learners", "kernel", "--seeds", 0, 1, *sizes)
+    assert done.returncode == 0, done.stderr
+    rl2, kernel = results_of(tmp_path / "out.json", "learners")
+    assert (rl2["learner"], kernel["learner"]) == ("rl2", "kernel")
+    means = zip(kernel["mean_returns"], rl2["mean_returns"], kernel["paired"], strict=True)
+    for own, base, (difference, error) in means:
+        assert difference == pytest.approx(own - base, abs=1e-3)
+        assert error > 0.0
+    assert 0.0 < kernel["share"] < 1.0
+    assert kernel["microseconds"] > 0.0
+    assert "| point-robot-h100-quick | kernel |" in done.stderr
+
+
+@pytest.mark.slow
 def test_throughput_tells_where_the_time_goes(tmp_path):
     small = ["ppo.trials=4", "ppo.minibatch_trials=2", "ppo.epochs=1", "policy.width=8"]
     arguments = ["--methods", "rl3", "--policies", "markov", "--horizons", 5, "--seconds", 0.01]

@@ -1,0 +1,147 @@
+"""What each object-level learner is worth where states are vectors, and what it costs, beside RL².
+
+    python benchmarks/learners.py point-robot-h100-quick reacher-h200-quick --json learners.json
+
+Each preset is trained by RL² and by RL³ with each learner, all else equal: the same steps, the same seeds,
+and the same held-out tasks, on which returns are paired seed by seed. Learners are behind gates, unless told
+otherwise; those that need a table have the family's tiles. What object-level RL costs is the part of an
+iteration that goes when it learns nothing and values and counts are 0; programs take turns.
+"""
+
+import dataclasses
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from common import in_turn, lasting, machine, markdown, processor_share, write
+from throughput_programs import Training
+
+from rl3_jax import ConfigError, TrainConfig, make_config, train
+from rl3_jax.object_rl import NoLearner
+from rl3_jax.report.statistics import difference
+
+COLUMNS = {
+    "preset": "preset",
+    "learner": "learner",
+    "returns": "return of each seed",
+    "differences": "more than RL²",
+    "in_errors": "in standard errors",
+    "microseconds": "µs a step",
+    "share": "of an iteration",
+    "seconds": "training, s",
+}
+RL2 = "rl2"
+TIMED_ITERATIONS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to compare.
+
+    Attributes:
+      presets: names of presets.
+      learners: names of learners, beside RL².
+      seeds: training seeds.
+      num_tasks: held-out tasks.
+      millions: environment steps of a training, millions; 0 for the preset's own number of iterations.
+      gates: whether what comes from object-level RL is behind gates.
+      shares: whether to measure what object-level RL costs.
+      repeats: timed runs of each program.
+      json: file for the results, instead of standard output.
+    """
+
+    presets: tyro.conf.Positional[tuple[str, ...]] = ("point-robot-h100-quick", "reacher-h200-quick")
+    learners: tuple[str, ...] = ("model-based", "q-learning", "linear-q", "lstd-q", "kernel", "deep-q")
+    seeds: tuple[int, ...] = (0, 1)
+    num_tasks: int = 1000
+    millions: float = 0.0
+    gates: bool = True
+    shares: bool = True
+    repeats: int = 5
+    json: Path | None = None
+
+
+def main() -> None:
+    """Compare, print a table as it grows, and write JSON."""
+    options, rows = tyro.cli(Options, description=__doc__), []
+    for preset in options.presets:
+        configs = {name: configure(options, preset, name) for name in (RL2, *options.learners)}
+        costs = measure(configs, options.repeats) if options.shares else {}
+        base: dict[int, np.ndarray] = {}
+        for name, config in configs.items():
+            rows.append(
+                {"preset": preset, "learner": name} | costs.get(name, {}) | earn(options, config, base)
+            )
+            print(markdown(rows, COLUMNS), file=sys.stderr, flush=True)
+    report = machine() | {"benchmark": "learners", "processor_share": processor_share()}
+    write(options.json, report | {"results": rows})
+
+
+def configure(options: Options, preset: str, learner: str) -> TrainConfig:
+    """Return the configuration of RL², or of RL³ with a learner."""
+    try:
+        if learner == RL2:
+            config = make_config(preset, method=RL2)
+        else:
+            config = make_config(preset, learner=learner, policy={"gates": options.gates})
+        config = lasting(config, options.millions, 1) if options.millions else config
+        config.validate()
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, every=0))
+
+
+def earn(options: Options, config: TrainConfig, base: dict[int, np.ndarray]) -> dict[str, Any]:
+    """Train and evaluate each seed; the first configuration's returns become the `base` of the others."""
+    each, seconds = {}, []
+    for seed in options.seeds:
+        run = train(dataclasses.replace(config, seed=seed), progress=False)
+        seconds.append(run.metrics[-1]["wall_seconds"])
+        each[seed] = np.array(run.evaluate(num_tasks=options.num_tasks)["results"][0]["returns"])
+    found: dict[str, Any] = {
+        "mean_returns": [float(returns.mean()) for returns in each.values()],
+        "returns": listed(f"{returns.mean():.2f}" for returns in each.values()),
+        "seconds": round(statistics.mean(seconds), 1),
+    }
+    if not base:
+        base.update(each)
+        return found
+    more = [difference(each[seed][None], base[seed][None]) for seed in options.seeds]
+    return found | {
+        "paired": [[one.value, one.standard_error] for one in more],
+        "differences": listed(map(str, more)),
+        "in_errors": listed(f"{one.value / one.standard_error:+.1f}" for one in more),
+    }
+
+
+def listed(texts: Any) -> str:
+    """Return texts one after another."""
+    return ", ".join(texts)
+
+
+def measure(configs: dict[str, TrainConfig], repeats: int) -> dict[str, dict[str, float]]:
+    """Return what object-level RL costs, by learner: microseconds a step, and the share of an iteration."""
+    programs = {}
+    for name, config in configs.items():
+        if name != RL2:
+            programs[name, "whole"] = Training(config)
+            programs[name, "without"] = Training(dataclasses.replace(config, learner=NoLearner()))
+    turns = {key: lambda program=program: program.run(TIMED_ITERATIONS) for key, program in programs.items()}
+    in_turn(turns, 1)
+    times = in_turn(turns, repeats)
+    found = {}
+    for name, config in configs.items():
+        if name != RL2:
+            pairs = list(zip(times[name, "whole"], times[name, "without"], strict=True))
+            extra = statistics.median(whole - without for whole, without in pairs)
+            share = statistics.median(1.0 - without / whole for whole, without in pairs)
+            steps = TIMED_ITERATIONS * config.steps_per_iteration
+            found[name] = {"microseconds": extra / steps * 1e6, "share": round(share, 3)}
+    return found
+
+
+if __name__ == "__main__":
+    main()
