@@ -16,8 +16,8 @@ from rl3_jax.report.panels import Bars, Intervals, Return, Returns
 from rl3_jax.training.recording import Recording
 from rl3_jax.trial import TrialEnv
 
-NO_VALUES = "visits (no object-level values)"
-"""Title."""
+NO_VALUES, NO_TABLE = "visits (no object-level values)", "visits (values are in no table)"
+"""Titles of visits that are shown without values."""
 LAYOUTS = {2: ((1.4, 1.0), (8.4, 5.2)), 3: ((1.0, 1.0, 0.85), (9.6, 4.3))}
 """Widths of the columns to each other and size of the picture, inches of 100 pixels, by number of columns."""
 
@@ -169,7 +169,7 @@ def _table(trial: Trial) -> Heat:
     """Return the values of all pairs of states and actions."""
     record, visits = trial.recording, trial.visits
     assert record.place is not None
-    title = NO_VALUES if record.table is None else "values of pairs tried, visits"
+    title = _untabled(record) or "values of pairs tried, visits"
     values, counts = (x.swapaxes(1, 2) for x in (tried(record.table, visits), visits))
     outline = np.array([[state, 0, 1, trial.env.num_actions] for state in record.place])
     return Heat(title, values, counts, outline, row_names=trial.action_names)
@@ -182,8 +182,15 @@ def _map(trial: Trial, cells: np.ndarray, shape: tuple[int, ...], tiles: Tiles |
     values[:, cells[:, 0], cells[:, 1]] = best_tried(record.table, visits)
     counts[:, cells[:, 0], cells[:, 1]] = visits.sum(-1)
     outline = np.pad(cells[record.place][:, ::-1], ((0, 0), (0, 2)), constant_values=1)
-    title = NO_VALUES if record.table is None else "values (best action tried), visits"
+    title = _untabled(record) or "values (best action tried), visits"
     return Heat(title, values, counts, outline, tiles)
+
+
+def _untabled(record: Recording) -> str:
+    """Return the title of visits that are shown without values, or nothing."""
+    if record.table is not None:
+        return ""
+    return NO_VALUES if record.q is None else NO_TABLE
 
 
 def _tiles(trial: Trial) -> Panel:

@@ -8,7 +8,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from rl3_jax.object_rl import Tiling
+from rl3_jax.object_rl import Clusters, Hashed, Identity, Tiling
 from rl3_jax.ppo import policy_acting
 from rl3_jax.programs import jit_of_few
 from rl3_jax.tasks import ConcreteState, Task
@@ -68,7 +68,7 @@ class Recording:
       table_action: what the action counts as in a table.
       ended: whether the episode ended with this step.
       table: values of object-level RL in each place, NaN where it has none; None without object-level RL, if
-        S is above `LARGEST_TABLE`, or if its tiles are not the places.
+        S is above `LARGEST_TABLE`, or if a place alone does not say which state it is to the learner.
       q, counts: values of the current state, and how often each action had been taken in it; None without
         object-level RL.
     """
@@ -100,11 +100,12 @@ def _record(
 
     def keep(now: Moment) -> Recording:
         planned, place = env.features.uses_object_rl, now.step.state.index
+        tiled = planned and isinstance(env.abstraction, Tiling)
         known = env.action_values(now.state)
         return Recording(
             inner=now.state.inner,
             # What object-level RL saw are tiles, where states have no integer.
-            place=now.transition.s if planned and place is None and env.object_rl.table.num_states else place,
+            place=now.transition.s if tiled and place is None else place,
             observation=env.family.get_obs(now.state.inner, task),
             parameters=agent.policy.distribution.parameters(now.chosen[1]),
             action=now.action,
@@ -126,15 +127,21 @@ def _table(env: TrialEnv, state: TrialState) -> Float[Array, "S A"] | None:
     rl, known = env.object_rl, state.object_rl
     tiled, num_states = isinstance(env.abstraction, Tiling), env.family.num_states
     num_places = num_states or rl.table.num_states
-    if not 0 < num_places <= LARGEST_TABLE or (tiled and num_states) or env.learner.sees_vectors:
+    if num_places > LARGEST_TABLE or not (_by_index(env) if num_states else tiled):
         return None
 
     def values(place):
         if tiled:
             return env.learner.values(rl.table, known.learner, place).q
-        # Both other abstractions find a state that was met by its index alone, and put one that was not
-        # beyond the table's end.
+        # Clusters put a state that was not met beyond the table's end.
         at = ConcreteState(place, None)
         return jnp.where(rl.locate(known, at) < rl.table.num_states, rl.values(known, at).q, jnp.nan)
 
     return jax.vmap(values)(jnp.arange(num_places))
+
+
+def _by_index(env: TrialEnv) -> bool:
+    """Whether the abstraction finds a state by its index alone, without coordinates."""
+    if isinstance(env.abstraction, Hashed):
+        return not env.abstraction.bins
+    return isinstance(env.abstraction, (Identity, Clusters))
