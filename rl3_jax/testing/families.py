@@ -200,7 +200,7 @@ def _check_table(family: TaskFamily, tasks: Any, many: Any) -> None:
     )
     coordinates = 0 if family.num_states else len(family.coordinate_bounds)
     require(
-        place.coordinates is None or len(family.tiles) == coordinates,
+        place.coordinates is None or not family.tiles or len(family.tiles) == coordinates,
         f"{who}.tiles has {len(family.tiles)} numbers, but needs {coordinates}: one for each coordinate of"
-        " states that are vectors, and none for integers",
+        " states that are vectors, or none for a learner that sees them, and none for integers",
     )

@@ -10,7 +10,7 @@ import pytest
 
 from rl3_jax.object_rl import ActionValues, Learner, QLearning
 from rl3_jax.policies import Core
-from rl3_jax.tasks import FAMILIES
+from rl3_jax.tasks import FAMILIES, PointRobots
 from rl3_jax.testing import ConformanceError, check_core, check_family, check_learner, check_variations_differ
 from tests.marks import slow_but
 from tests.wrong_families import DoorTasks, OffTheEnd, Walks, WalkTask
@@ -29,6 +29,19 @@ def registered(monkeypatch):
 
 def frozen(kind):
     return dataclasses.dataclass(frozen=True)(kind)
+
+
+@frozen
+class Untiled(PointRobots):
+    family: ClassVar[str] = "untiled"
+    tiles: ClassVar[tuple[int, ...]] = ()
+
+
+def test_vectors_need_no_tiles_but_not_too_few(registered):
+    check_family(registered(Untiled))
+    halved = frozen(type("Halved", (Untiled,), {"family": "halved", "tiles": (11,), "__module__": __name__}))
+    with pytest.raises(ConformanceError, match=r"Halved\.tiles has 1 numbers, but needs 2"):
+        check_family(registered(halved))
 
 
 @frozen
