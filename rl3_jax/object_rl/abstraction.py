@@ -125,7 +125,10 @@ class Coordinates(Abstraction):
     def space_problems(self, space: TableSpec) -> list[str]:
         """Return a message if states have no coordinates, or ones without bounds."""
         if not space.bounds:
-            return ["abstraction is coordinates, but the states have none; use identity"]
+            return [
+                "abstraction is coordinates, but the states have none; use identity,"
+                " and a learner that keeps a table, as model-based"
+            ]
         return unbounded_problems(self.abstraction, space)
 
     def table(self, space: TableSpec) -> TableSpec:

@@ -149,7 +149,7 @@ def learner_problems(learner: Learner, spec: TableSpec) -> list[str]:
     """Return a message for each reason why a learner does not fit such states."""
     is_table = spec.num_states > 0
     if learner.sees_vectors and is_table:
-        return [f"learner {learner.learner} sees vectors; use abstraction coordinates"]
+        return [f"learner {learner.learner} sees vectors; use abstraction coordinates (method rl3)"]
     if not learner.sees_vectors and not is_table:
         return [
             f"learner {learner.learner} keeps a table, but with abstraction coordinates states are vectors;"
@@ -164,10 +164,13 @@ def size_problems(learner: Learner, spec: TableSpec, mend: str) -> list[str]:
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if size <= MAX_STATE_BYTES:
         return []
+    seen, fewer = f"{spec.num_states:,} states", "states, bins or tiles"
+    if not spec.num_states:
+        seen, fewer = f"{len(spec.bounds)} coordinates", "coordinates, steps or bins of actions"
     return [
-        f"learner {learner.learner} would keep {size:,} bytes for each task, with {spec.num_states:,} states"
+        f"learner {learner.learner} would keep {size:,} bytes for each task, with {seen}"
         f" and {spec.num_actions:,} actions; at most {MAX_STATE_BYTES:,} are allowed: use fewer"
-        f" states, bins or tiles{mend}"
+        f" {fewer}{mend}"
     ]
 
 

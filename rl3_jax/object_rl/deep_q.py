@@ -11,7 +11,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count, Fraction, Natural, Positive
-from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
 from rl3_jax.object_rl.features import Visits
 
 Network = tuple[tuple[Array, Array], ...]
@@ -59,7 +59,7 @@ class DeepQ(Learner):
       target_rate: τ.
       count_width: the distance, with coordinates scaled to [0, 1], at which a visit counts 0.61.
       seed: of the first weights and the draws, which are the same numbers for every task: they depend on the
-        seed and the number of steps alone, so that a batch of tasks draws them once.
+        seed and the number of steps alone.
     """
 
     learner: ClassVar[str] = "deep-q"
@@ -78,6 +78,10 @@ class DeepQ(Learner):
     def adam(self) -> optax.GradientTransformation:
         """The optimiser."""
         return optax.adam(self.learning_rate)
+
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such states that this learner cannot do."""
+        return size_problems(self, spec, ", or fewer learner.units") + error_problems(self, spec)
 
     def init(self, spec: TableSpec) -> DeepQState:
         """Return the state of a learner that has seen nothing."""

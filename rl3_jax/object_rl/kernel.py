@@ -10,7 +10,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Count, Positive
-from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
 from rl3_jax.object_rl.features import FAR, nearness
 
 
@@ -78,6 +78,10 @@ class Kernel(Learner):
     max_successors: Count = 8
     sweeps: Count = 1
     shrinkage: Positive = 0.1
+
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such states that this learner cannot do."""
+        return size_problems(self, spec, ", or a smaller learner.max_states") + error_problems(self, spec)
 
     def init(self, spec: TableSpec) -> KernelState:
         """Return the state of a learner that has seen nothing."""

@@ -9,7 +9,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count, Fraction, Positive
-from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition
+from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
 from rl3_jax.object_rl.features import Visits, fourier, num_features
 
 SMALLEST = 0.1
@@ -51,6 +51,10 @@ class Linear(Learner):
     discount: Annotated[float, Ge(0), Lt(1)] = 0.95
     order: Count = 2
     count_width: Positive = 0.1
+
+    def table_problems(self, spec: TableSpec) -> list[str]:
+        """Return a message for each thing about such states that this learner cannot do."""
+        return size_problems(self, spec, ", or a smaller learner.order") + error_problems(self, spec)
 
     def features(self, x: Float[Array, " n"]) -> Float[Array, " F"]:
         """Return φ(x)."""

@@ -1,5 +1,6 @@
 """Learners that see vectors: against their twins, and on a corridor whose optimum is known."""
 
+import dataclasses
 from functools import cache, partial
 
 import jax
@@ -186,6 +187,22 @@ def test_tables_and_vectors_do_not_fit_each_other():
     assert "learner model-based keeps a table" in no_table
     assert "use abstraction tiling" in no_table
     (no_vector,) = learner_problems(Kernel(), TableSpec(4, 3, 10))
-    assert no_vector == "learner kernel sees vectors; use abstraction coordinates"
+    assert no_vector == "learner kernel sees vectors; use abstraction coordinates (method rl3)"
+    (none,) = Coordinates().space_problems(TableSpec(4, 3, 10))
+    assert "use identity, and a learner that keeps a table" in none
     (no_bounds,) = Coordinates().space_problems(TableSpec(0, 3, 10, bounds=((0.0, float("inf")),)))
     assert "finite bounds" in no_bounds
+
+
+@pytest.mark.parametrize(
+    ("learner", "mend"),
+    [
+        (LeastSquaresQ(order=30), "a smaller learner.order"),
+        (Kernel(max_states=2000), "a smaller learner.max_states"),
+        (DeepQ(units=1000), "fewer learner.units"),
+    ],
+)
+def test_what_keeps_too_much_says_which_field_is_too_large(learner, mend):
+    (too_large,) = learner_problems(learner, dataclasses.replace(PLANE, horizon=3000))
+    assert "with 2 coordinates and 3 actions" in too_large
+    assert too_large.endswith(mend)
