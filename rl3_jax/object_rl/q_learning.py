@@ -97,7 +97,7 @@ class DynaQ(QLearning):
     Attributes:
       model_updates: m, updates from the model after each step.
       seed: of the draws, which are the same numbers for every task: they depend on the seed and the
-        number of steps seen alone, so that a batch of tasks draws them once.
+        number of steps seen alone.
     """
 
     learner: ClassVar[str] = "dyna-q"
