@@ -247,7 +247,9 @@ def suited_to(task: tasks.TaskFamily, config: TrainConfig) -> TrainConfig:
     vectors = not task.integer_states and not task.tiles
     if vectors and not learner.sees_vectors:
         learner = family_learner(VECTOR_LEARNER, task)
-        config = dataclasses.replace(config, learner=learner)
+    elif learner.sees_vectors and not task.coordinate_bounds:
+        learner = family_learner(DEFAULT_LEARNER, task)
+    config = dataclasses.replace(config, learner=learner)
     own = {"smoothing": task.smoothing, "prior_reward": 0.0, "prior_count": 0.0}
     declared: dict[str, Any] = {}
     if kind.value_scale != tasks.TaskFamily.value_scale:

@@ -145,12 +145,12 @@ class Coordinates(Abstraction):
 
 
 def unbounded_problems(name: str, space: TableSpec) -> list[str]:
-    """Return a message if a coordinate has no bounds, which an abstraction of this name needs."""
-    if all(math.isfinite(bound) for pair in space.bounds for bound in pair):
+    """Return a message if a coordinate lacks bounds with room between them, which this abstraction needs."""
+    if all(math.isfinite(low) and math.isfinite(high) and low < high for low, high in space.bounds):
         return []
     return [
-        f"abstraction is {name}, but coordinates lie in {space.bounds}; it needs finite bounds, which"
-        " coordinate_bounds of the family can give"
+        f"abstraction is {name}, but coordinates lie in {space.bounds}; it needs finite bounds, the first"
+        " below the second, which coordinate_bounds of the family can give"
     ]
 
 

@@ -155,6 +155,8 @@ def learner_problems(learner: Learner, spec: TableSpec) -> list[str]:
             f"learner {learner.learner} keeps a table, but with abstraction coordinates states are vectors;"
             " use abstraction tiling, or learner kernel"
         ]
+    if learner.sees_vectors and not spec.horizon:
+        return [f"learner {learner.learner} remembers the steps of a trial; give horizon, their number"]
     return learner.table_problems(spec)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count, Fraction, Natural, Positive
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
-from rl3_jax.object_rl.features import Visits
+from rl3_jax.object_rl.features import Visits, Width
 
 Network = tuple[tuple[Array, Array], ...]
 """Weights [i, o] and biases [o] of each layer."""
@@ -71,7 +71,7 @@ class DeepQ(Learner):
     minibatch: Count = 16
     learning_rate: Positive = 3e-3
     target_rate: Fraction = 0.05
-    count_width: Positive = 0.1
+    count_width: Width = 0.1
     seed: Natural = 0
 
     @property
@@ -85,7 +85,7 @@ class DeepQ(Learner):
 
     def init(self, spec: TableSpec) -> DeepQState:
         """Return the state of a learner that has seen nothing."""
-        horizon, num_coordinates = max(spec.horizon, 1), len(spec.bounds)
+        horizon, num_coordinates = spec.horizon, len(spec.bounds)
         sizes = (num_coordinates, self.units, self.units)
         keys = jax.random.split(jax.random.key(self.seed), 2)
         hidden = zip(keys, pairwise(sizes), strict=True)

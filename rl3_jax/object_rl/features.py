@@ -2,15 +2,19 @@
 
 import itertools
 import math
+from typing import Annotated
 
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Gt, Le
 from flax import struct
 from jaxtyping import Array, Float, Int
 
 COUPLED = 2
 """Coordinates that a feature depends on at the most: with more, their number explodes with n."""
 
+Width = Annotated[float, Gt(0), Le(10)]
+"""A distance between vectors within [0, 1]^n."""
 FAR = 1e3
 """Where a place not yet written is said to be: so far from [0, 1]^n that its kernel is 0."""
 

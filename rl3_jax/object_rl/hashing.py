@@ -59,7 +59,7 @@ class Hashed(Abstraction):
         return unbounded_problems(self.abstraction, space) if self.bins else []
 
     def table(self, space: TableSpec) -> TableSpec:
-        """Return the sizes with N states."""
+        """Return the sizes with N states; with bins more may follow one than K, which is counted."""
         return dataclasses.replace(super().table(space), num_states=self.rows)
 
     def init(self, space: TableSpec) -> HashMemory:

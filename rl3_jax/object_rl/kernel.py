@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Count, Positive
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
-from rl3_jax.object_rl.features import FAR, nearness
+from rl3_jax.object_rl.features import FAR, Width, nearness
 
 
 @struct.dataclass
@@ -72,7 +72,7 @@ class Kernel(Learner):
     sees_vectors: ClassVar[bool] = True
 
     discount: Annotated[float, Ge(0), Lt(1)] = 0.95
-    width: Positive = 0.1
+    width: Width = 0.1
     radius: Positive = 0.5
     max_states: Count = 64
     max_successors: Count = 8
@@ -85,7 +85,7 @@ class Kernel(Learner):
 
     def init(self, spec: TableSpec) -> KernelState:
         """Return the state of a learner that has seen nothing."""
-        number = min(self.max_states, 2 * spec.horizon + 1) if spec.horizon else self.max_states
+        number = min(self.max_states, 2 * spec.horizon + 1)
         pairs = (spec.num_actions, number)
         return KernelState(
             places=jnp.full((number, len(spec.bounds)), FAR),

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from rl3_jax.constraints import Count, Fraction, Positive
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
-from rl3_jax.object_rl.features import Visits, fourier, num_features
+from rl3_jax.object_rl.features import Visits, Width, fourier, num_features
 
 SMALLEST = 0.1
 """Divisor below which least squares leave a step out: off-policy the matrix need not be positive definite."""
@@ -50,7 +50,7 @@ class Linear(Learner):
 
     discount: Annotated[float, Ge(0), Lt(1)] = 0.95
     order: Count = 2
-    count_width: Positive = 0.1
+    count_width: Width = 0.1
 
     def table_problems(self, spec: TableSpec) -> list[str]:
         """Return a message for each thing about such states that this learner cannot do."""
@@ -65,7 +65,7 @@ class Linear(Learner):
         num_coordinates = len(spec.bounds)
         return Known(
             weights=jnp.zeros((spec.num_actions, num_features(num_coordinates, self.order))),
-            visits=Visits.none(max(spec.horizon, 1), num_coordinates),
+            visits=Visits.none(spec.horizon, num_coordinates),
             least=jnp.float32(0.0),
             most=jnp.float32(0.0),
         )

@@ -192,6 +192,10 @@ def test_tables_and_vectors_do_not_fit_each_other():
     assert "use identity, and a learner that keeps a table" in none
     (no_bounds,) = Coordinates().space_problems(TableSpec(0, 3, 10, bounds=((0.0, float("inf")),)))
     assert "finite bounds" in no_bounds
+    (flat,) = Coordinates().space_problems(TableSpec(0, 3, 10, bounds=((1.0, 1.0),)))
+    assert "the first below the second" in flat
+    (no_horizon,) = learner_problems(LinearQ(), TableSpec(0, 3, 10, bounds=((0.0, 1.0),)))
+    assert "give horizon" in no_horizon
 
 
 @pytest.mark.parametrize(
