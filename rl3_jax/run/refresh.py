@@ -29,6 +29,9 @@ def refresh(
       trials: `variation` and `horizon`, as trained where they are None, in which each run needs a result with
         sampled actions. If not given, each needs all that it has noted, or one as it was trained.
       progress: show it.
+
+    Raises:
+      ConfigError: if an agent cannot be read whose result in `trials` is asked for.
     """
     runs = [path for path in folders if is_run(path) and (path / "agent").is_dir()]
     noted = {path: read_evaluation(RunFolder(path)) for path in runs}
@@ -42,6 +45,8 @@ def refresh(
         try:
             agent = load_agent(path)
         except ConfigError as error:
+            if trials is not None:
+                raise
             if entries:
                 print(f"note: {path} is reported as it was evaluated: {error}", file=sys.stderr)
             continue

@@ -15,7 +15,7 @@ from rl3_jax.policies.config import CONSTANT_CARRIES
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.tasks import RandomMdp, TaskFamily, property_problems
 from rl3_jax.trial import Features, TrialEnv
-from rl3_jax.trial.observation import action_starts, object_rl_parts
+from rl3_jax.trial.config import action_starts, object_rl_parts
 
 MOST_TASKS = 10**6
 """Held-out tasks of an evaluation, at most: the rewards of all are in memory at once."""

@@ -78,3 +78,17 @@ SCALES = ("value_scale", "count_scale", "reward_scale")
 """The fields of `Features` that are divisors."""
 ENCODINGS = (*SCALES, "squash", "count_encoding", "position", "previous_state")
 """The fields of `Features` that any method may have: how parts are shown, and which of the raw history."""
+PER_ACTION = ("previous_action", "advantages", "counts", "standard_errors")
+"""The parts that have a number for each action, where these are integers."""
+OBJECT_RL = ("advantages", "value", "counts", "standard_errors")
+"""The parts that come from object-level RL."""
+
+
+def action_starts(layout: dict[str, slice]) -> tuple[int, ...]:
+    """Return where the parts start that have a number for each action."""
+    return tuple(at.start for part, at in layout.items() if part in PER_ACTION)
+
+
+def object_rl_parts(layout: dict[str, slice]) -> tuple[tuple[int, int], ...]:
+    """Return where the parts start and stop that come from object-level RL."""
+    return tuple((at.start, at.stop) for part, at in layout.items() if part in OBJECT_RL)

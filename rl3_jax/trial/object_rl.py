@@ -6,15 +6,8 @@ from typing import Any
 from flax import struct
 from jaxtyping import Array, Int
 
-from rl3_jax.object_rl import (
-    Abstraction,
-    ActionValues,
-    Learner,
-    State,
-    TableSpec,
-    Transition,
-    learner_problems,
-)
+from rl3_jax.object_rl import Abstraction, ActionValues, Learner, State, TableSpec, Transition
+from rl3_jax.object_rl.base import learner_problems
 from rl3_jax.tasks import ConcreteState, Step
 
 

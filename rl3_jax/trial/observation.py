@@ -11,11 +11,6 @@ from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks import TaskFamily
 from rl3_jax.trial.config import Features
 
-PER_ACTION = ("previous_action", "advantages", "counts", "standard_errors")
-"""The parts that have a number for each action, where these are integers."""
-OBJECT_RL = ("advantages", "value", "counts", "standard_errors")
-"""The parts that come from object-level RL."""
-
 
 def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
     """Return where each part stands in the observation, in order."""
@@ -38,16 +33,6 @@ def layout(features: Features, family: TaskFamily) -> dict[str, slice]:
             slices[part] = slice(start, start + size)
             start += size
     return slices
-
-
-def action_starts(layout: dict[str, slice]) -> tuple[int, ...]:
-    """Return where the parts start that have a number for each action."""
-    return tuple(at.start for part, at in layout.items() if part in PER_ACTION)
-
-
-def object_rl_parts(layout: dict[str, slice]) -> tuple[tuple[int, int], ...]:
-    """Return where the parts start and stop that come from object-level RL."""
-    return tuple((at.start, at.stop) for part, at in layout.items() if part in OBJECT_RL)
 
 
 def state_size(features: Features, family: TaskFamily) -> int:
