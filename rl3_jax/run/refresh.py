@@ -33,7 +33,8 @@ def refresh(
     Raises:
       ConfigError: if an agent cannot be read whose result in `trials` is asked for.
     """
-    runs = [path for path in folders if is_run(path) and (path / "agent").is_dir()]
+    trained = (path for path in folders if is_run(path) and (path / "agent").is_dir())
+    runs = list(trained if trials is None else folders)  # of runs that are asked for none may be left out
     noted = {path: read_evaluation(RunFolder(path)) for path in runs}
     tasks = {
         _where(entry): {name: entry[name] for name in ("num_tasks", "eval_seed")}
