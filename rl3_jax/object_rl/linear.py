@@ -110,8 +110,8 @@ class LinearQ(Linear):
     """Semi-gradient Q(λ) with Watkins's traces (Sutton and Barto 2018, section 12.10).
 
     After each step, with δ = r + γ max_a' Q(x',a') − w_a · φ(x): e ← γλ e, or 0 if a was not greedy;
-    e_a += φ(x); η ← min(η, 1/|Σ e ∘ (γ φ(x') − φ(x))|), so that no step overshoots (Dabney and Barto 2012);
-    w ← w + η δ e. An episode's end clears e, and one that terminated does not bootstrap.
+    e_a += φ(x); η ← min(η, 1/abs(Σ e ∘ (γ φ(x') − φ(x)))), so that no step overshoots (Dabney and Barto
+    2012); w ← w + η δ e. An episode's end clears e, and one that terminated does not bootstrap.
 
     Attributes:
       trace_decay: λ.
