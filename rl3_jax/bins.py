@@ -17,10 +17,14 @@ def bin_of(x: Float[Array, " n"], bounds: Bounds, bins: tuple[int, ...]) -> Int[
       bounds: (low_i, high_i) of each dimension.
       bins: b_i bins along each dimension.
     """
+    return jnp.ravel_multi_index(tuple(bins_along(x, bounds, bins)), bins, mode="clip")
+
+
+def bins_along(x: Float[Array, " n"], bounds: Bounds, bins: tuple[int, ...]) -> Int[Array, " n"]:
+    """Return the bin of x along each dimension, the factors of `bin_of`."""
     low, high = jnp.array(bounds).T
     number = jnp.array(bins)
-    place = jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
-    return jnp.ravel_multi_index(tuple(place), bins, mode="clip")
+    return jnp.clip(jnp.floor(number * (x - low) / (high - low)).astype(jnp.int32), 0, number - 1)
 
 
 def centre_of(index: Int[Array, ""], bounds: Bounds, bins: tuple[int, ...]) -> Float[Array, " n"]:

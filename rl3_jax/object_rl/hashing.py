@@ -9,6 +9,7 @@ from annotated_types import Ge
 from flax import struct
 from jaxtyping import Array, Bool, Int, UInt32
 
+from rl3_jax.bins import bins_along
 from rl3_jax.constraints import Count
 from rl3_jax.object_rl.abstraction import Abstraction, unbounded_problems
 from rl3_jax.object_rl.base import TableSpec
@@ -94,9 +95,8 @@ class Hashed(Abstraction):
     def numbers(self, space: TableSpec, index: Any, coordinates: Any) -> UInt32[Array, " n"]:
         """Return what of a state is hashed: its bins, its index, or the bits of its coordinates."""
         if self.bins:
-            low, high = jnp.array(space.bounds).T
-            cell = jnp.floor(self.bins * (coordinates - low) / (high - low))
-            return jnp.clip(cell, 0, self.bins - 1).astype(jnp.uint32)
+            bins = (self.bins,) * len(space.bounds)
+            return bins_along(coordinates, space.bounds, bins).astype(jnp.uint32)
         if index is not None:
             return jnp.asarray(index).astype(jnp.uint32)[None]
         # −0 has other bits than 0.
