@@ -240,11 +240,10 @@ def suited_to(task: tasks.TaskFamily, config: TrainConfig) -> TrainConfig:
 
     That are the state abstraction and α; of what the family declares, the scale of values and the trial
     length; no prior, which is that of the other tasks; exchangeable actions and mean rewards only where the
-    family has them. Where states are vectors that are not cut into tiles, it is the learner `VECTOR_LEARNER`
-    behind gates.
+    family has them. Where states have no table, it is the learner `VECTOR_LEARNER` behind gates.
     """
     kind, learner = type(task), config.learner
-    vectors = not task.integer_states and not task.tiles
+    vectors = not task.has_table
     if vectors and not learner.sees_vectors:
         learner = family_learner(VECTOR_LEARNER, task)
     elif learner.sees_vectors and not task.coordinate_bounds:

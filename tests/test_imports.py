@@ -10,6 +10,7 @@ import rl3_jax.errors
 ROOT = Path(rl3_jax.errors.__file__).parent
 DIRECT = {
     "errors": (),
+    "extras": ("errors",),
     "rendezvous": ("errors",),
     "startup": ("errors", "rendezvous"),
     "constraints": ("errors",),
@@ -21,7 +22,7 @@ DIRECT = {
     "programs": (),
     "streams": (),
     "overview": (),
-    "tasks": ("constraints", "bins", "grid", "picture", "lean_gymnax"),
+    "tasks": ("constraints", "extras", "bins", "grid", "picture", "lean_gymnax"),
     "object_rl": ("constraints", "bins", "grid"),
     "trial": ("tasks", "object_rl"),
     "baselines": ("trial",),

@@ -214,8 +214,7 @@ def _entries(family: TaskFamily) -> dict[str, Any]:
     Object-level RL alone is one wherever it learns in a table, and plans on it in reasonable time.
     """
     known = {**BASELINES.get(family.family, {}), **family.baselines}
-    in_table = family.integer_states or family.tiles
-    plans = in_table and (family.num_successors or _table_size(family) <= LARGEST_DENSE)
+    plans = family.has_table and (family.num_successors or _table_size(family) <= LARGEST_DENSE)
     if plans and "certainty-equivalence" not in known and _takes_table_actions(family):
         learner: Any = family_learner("model-based", family)
         if family.tiles:
@@ -225,8 +224,8 @@ def _entries(family: TaskFamily) -> dict[str, Any]:
 
 
 def _table_size(family: TaskFamily) -> int:
-    """Return the number of tiles, or of integer states."""
-    return math.prod(family.tiles) if family.tiles else family.num_states
+    """Return the number of tiles, of rows for hashed states, or of integer states."""
+    return math.prod(family.tiles) if family.tiles else family.hashed_rows or family.num_states
 
 
 def _takes_table_actions(family: TaskFamily) -> bool:

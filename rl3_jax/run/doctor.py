@@ -1,7 +1,6 @@
 """`rl3 doctor`: what runs compute with here, and whether a small one comes out right."""
 
 import dataclasses
-import importlib.util
 import os
 import time
 from collections.abc import Iterator
@@ -12,8 +11,9 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from rl3_jax.errors import NonFiniteError
+from rl3_jax.extras import is_installed
 from rl3_jax.presets import make_config
-from rl3_jax.run import machine
+from rl3_jax.run import hub, machine
 from rl3_jax.run.arguments import Shared
 from rl3_jax.run.files import cache_folder
 from rl3_jax.run.logs import LOGS
@@ -53,10 +53,9 @@ def findings() -> Iterator[tuple[str, str]]:
         files = [] if folder is None else [path for path in folder.rglob("*") if path.is_file()]
         size = decimal(sum(path.stat().st_size for path in files))
         yield f"cache: {name}", "there is no home folder" if folder is None else f"{folder}, {size}"
-    extras = {name: log.module for name, log in LOGS.items()} | {"hub": "huggingface_hub"}
+    extras = {name: log.module for name, log in LOGS.items()} | {"hub": hub.MODULE}
     for name, module in extras.items():
-        there = importlib.util.find_spec(module) is not None
-        yield f"extra: {name}", "installed" if there else f"pip install 'rl3-jax[{name}]'"
+        yield f"extra: {name}", "installed" if is_installed(module) else f"pip install 'rl3-jax[{name}]'"
 
 
 def self_test() -> str:

@@ -2,14 +2,15 @@
 
 import contextlib
 import importlib
-import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.extras import load_extra
 
+MODULE = "huggingface_hub"
 PREFIX = "hf:"
 """How the name of an agent on the hub begins: `hf:OWNER/NAME`, or `hf:OWNER/NAME@REVISION`."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
@@ -22,9 +23,7 @@ def is_name(source: object) -> bool:
 
 def library() -> Any:
     """Return the module that speaks with the hub; raises a `ConfigError` if its extra is not installed."""
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise ConfigError("agents on a hub need an extra that is not installed: pip install 'rl3-jax[hub]'")
-    return importlib.import_module("huggingface_hub")
+    return load_extra("an agent on a hub", MODULE, "hub")
 
 
 def repository_problems(repository: str) -> list[str]:
@@ -49,7 +48,7 @@ def download(name: str, files: Sequence[str]) -> Path:
 @contextlib.contextmanager
 def asking(doing: str) -> Iterator[None]:
     """Turn what the hub, or the network, refuses into a `ConfigError` that says what was being done."""
-    errors = importlib.import_module("huggingface_hub.errors")
+    errors = importlib.import_module(f"{MODULE}.errors")
     try:
         yield
     except ConfigError:

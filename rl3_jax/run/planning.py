@@ -3,7 +3,6 @@ that are not there (JAX's ahead-of-time compilation)."""
 
 import contextlib
 import functools
-import importlib.util
 import math
 import os
 import re
@@ -18,6 +17,7 @@ from jax.experimental import topologies
 
 from rl3_jax import training
 from rl3_jax.errors import ConfigError
+from rl3_jax.extras import extra_problems
 from rl3_jax.run.machine import Device, available_bytes, device, refuse_what_cannot_fit
 from rl3_jax.run.program import Program, compile_chunk, placement, program_problems
 from rl3_jax.run.program_cache import compile_cache
@@ -154,10 +154,8 @@ def target_devices(name: str) -> Sequence[Device]:
         raise ConfigError(f"target {name!r} is not known; give one like {', '.join(known)}")
     platform = "gpu" if found["gpu"] else "tpu"
     module, extra = EXTRAS[platform]
-    if not _is_installed(module):
-        raise ConfigError(
-            f"--target {name} needs an extra that is not installed: pip install 'rl3-jax[{extra}]'"
-        )
+    if missing := extra_problems(f"--target {name}", module, extra):
+        raise ConfigError(missing)
     try:
         if platform == "gpu":
             topology = {"topology": f"1x1x{found['count'] or 1}", "target_config": _facts(found["gpu"])}
@@ -199,9 +197,3 @@ def names_kept() -> Iterator[None]:
         yield
     finally:
         jax.config.update(option, before)
-
-
-def _is_installed(module: str) -> bool:
-    """Whether there is a module, which is not imported."""
-    package = module.partition(".")[0]
-    return importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None

@@ -105,6 +105,9 @@ class TaskFamily(environment.Environment[TState, TTask]):
     """Whether `mean_reward` says what a step pays on average; a subclass that pays otherwise says so anew."""
     tiles: ClassVar[tuple[int, ...]] = ()
     """Tiles along each coordinate, into which vectors are cut unless told otherwise."""
+    hashed_rows: ClassVar[int] = 0
+    """Rows of the table into which states are hashed unless told otherwise, for vectors of codes, which are
+    the same or not, but neither near nor far; 0 for other states."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Behaviours to compare a family from outside this package with, by name, the optimum last, or functions
     of a `BaselineSetting` that make them."""
@@ -156,7 +159,12 @@ class TaskFamily(environment.Environment[TState, TTask]):
     @property
     def integer_states(self) -> bool:
         """Whether states have an index; asked while presets are made, so it should not take long."""
-        return not self.tiles and self.num_states > 0
+        return not self.tiles and not self.hashed_rows and self.num_states > 0
+
+    @property
+    def has_table(self) -> bool:
+        """Whether object-level RL has a table unless told otherwise: of states, tiles or hashed states."""
+        return self.integer_states or bool(self.tiles or self.hashed_rows)
 
     @property
     def num_actions(self) -> int:

@@ -51,9 +51,11 @@ def method_features(method: str, family: TaskFamily) -> Features:
 
 
 def family_abstraction(family: TaskFamily, learner: Learner) -> Abstraction:
-    """Return what a learner takes for a state by default: vectors, integers, or the family's tiles."""
+    """Return what a learner takes for a state by default: vectors, integers, hashed states or tiles."""
     if learner.sees_vectors:
         return Coordinates()
+    if family.hashed_rows:
+        return Hashed(rows=family.hashed_rows)
     return Identity() if family.integer_states else Tiling(bins=family.tiles)
 
 

@@ -9,6 +9,7 @@ from unittest import mock
 import jax
 import pytest
 
+from rl3_jax import extras
 from rl3_jax.cli import main
 from rl3_jax.errors import ConfigError
 from rl3_jax.presets import make_config
@@ -36,7 +37,7 @@ def test_an_unknown_target_is_refused(name, capsys):
 
 @pytest.mark.parametrize(("name", "extra"), [("h100", "cuda-plan"), ("tpu-v5e:2x4", "tpu-plan")])
 def test_an_extra_that_is_missing_is_named(name, extra, monkeypatch, capsys):
-    monkeypatch.setattr(planning, "_is_installed", lambda module: False)
+    monkeypatch.setattr(extras, "is_installed", lambda module: False)
     assert main(["plan", "bandit-h100-quick", "--target", name]) == 2
     assert f"pip install 'rl3-jax[{extra}]'" in capsys.readouterr().err
 
@@ -59,7 +60,7 @@ def platform_of(name):
 def planned(folder, name, *line):
     """Return what `rl3 plan` finds, in a process of its own: the platform is chosen before JAX starts."""
     module, extra = planning.EXTRAS[platform_of(name)]
-    if not planning._is_installed(module):
+    if not extras.is_installed(module):
         pytest.skip(f"needs the extra {extra}")
     file = folder / "plan.json"
     command = [sys.executable, "-m", "rl3_jax", "plan", *line, "--target", name, "--json", str(file)]

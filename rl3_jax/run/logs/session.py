@@ -1,11 +1,11 @@
 """The logs of a run while it trains: what they are sent, and what becomes of one that fails."""
 
 import contextlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.extras import extra_problems
 from rl3_jax.run.folder import RunFolder, RunRecord
 from rl3_jax.run.logs.base import Log
 from rl3_jax.run.logs.pictures import Pictures
@@ -24,10 +24,8 @@ def log_problems(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in LOGS:
             found.append(unknown_choice("logger", name, list(LOGS)))
-        elif importlib.util.find_spec(LOGS[name].module) is None:
-            found.append(f"--log {name} needs an extra that is not installed: pip install 'rl3-jax[{name}]'")
         else:
-            found += LOGS[name].problems()
+            found += extra_problems(f"--log {name}", LOGS[name].module, name) or LOGS[name].problems()
     return found
 
 
