@@ -194,6 +194,7 @@ PRESETS: dict[str, TrainConfig] = {
     "mountain-car-h300-quick": _quick_gymnax(tasks.MountainCars(), 300, features={"reward_scale": 2.0}),
     "acrobot-h300-quick": _quick_gymnax(tasks.Acrobots(), 300, features={"reward_scale": 2.0}),
     "pendulum-h200-quick": _quick_gymnax(tasks.Pendulums(), 200, features={"reward_scale": 10.0}),
+    "xland-h486-quick": _quick_sparse(tasks.XLandTasks(), 486),
 }
 """All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
 

@@ -188,9 +188,9 @@ LONGEST = {"gittins": 600, "gittins-discounted": NUM_PULLS}
 def baseline_env(family: TaskFamily, horizon: int) -> TrialEnv:
     """Return the trial in which a family's baselines act, which bring their own object-level RL.
 
-    That of the trial learns nothing, but tells in which tile a vector lies.
+    That of the trial learns nothing, but tells in which tile or row a vector lies.
     """
-    if not family.tiles:
+    if family.integer_states or not family.has_table:
         return TrialEnv(family, horizon=horizon, features=METHODS["rl2"])
     learner = NoLearner()
     return TrialEnv(family, horizon, METHODS["rl3"], learner, family_abstraction(family, learner))

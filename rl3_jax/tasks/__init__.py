@@ -20,6 +20,7 @@ from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
 from rl3_jax.tasks.probe import family_problems, property_problems
 from rl3_jax.tasks.registry import FAMILIES, make_family
 from rl3_jax.tasks.tabular import Bandit, BanditTask, MdpTask, RandomMdp
+from rl3_jax.tasks.xland import XLandTasks
 
 __all__ = [
     "FAMILIES",
@@ -48,6 +49,7 @@ __all__ = [
     "TabularState",
     "Task",
     "TaskFamily",
+    "XLandTasks",
     "family_problems",
     "make_family",
     "property_problems",

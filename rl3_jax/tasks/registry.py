@@ -13,6 +13,7 @@ from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld
 from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
 from rl3_jax.tasks.tabular import Bandit, RandomMdp
+from rl3_jax.tasks.xland import XLandTasks
 
 FAMILIES: dict[str, type[TaskFamily]] = {
     kind.family: kind
@@ -29,6 +30,7 @@ FAMILIES: dict[str, type[TaskFamily]] = {
         MountainCars,
         Acrobots,
         Pendulums,
+        XLandTasks,
     )
 }
 

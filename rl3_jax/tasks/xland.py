@@ -1,0 +1,261 @@
+"""XLand-MiniGrid (Nikulin et al. 2024), whose rulesets are tasks: what to do with objects in rooms."""
+
+import dataclasses
+import functools
+from typing import Annotated, Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+
+from rl3_jax.bins import Bounds
+from rl3_jax.constraints import Among
+from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.extras import load_extra
+from rl3_jax.lean_gymnax import environment, spaces
+from rl3_jax.picture import Plane
+from rl3_jax.tasks.base import Action
+from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
+
+VIEW = 5
+"""Cells along each side of what the agent sees: it stands in the middle of the last row and looks up."""
+NUM_TILES, NUM_COLOURS, NUM_ACTIONS = 13, 12, 6
+COLOURS = ("RED", "GREEN", "BLUE", "PURPLE", "YELLOW", "GREY", "WHITE", "BROWN", "PINK", "ORANGE")
+THINGS = ("BALL", "SQUARE", "PYRAMID", "KEY", "STAR", "HEX")
+"""What an agent can pick up. XLand's generator of rulesets takes these in these colours."""
+NUM_THINGS, NUM_OBJECTS = len(THINGS) * len(COLOURS), (len(THINGS) + 1) * len(COLOURS)
+HOLD, AGENT_NEAR, THING_NEAR = 1, (3, 11, 13, 14, 12), (4, 7, 9, 10, 8)
+"""XLand's codes of goals: to hold a thing, to be near an object, to bring a thing near one; the latter two on
+any side, above, below, left, right."""
+NUM_REACHED = NUM_THINGS + len(AGENT_NEAR) * NUM_OBJECTS
+NUM_GOALS = {"trivial": NUM_REACHED + len(THING_NEAR) * NUM_OBJECTS * NUM_THINGS, "reach": NUM_REACHED}
+NUM_DISTRACTORS = 3
+BESIDE = np.array([(VIEW - 2, VIEW // 2), (VIEW - 1, VIEW // 2 - 1), (VIEW - 1, VIEW // 2 + 1)])
+"""Cells of the view ahead of the agent, to its left and to its right."""
+
+
+@struct.dataclass
+class XLandParams(environment.EnvParams):
+    """A ruleset as XLand encodes it: the goal, the rules that change objects, and the objects there are."""
+
+    goal: UInt8[Array, " 5"] = struct.field(default=None)  # gymnax's field has a default
+    rules: UInt8[Array, "n 7"] = struct.field(default=None)
+    objects: UInt8[Array, "n 2"] = struct.field(default=None)
+
+
+@struct.dataclass
+class XLandState(environment.EnvState):
+    """Inside an episode: tile and colour of each cell, the agent, and whether the goal is reached."""
+
+    grid: UInt8[Array, "rows columns 2"]
+    agent: Any
+    reached: Bool[Array, ""]
+
+
+class XLandRooms(environment.Environment):
+    """XLand's environment with gymnax's functions, and without its own resets."""
+
+    def __init__(self, layout: str, steps: int):
+        """Take rooms and size, e.g. `R1-9x9`, and the episode length, 0 for XLand's own."""
+        self.suite = load_suite("xminigrid")
+        name, known = f"XLand-MiniGrid-{layout}", self.suite.registered_environments()
+        if name not in known:
+            layouts = [one.removeprefix("XLand-MiniGrid-") for one in known if one.startswith("XLand-")]
+            raise ConfigError(unknown_choice("task.layout", layout, layouts))
+        self.rooms, params = self.suite.make(name)
+        self.rooms_params = params.replace(max_steps=steps or params.max_steps)
+
+    @property
+    def default_params(self) -> XLandParams:
+        """Params without a ruleset."""
+        return XLandParams(max_steps_in_episode=self.rooms_params.max_steps)
+
+    def reset_env(self, key: PRNGKeyArray, params: XLandParams) -> tuple[Array, XLandState]:
+        """Lay the ruleset's objects at random, and the agent. The key is consumed."""
+        ruleset = self.suite.types.RuleSet(params.goal, params.rules, params.objects)
+        first = self.rooms.reset(self.rooms_params.replace(ruleset=ruleset), key)
+        state = XLandState(0, first.state.grid, first.state.agent, jnp.bool_(False))
+        return first.observation, state
+
+    def step_env(
+        self, key: PRNGKeyArray, state: XLandState, action: Action, params: XLandParams
+    ) -> tuple[Array, XLandState, Array, Array, dict[str, Any]]:
+        """Take XLand's step. The key is not used."""
+        types = self.suite.types
+        inner = types.State(
+            key=key,
+            step_num=jnp.asarray(state.time),
+            grid=state.grid,
+            agent=state.agent,
+            goal_encoding=params.goal,
+            rule_encoding=params.rules,
+            carry=types.EnvCarry(),
+        )
+        before = types.TimeStep(inner, types.StepType.MID, jnp.float32(0), jnp.float32(1), None)
+        after = self.rooms.step(self.rooms_params, before, action)
+        reached = after.discount == 0.0
+        new = XLandState(state.time + 1, after.state.grid, after.state.agent, reached)
+        return after.observation, new, after.reward, reached, {}
+
+    def is_terminated(self, state: XLandState, params: XLandParams) -> Bool[Array, ""]:
+        """Whether the goal is reached."""
+        return state.reached
+
+    def action_space(self, params: Any = None) -> spaces.Discrete:
+        """Forward, turn right, turn left, pick up, put down, open or close."""
+        return spaces.Discrete(NUM_ACTIONS)
+
+
+@dataclasses.dataclass(frozen=True)
+class XLandTasks(GymnaxTasks):
+    """XLand-MiniGrid, whose unknown task is a ruleset; needs the extra `xland`.
+
+    Six actions: forward, turn right, turn left, pick up, put down, toggle a door. Reaching the goal in step t
+    of at most T pays 1 − 0.9 t/T and ends the episode; the next one has the same ruleset, and its objects lie
+    elsewhere. The policy sees tile and colour of the 5 × 5 cells before it, each one-hot, and its direction.
+    What it carries is not shown. Object-level RL takes the tiles ahead, left and right for the state: places
+    change from episode to episode, so that a table of them would be of no use in the next. Variations:
+
+    - `trivial`: the goal is any of the 21 410 of XLand's generator for the benchmark `trivial-21k`, which has
+      21 000 of them: to hold a thing (60 goals), be near an object (350), or bring a thing near an object
+      (21 000); three more objects lie about, and no rules change any;
+    - `reach`: the goals of these for which nothing is brought.
+
+    Source: XLand-MiniGrid (Nikulin et al. 2024, arXiv 2312.12044).
+
+    Attributes:
+      layout: rooms and size, as in XLand's names of environments.
+      benchmark: name of one of XLand's files of rulesets, which it downloads when first used, or the path of
+        another; tasks are drawn from it, whatever the variation, in training and evaluation alike.
+    """
+
+    family: ClassVar[str] = "xland"
+    variations: ClassVar[tuple[str, ...]] = tuple(NUM_GOALS)
+    value_scale: ClassVar[float] = 1.0
+    action_names: ClassVar[tuple[str, ...]] = ("forward", "right", "left", "pick up", "put down", "toggle")
+    num_successors: ClassVar[int] = 16
+    hashed_rows: ClassVar[int] = 256
+
+    variation: Annotated[str, Among("variations")] = "trivial"
+    layout: str = "R1-9x9"
+    benchmark: str = ""
+
+    # Known without the suite, which is imported once a task is drawn.
+    @property
+    def num_states(self) -> int:
+        """None that has an index."""
+        return 0
+
+    @property
+    def trial_length(self) -> int:
+        """Two whole episodes of the default layout, or more."""
+        return 486
+
+    @property
+    def coordinate_bounds(self) -> Bounds:
+        """Those of codes of tiles."""
+        return ((0.0, NUM_TILES * NUM_COLOURS - 1.0),) * len(BESIDE)
+
+    def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
+        """The six actions."""
+        return spaces.Discrete(NUM_ACTIONS)
+
+    def observation_space(self, params: GymnaxTask | None = None) -> spaces.Box:
+        """Ones and zeros."""
+        return spaces.Box(0.0, 1.0, (VIEW**2 * (NUM_TILES + NUM_COLOURS) + 4,))
+
+    def make_environment(self) -> XLandRooms:
+        """Return XLand's environment with gymnax's functions."""
+        return XLandRooms(self.layout, self.steps)
+
+    @functools.cached_property
+    def rulesets(self) -> dict[str, np.ndarray]:
+        """The rulesets of the benchmark, stacked."""
+        benchmarks = load_suite("xminigrid.benchmarks")
+        registered = self.benchmark in benchmarks.registered_benchmarks()
+        load = benchmarks.load_benchmark if registered else benchmarks.load_benchmark_from_path
+        try:
+            with jax.ensure_compile_time_eval():  # the file holds arrays of JAX
+                found = load(self.benchmark)
+        except OSError as error:
+            names = ", ".join(benchmarks.registered_benchmarks())
+            raise ConfigError(
+                f"task.benchmark {self.benchmark!r} cannot be read ({error}); give the path of a file, or one"
+                f" of {names}, which are downloaded"
+            ) from error
+        stacked = {"goal": found.goals, "rules": found.rules, "objects": found.init_tiles}
+        return {name: np.asarray(array) for name, array in stacked.items()}
+
+    def sample_params(self, key: PRNGKeyArray) -> XLandParams:
+        """Draw a ruleset. The key is consumed."""
+        if self.benchmark:
+            return self.ruleset(jax.random.randint(key, (), 0, len(self.rulesets["goal"])))
+        key_goal, key_objects = jax.random.split(key)
+        goal = self.goal(jax.random.randint(key_goal, (), 0, NUM_GOALS[self.variation]))
+        objects, used = self.objects, jnp.stack([goal[1:3], goal[3:5]])
+        unused = ~(objects[:, None] == used).all(axis=-1).any(axis=-1)
+        others = jax.random.choice(key_objects, objects, (NUM_DISTRACTORS,), p=unused / unused.sum())
+        return self.environment_params(
+            goal=goal, rules=jnp.zeros((1, 7), jnp.uint8), objects=jnp.concatenate([used, others])
+        )
+
+    def environment_params(self, **ruleset: Any) -> XLandParams:
+        """Return the environment's params with a ruleset."""
+        return XLandParams(max_steps_in_episode=self.episode_length, **ruleset)
+
+    def ruleset(self, number: Int[Array, ""]) -> XLandParams:
+        """Return a ruleset of the benchmark by its number."""
+        arrays = {name: jnp.asarray(stacked)[number] for name, stacked in self.rulesets.items()}
+        return self.environment_params(**arrays)
+
+    @functools.cached_property
+    def objects(self) -> UInt8[Array, "n 2"]:
+        """Tile and colour of each object that a goal may name, those that can be picked up first."""
+        constants = load_suite("xminigrid.core.constants")
+        tiles = [getattr(constants.Tiles, name) for name in (*THINGS, "GOAL")]
+        colours = [getattr(constants.Colors, name) for name in COLOURS]
+        with jax.ensure_compile_time_eval():
+            return jnp.array([(tile, colour) for tile in tiles for colour in colours], jnp.uint8)
+
+    def goal(self, number: Int[Array, ""]) -> UInt8[Array, " 5"]:
+        """Return a goal by its number: code, object, and the thing to bring, or zeros."""
+        near, beside = number - NUM_THINGS, number - NUM_REACHED
+        kinds = [number < NUM_THINGS, beside < 0]
+        side_near, side_beside = near // NUM_OBJECTS, beside // (NUM_OBJECTS * NUM_THINGS)
+        code = jnp.select(kinds, [HOLD, jnp.array(AGENT_NEAR)[side_near]], jnp.array(THING_NEAR)[side_beside])
+        place = jnp.select(kinds, [number, near % NUM_OBJECTS], beside // NUM_THINGS % NUM_OBJECTS)
+        thing = jnp.where(beside < 0, 0, self.objects[beside % NUM_THINGS])
+        return jnp.concatenate([code[None].astype(jnp.uint8), self.objects[place], thing])
+
+    def shown(self, state: XLandState, observation: UInt8[Array, "5 5 2"]) -> Float[Array, " n"]:
+        """Return tiles, colours and direction, each one-hot."""
+        tiles = jax.nn.one_hot(observation[..., 0], NUM_TILES)
+        colours = jax.nn.one_hot(observation[..., 1], NUM_COLOURS)
+        direction = jax.nn.one_hot(state.agent.direction, 4)
+        return jnp.concatenate([tiles.ravel(), colours.ravel(), direction])
+
+    def located(self, state: XLandState, observation: UInt8[Array, "5 5 2"]) -> Int[Array, " 3"]:
+        """Return the codes of the tiles ahead, left and right."""
+        tile, colour = observation[BESIDE[:, 0], BESIDE[:, 1]].astype(jnp.int32).T
+        return tile * NUM_COLOURS + colour
+
+    def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
+        """Return whether the goal is to hold a thing, or to be near an object; else a thing is brought."""
+        code = tasks.params.goal[:, 0]
+        near = (code[:, None] == jnp.array(AGENT_NEAR)).any(axis=1)
+        return {"hold": (code == HOLD).astype(jnp.float32), "near": near.astype(jnp.float32)}
+
+    def picture(self, task: GymnaxTask, states: GymnaxState) -> Plane:
+        """Return where the agent is; row 0 is the uppermost."""
+        row, column = np.moveaxis(np.asarray(states.wrapped.agent.position, float), -1, 0)
+        rows, columns = states.wrapped.grid.shape[1:3]
+        position = np.stack([column, -row], axis=-1)
+        bounds = np.array([[0.0, columns - 1.0], [1.0 - rows, 0.0]])
+        return Plane(position=position, bounds=bounds, names=("column", "row, from above"))
+
+
+def load_suite(module: str) -> Any:
+    """Return a module of XLand-MiniGrid; raises a `ConfigError` if the extra is not installed."""
+    return load_extra("task xland", module, "xland")
