@@ -4,23 +4,29 @@
 
 Each preset is trained by RL² and by RL³ with each learner, all else equal: the same steps, the same seeds,
 and the same held-out tasks, on which returns are paired seed by seed. Learners are behind gates, unless told
-otherwise; those that need a table have the family's tiles. What object-level RL costs is the part of an
-iteration that goes when it learns nothing and values and counts are 0; programs take turns.
+otherwise; those that need a table have the family's tiles. `useless` learns nothing and shows noise, which
+asks whether a policy can ignore it. What object-level RL costs is the part of an iteration that goes when it
+learns nothing and values and counts are 0; programs take turns.
 """
 
 import dataclasses
+import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
 from common import in_turn, lasting, machine, markdown, processor_share, write
 from throughput_programs import Training
 
+import rl3_jax
 from rl3_jax import ConfigError, TrainConfig, make_config, train
-from rl3_jax.object_rl import NoLearner
+from rl3_jax.object_rl import ActionValues, Learner, NoLearner
+from rl3_jax.presets import vary
 from rl3_jax.report.statistics import difference
 
 COLUMNS = {
@@ -37,6 +43,35 @@ RL2 = "rl2"
 TIMED_ITERATIONS = 3
 
 
+@rl3_jax.register
+@dataclasses.dataclass(frozen=True)
+class Useless(Learner):
+    """Draws values and counts anew after each step, whatever happened.
+
+    Attributes:
+      scale: standard deviation of the values.
+    """
+
+    learner: ClassVar[str] = "useless"
+
+    scale: float = 10.0
+
+    def init(self, spec: Any) -> Any:
+        """Return the number that the first draw begins with."""
+        return jnp.uint32(0)
+
+    def update(self, spec: Any, state: Any, transition: Any) -> Any:
+        """Return a number that depends on all that was seen, so that trials differ."""
+        reward = jax.lax.bitcast_convert_type(jnp.float32(transition.r), jnp.uint32)
+        return state * jnp.uint32(0x85EBCA6B) + reward + transition.a.astype(jnp.uint32) + 1
+
+    def values(self, spec: Any, state: Any, s: Any) -> ActionValues:
+        """Return noise."""
+        key_values, key_counts = jax.random.split(jax.random.key(state))
+        counts = jax.random.randint(key_counts, (spec.num_actions,), 0, 20).astype(jnp.float32)
+        return ActionValues(q=self.scale * jax.random.normal(key_values, counts.shape), counts=counts)
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What to compare.
@@ -48,6 +83,7 @@ class Options:
       num_tasks: held-out tasks.
       millions: environment steps of a training, millions; 0 for the preset's own number of iterations.
       gates: whether what comes from object-level RL is behind gates.
+      fields: other fields of all configurations, as `ppo.novelty_bonus=1.0`, values as in JSON.
       shares: whether to measure what object-level RL costs.
       repeats: timed runs of each program.
       json: file for the results, instead of standard output.
@@ -59,6 +95,7 @@ class Options:
     num_tasks: int = 1000
     millions: float = 0.0
     gates: bool = True
+    fields: tuple[str, ...] = ()
     shares: bool = True
     repeats: int = 5
     json: Path | None = None
@@ -87,6 +124,10 @@ def configure(options: Options, preset: str, learner: str) -> TrainConfig:
             config = make_config(preset, method=RL2)
         else:
             config = make_config(preset, learner=learner, policy={"gates": options.gates})
+        if learner == Useless.learner:
+            config = vary(config, {"learner.scale": config.features.value_scale})
+        fields = (field.partition("=") for field in options.fields)
+        config = vary(config, {name: json.loads(value) for name, _, value in fields})
         config = lasting(config, options.millions, 1) if options.millions else config
         config.validate()
     except ConfigError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import tyro
 from common import in_turn, machine, markdown, processor_share, write
 from throughput_programs import Program, Training
@@ -77,7 +78,9 @@ class XLandTraining(Program):
         )
         key, env, params, benchmark, core_state, state = trainer.make_states(config)
         self.parameters = size_of(state.params)
-        self.key, self.state, self.core_state = jax.tree.map(lambda x: x[None], (key, state, core_state))
+        self.key, self.state, self.core_state = jax.tree.map(
+            lambda x: jnp.asarray(x)[None], (key, state, core_state)
+        )
         train = trainer.make_train(env, params, benchmark, config)
         self.compile(lambda: train.lower(self.key, self.state, self.core_state))
 
