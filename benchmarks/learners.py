@@ -10,9 +10,9 @@ learns nothing and values and counts are 0; programs take turns.
 """
 
 import dataclasses
-import json
 import statistics
 import sys
+from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,13 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import in_turn, lasting, machine, markdown, processor_share, write
+from common import in_turn, lasting, machine, markdown, override, processor_share, write
 from throughput_programs import Training
 
 import rl3_jax
 from rl3_jax import ConfigError, TrainConfig, make_config, train
 from rl3_jax.object_rl import ActionValues, Learner, NoLearner
-from rl3_jax.presets import vary
 from rl3_jax.report.statistics import difference
 
 COLUMNS = {
@@ -83,7 +82,7 @@ class Options:
       num_tasks: held-out tasks.
       millions: environment steps of a training, millions; 0 for the preset's own number of iterations.
       gates: whether what comes from object-level RL is behind gates.
-      fields: other fields of all configurations, as `ppo.novelty_bonus=1.0`, values as in JSON.
+      set: changes of any field, for all, e.g. `ppo.novelty_bonus=1.0`.
       shares: whether to measure what object-level RL costs.
       repeats: timed runs of each program.
       json: file for the results, instead of standard output.
@@ -95,7 +94,7 @@ class Options:
     num_tasks: int = 1000
     millions: float = 0.0
     gates: bool = True
-    fields: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
     shares: bool = True
     repeats: int = 5
     json: Path | None = None
@@ -125,9 +124,8 @@ def configure(options: Options, preset: str, learner: str) -> TrainConfig:
         else:
             config = make_config(preset, learner=learner, policy={"gates": options.gates})
         if learner == Useless.learner:
-            config = vary(config, {"learner.scale": config.features.value_scale})
-        fields = (field.partition("=") for field in options.fields)
-        config = vary(config, {name: json.loads(value) for name, _, value in fields})
+            config = override(config, f"learner.scale={config.features.value_scale}")
+        config = reduce(override, options.set, config)
         config = lasting(config, options.millions, 1) if options.millions else config
         config.validate()
     except ConfigError as error:
