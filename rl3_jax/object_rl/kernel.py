@@ -155,7 +155,9 @@ class Kernel(Learner):
         """Return the state after its sweeps."""
 
         def sweep(_, state: KernelState) -> KernelState:
-            followed = (state.counts * state.value[state.successors][:, None]).sum(0)
+            # One row per successor, so that each is gathered once and not once an action.
+            led_to = (state.value.at[row].get(mode="promise_in_bounds") for row in state.successors)
+            followed = sum(n * value for n, value in zip(state.counts, led_to, strict=True))
             worth = state.reward_sum + self.discount * followed
             q = worth @ state.near / (self.shrinkage + state.weight)
             return dataclasses.replace(state, worth=worth, value=q.max(0))
