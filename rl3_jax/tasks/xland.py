@@ -112,7 +112,7 @@ class XLandRooms(environment.Environment):
 class XLandTasks(GymnaxTasks):
     """XLand-MiniGrid, whose unknown task is a ruleset; needs the extra `xland`.
 
-    Six actions: forward, turn right, turn left, pick up, put down, toggle a door. Reaching the goal in step t
+    Six actions: go ahead, turn right, turn left, take, put down, open or close a door. Reaching the goal in step t
     of at most T pays 1 − 0.9 t/T and ends the episode; the next one has the same ruleset, and its objects lie
     elsewhere. The policy sees tile and colour of the 5 × 5 cells before it, each one-hot, and its direction.
     What it carries is not shown. Object-level RL takes the tiles ahead, left and right for the state: places
@@ -134,8 +134,8 @@ class XLandTasks(GymnaxTasks):
     family: ClassVar[str] = "xland"
     variations: ClassVar[tuple[str, ...]] = tuple(NUM_GOALS)
     value_scale: ClassVar[float] = 1.0
-    action_names: ClassVar[tuple[str, ...]] = ("forward", "right", "left", "pick up", "put down", "toggle")
-    num_successors: ClassVar[int] = 16
+    action_names: ClassVar[tuple[str, ...]] = ("go", "right", "left", "take", "put", "open")
+    num_successors: ClassVar[int] = 24
     hashed_rows: ClassVar[int] = 256
 
     variation: Annotated[str, Among("variations")] = "trivial"
