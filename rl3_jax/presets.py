@@ -140,12 +140,19 @@ def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> Train
     return _varied(quick, **changes)
 
 
-def _quick_sparse(task: tasks.TaskFamily, horizon: int) -> TrainConfig:
-    """Return `_quick_gymnax` for tasks of which most trials pay nothing at first.
+def _quick_vectors(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
+    """Return `_quick_gymnax` with a learner that sees vectors as they are, behind gates.
 
-    A critic scaled by the steps that remain is wrong by more than that (docs/measurements.md).
+    It earns more than one with tables of tiles, and is faster (docs/measurements.md).
     """
-    return _quick_gymnax(task, horizon, ppo={"critic_scale": "none"})
+    learner = family_learner(VECTOR_LEARNER, task)
+    quick = _quick_gymnax(task, horizon, learner=learner, abstraction=family_abstraction(task, learner))
+    return _varied(quick, **{"policy": {"gates": True}, **changes})
+
+
+SPARSE: dict[str, Any] = {"critic_scale": "none"}
+"""PPO's fields for tasks of which most trials pay nothing at first: a critic scaled by the steps that remain
+is wrong by more than that (docs/measurements.md)."""
 
 
 CHOSEN_BY_NAME = ("method", "policy", "learner")
@@ -186,15 +193,15 @@ PRESETS: dict[str, TrainConfig] = {
     "frozen-lake-h100-quick": _quick_gymnax(tasks.FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(tasks.FourRoomsTasks(), 250),
     "meta-maze-h200-quick": _quick_gymnax(tasks.MetaMazes(), 200),
-    "point-robot-h100-quick": _quick_gymnax(tasks.PointRobots(), 100),
-    "reacher-h200-quick": _quick_gymnax(tasks.Reachers(), 200),
-    "point-robot-sparse-h100-quick": _quick_sparse(tasks.PointRobots(dense=False), 100),
-    "reacher-sparse-h200-quick": _quick_sparse(tasks.Reachers(dense=False), 200),
-    "cart-pole-h200-quick": _quick_gymnax(tasks.CartPoles(), 200),
-    "mountain-car-h300-quick": _quick_gymnax(tasks.MountainCars(), 300, features={"reward_scale": 2.0}),
-    "acrobot-h300-quick": _quick_gymnax(tasks.Acrobots(), 300, features={"reward_scale": 2.0}),
-    "pendulum-h200-quick": _quick_gymnax(tasks.Pendulums(), 200, features={"reward_scale": 10.0}),
-    "xland-h486-quick": _quick_sparse(tasks.XLandTasks(), 486),
+    "point-robot-h100-quick": _quick_vectors(tasks.PointRobots(), 100),
+    "reacher-h200-quick": _quick_vectors(tasks.Reachers(), 200),
+    "point-robot-sparse-h100-quick": _quick_vectors(tasks.PointRobots(dense=False), 100, ppo=SPARSE),
+    "reacher-sparse-h200-quick": _quick_vectors(tasks.Reachers(dense=False), 200, ppo=SPARSE),
+    "cart-pole-h200-quick": _quick_vectors(tasks.CartPoles(), 200),
+    "mountain-car-h300-quick": _quick_vectors(tasks.MountainCars(), 300, features={"reward_scale": 2.0}),
+    "acrobot-h300-quick": _quick_vectors(tasks.Acrobots(), 300, features={"reward_scale": 2.0}),
+    "pendulum-h200-quick": _quick_vectors(tasks.Pendulums(), 200, features={"reward_scale": 10.0}),
+    "xland-h486-quick": _quick_gymnax(tasks.XLandTasks(), 486, policy={"gates": True}, ppo=SPARSE),
 }
 """All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
 

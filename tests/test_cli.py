@@ -55,10 +55,13 @@ BAD_INPUT = [
     ("train gridworld-11x11-long --method rl3-coarse", ["r-max knows the rules of gridworld"]),
     ("train mdp-h100 --task.states 1000", ["1,000 states", "use fewer states, bins or tiles"]),
     (
-        "train point-robot-h100-quick --task.action-bins 3 3 3 --abstraction.bins 7",
+        "train point-robot-h100-quick --learner model-based --task.action-bins 3 3 3 --abstraction.bins 7",
         ["action_bins has 3 numbers", "an action of point-robot has 2 dimensions"],
     ),
-    ("train point-robot-h100-quick --abstraction.bins 7", ["abstraction.bins has 1 number", "2 coordinates"]),
+    (
+        "train point-robot-h100-quick --learner model-based --abstraction.bins 7",
+        ["abstraction.bins has 1 number", "2 coordinates"],
+    ),
     ("train mdp-h100 --horizon 0", ["horizon is 0", "at least 1"]),
     ("train mdp-h100 --ppo.minibatch-trials 40", ["minibatch_trials is 40", "divisors are 1, 2, 4, 8, 41"]),
     ("train mdp-h100 --ppo.learning-rate nan", ["ppo.learning_rate is nan"]),

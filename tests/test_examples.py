@@ -279,7 +279,7 @@ def test_the_numpy_reader_says_which_agents_it_has_not(apart, tmp_path):
     save_agent(tmp_path / "agent", config, config.network.init(jax.random.key(0))["actor"], 1)
     with pytest.raises(ValueError, match="the core transformer is not written in NumPy"):
         example("numpy_agent").NumpyAgent(tmp_path / "agent")
-    config = rl3_jax.make_config("point-robot-h100-quick")
+    config = rl3_jax.make_config("point-robot-h100-quick", policy={"gates": False})
     save_agent(tmp_path / "agent", config, config.network.init(jax.random.key(0))["actor"], 1)
     with pytest.raises(ValueError, match="actions of point-robot are vectors"):
         example("numpy_agent").NumpyAgent(tmp_path / "agent")

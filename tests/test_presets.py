@@ -174,7 +174,8 @@ def test_vectors_without_tiles_bring_a_learner_that_sees_them():
 
 
 def test_a_family_without_coordinates_brings_a_learner_with_a_table():
-    robots = choose(PRESETS["point-robot-h100-quick"], method=None, policy=None, learner="kernel")
+    robots = PRESETS["point-robot-h100-quick"]
+    assert (robots.learner, robots.policy.gates) == (Kernel(), True)
     mdps = suited_to(RandomMdp(), robots)
     assert (mdps.learner.learner, mdps.abstraction) == ("model-based", Identity())
     assert suited_to(Gridworld(), robots).learner == Kernel()

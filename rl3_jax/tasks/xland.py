@@ -112,11 +112,12 @@ class XLandRooms(environment.Environment):
 class XLandTasks(GymnaxTasks):
     """XLand-MiniGrid, whose unknown task is a ruleset; needs the extra `xland`.
 
-    Six actions: go ahead, turn right, turn left, take, put down, open or close a door. Reaching the goal in step t
-    of at most T pays 1 − 0.9 t/T and ends the episode; the next one has the same ruleset, and its objects lie
-    elsewhere. The policy sees tile and colour of the 5 × 5 cells before it, each one-hot, and its direction.
-    What it carries is not shown. Object-level RL takes the tiles ahead, left and right for the state: places
-    change from episode to episode, so that a table of them would be of no use in the next. Variations:
+    Six actions: go ahead, turn right, turn left, take, put down, open or close a door. Reaching the goal in
+    step t of at most T pays 1 − 0.9 t/T and ends the episode; the next one has the same ruleset, and its
+    objects lie elsewhere. The policy sees tile and colour of the 5 × 5 cells before it, each one-hot, and its
+    direction; what it carries is not shown. Object-level RL takes the tiles ahead, left and right for the
+    state: places change from episode to episode, so that what is known of one is of no use in the next.
+    Variations:
 
     - `trivial`: the goal is any of the 21 410 of XLand's generator for the benchmark `trivial-21k`, which has
       21 000 of them: to hold a thing (60 goals), be near an object (350), or bring a thing near an object

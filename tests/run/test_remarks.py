@@ -83,7 +83,8 @@ def test_what_speaks_against_a_family_is_said(registered, family, remark):
 
 
 def test_a_table_that_is_hardly_filled_is_noticed():
-    config = make_config("point-robot-h100-quick", abstraction=Tiling(bins=(60, 60)), horizon=40)
+    tiled = {"learner": "model-based", "abstraction": Tiling(bins=(60, 60))}
+    config = make_config("point-robot-h100-quick", **tiled, horizon=40)
     assert any("of 3600 tiles" in remark for remark in check(config, num_tasks=8))
 
 
@@ -113,7 +114,7 @@ def test_which_rl_runs_inside_is_said_in_one_line(registered):
     registered(Walks)
     said = [
         about_learner(make_config("mdp-h100-quick", task=Walks())),
-        about_learner(make_config("point-robot-h100-quick", learner="kernel")),
+        about_learner(make_config("point-robot-h100-quick")),
         about_learner(make_config("mdp-h100-quick", method="rl2")),
     ]
     assert said[0] == "object-level RL is learner model-based, with a table of 5 states"
@@ -122,7 +123,7 @@ def test_which_rl_runs_inside_is_said_in_one_line(registered):
 
 
 def test_vectors_are_tried_without_a_table():
-    config = make_config("point-robot-h100-quick", learner="kernel", horizon=40)
+    config = make_config("point-robot-h100-quick", horizon=40)
     assert not any("tiles" in remark or "num_successors" in remark for remark in check(config, num_tasks=8))
 
 

@@ -22,7 +22,7 @@ def recorded(preset, **fields) -> Any:
 
 @pytest.mark.parametrize("abstraction", [Hashed(), Hashed(bins=8)])
 def test_rows_of_hashed_vectors_are_no_places(abstraction):
-    found = recorded("point-robot-h100-quick", abstraction=abstraction)
+    found = recorded("point-robot-h100-quick", learner="model-based", abstraction=abstraction)
     assert found.place is None
     assert found.table is None
     assert found.q.shape == found.counts.shape == (6, 9)
