@@ -120,7 +120,7 @@ class DeepQ(Learner):
 
     def learn(self, state: DeepQState, rows: Array) -> DeepQState:
         """Return the state after one update from these steps."""
-        x, a, next_x = state.visits.places[rows], state.visits.actions[rows], state.next_places[rows]
+        x, a, next_x = state.visits.places[:, rows].T, state.visits.actions[rows], state.next_places[rows]
         targets = state.rewards[rows] + state.follows[rows] * outputs(state.target, next_x).max(-1)
 
         def loss(network: Network) -> Float[Array, ""]:

@@ -49,12 +49,12 @@ class Visits:
     """Where a trial has been, and what was done there.
 
     Attributes:
-      places: [H, n] the vectors, in order; those not yet written are far from all others.
+      places: [n, H] the vectors, in order; those not yet written are far from all others.
       actions: [H] taken there.
       number: [] how many.
     """
 
-    places: Float[Array, "H n"]
+    places: Float[Array, "n H"]
     actions: Int[Array, " H"]
     number: Int[Array, ""]
 
@@ -62,7 +62,7 @@ class Visits:
     def none(cls, horizon: int, num_coordinates: int) -> "Visits":
         """Return those of a trial of H steps before its first."""
         return cls(
-            places=jnp.full((horizon, num_coordinates), FAR),
+            places=jnp.full((num_coordinates, horizon), FAR),
             actions=jnp.zeros(horizon, jnp.int32),
             number=jnp.int32(0),
         )
@@ -70,7 +70,7 @@ class Visits:
     def after(self, x: Float[Array, " n"], a: Int[Array, ""]) -> "Visits":
         """Return them after one more; the oldest gives way in a trial that is longer than H."""
         at = self.number % len(self.actions)
-        return Visits(self.places.at[at].set(x), self.actions.at[at].set(a), self.number + 1)
+        return Visits(self.places.at[:, at].set(x), self.actions.at[at].set(a), self.number + 1)
 
     def counts(self, x: Float[Array, " n"], width: float, num_actions: int) -> Float[Array, " A"]:
         """Return the pseudo-counts n(x,a) = Σ_i k(x, x_i) 1[a_i = a] with the kernel of `nearness`."""
@@ -78,6 +78,11 @@ class Visits:
         return jnp.where(self.actions == jnp.arange(num_actions)[:, None], near, 0.0).sum(-1)
 
 
-def nearness(places: Float[Array, "N n"], x: Float[Array, " n"], width: float) -> Float[Array, " N"]:
+def square_distance(places: Float[Array, "n N"], x: Float[Array, " n"]) -> Float[Array, " N"]:
+    """Return |x − z|² of each place z; places are the last axis, so that sums run over contiguous ones."""
+    return ((places - x[:, None]) ** 2).sum(0)
+
+
+def nearness(places: Float[Array, "n N"], x: Float[Array, " n"], width: float) -> Float[Array, " N"]:
     """Return k(x, z) = exp(−|x − z|²/(2 h²)) of each place z, with h the width."""
-    return jnp.exp(((places - x) ** 2).sum(-1) * (-0.5 / width**2))
+    return jnp.exp(square_distance(places, x) * (-0.5 / width**2))

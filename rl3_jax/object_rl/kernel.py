@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Count, Positive
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
-from rl3_jax.object_rl.features import FAR, Width, nearness
+from rl3_jax.object_rl.features import FAR, Width, nearness, square_distance
 
 
 @struct.dataclass
@@ -19,7 +19,7 @@ class KernelState:
     """The representatives met in a trial, and what is known of each.
 
     Attributes:
-      places: [N, n] the vectors z; those not yet met are far from all others.
+      places: [n, N] the vectors z; those not yet met are far from all others.
       num_met: [] how many were met.
       near: [N, N] k(z_i, z_j), 0 where one is not met.
       visits: [A, N] n(i,a), float32.
@@ -32,7 +32,7 @@ class KernelState:
       value: [N] V(i) = max_a Q(z_i, a).
     """
 
-    places: Float[Array, "N n"]
+    places: Float[Array, "n N"]
     num_met: Int[Array, ""]
     near: Float[Array, "N N"]
     visits: Float[Array, "A N"]
@@ -88,7 +88,7 @@ class Kernel(Learner):
         number = min(self.max_states, 2 * spec.horizon + 1)
         pairs = (spec.num_actions, number)
         return KernelState(
-            places=jnp.full((number, len(spec.bounds)), FAR),
+            places=jnp.full((len(spec.bounds), number), FAR),
             num_met=jnp.int32(0),
             near=jnp.zeros((number, number)),
             visits=jnp.zeros(pairs),
@@ -115,14 +115,16 @@ class Kernel(Learner):
 
     def meet(self, state: KernelState, x: Float[Array, " n"]) -> tuple[KernelState, Int[Array, ""]]:
         """Return the state after a vector is met, and its representative."""
-        distance = ((state.places - x) ** 2).sum(-1)
-        nearest, number = distance.argmin(), len(state.value)
-        is_new = distance[nearest] > (self.radius * self.width) ** 2
+        distance = square_distance(state.places, x)
+        least, number = distance.min(), len(state.value)
+        # On a CPU `argmin` takes several times as long as the two minima.
+        nearest = jnp.where(distance == least, jnp.arange(number), number).min()
+        is_new = least > (self.radius * self.width) ** 2
         row = jnp.where(is_new, state.num_met, number)  # beyond the end nothing is written
         near = jnp.exp(distance * (-0.5 / self.width**2)).at[row].set(1.0, mode="drop")
         met = dataclasses.replace(
             state,
-            places=state.places.at[row].set(x, mode="drop"),
+            places=state.places.at[:, row].set(x, mode="drop"),
             num_met=jnp.minimum(state.num_met + is_new, number),
             near=state.near.at[row].set(near, mode="drop").at[:, row].set(near, mode="drop"),
             weight=state.weight.at[:, row].set(state.visits @ near, mode="drop"),
@@ -137,7 +139,8 @@ class Kernel(Learner):
         listed, has_room = state.successors[:, i], state.num_listed[i] < len(slots)
         known = slots < state.num_listed[i]
         # The nearest of those listed is the successor itself, if it is among them.
-        distance = jnp.where(known, ((state.places[listed] - state.places[j]) ** 2).sum(-1), jnp.inf)
+        distance = square_distance(state.places[:, listed], state.places[:, j])
+        distance = jnp.where(known, distance, jnp.inf)
         is_new = has_room & (distance.min() > 0.0)
         slot = jnp.where(is_new, state.num_listed[i], distance.argmin())
         follows = 1.0 - transition.terminated
