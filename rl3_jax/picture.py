@@ -34,7 +34,8 @@ class Tiles:
 
     Attributes:
       codes: [R, C] place of each tile's kind in `kinds`.
-      cells: [S, 2] row and column of each integer state; row by row over the whole map, if not given.
+      cells: [S, 2] row and column of each integer state, of which several may share a cell; row by row over
+        the whole map, if not given.
     """
 
     codes: np.ndarray

@@ -202,6 +202,7 @@ PRESETS: dict[str, TrainConfig] = {
     "acrobot-h300-quick": _quick_vectors(tasks.Acrobots(), 300, features={"reward_scale": 2.0}),
     "pendulum-h200-quick": _quick_vectors(tasks.Pendulums(), 200, features={"reward_scale": 10.0}),
     "xland-h486-quick": _quick_gymnax(tasks.XLandTasks(), 486, policy={"gates": True}, ppo=SPARSE),
+    "navix-h200-quick": _quick_gymnax(tasks.NavixRooms(), 200, policy={"gates": True}, ppo=SPARSE),
 }
 """All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
 

@@ -1,6 +1,10 @@
-"""Which cases `make test` runs, of tests with many."""
+"""Which cases `make test` runs, of tests with many, and which need an extra."""
 
 import pytest
+
+from rl3_jax.extras import is_installed
+from rl3_jax.presets import PRESETS
+from rl3_jax.tasks import FAMILIES
 
 
 def slow_but(few, cases):
@@ -16,3 +20,24 @@ def slow(cases, keep=1):
         for case in cases[keep:]
     ]
     return cases[:keep] + marked
+
+
+def missing_extra(name):
+    """Return the extra that a family or preset of this name needs and that is not installed, or nothing."""
+    kind = FAMILIES[name] if name in FAMILIES else type(PRESETS[name].task)
+    module, extra = kind.extra or ("", "")
+    return "" if not extra or is_installed(module) else extra
+
+
+def where_installed(cases):
+    """Return the cases, with those to be skipped whose family or preset, named first, lacks its extra."""
+    return [_where_installed(case) for case in cases]
+
+
+def _where_installed(case):
+    marked = hasattr(case, "marks")
+    values = case.values if marked else case if isinstance(case, tuple) else (case,)
+    if not (extra := missing_extra(values[0])):
+        return case
+    skip = pytest.mark.skip(reason=f"needs the extra {extra}")
+    return pytest.param(*values, marks=[skip, *(case.marks if marked else ())])

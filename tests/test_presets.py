@@ -8,9 +8,10 @@ from rl3_jax.policies import Gru, PolicyConfig, Transformer
 from rl3_jax.presets import choose, method_name, suited_to
 from rl3_jax.tasks import Bandit, FrozenLakes, Gridworld, PointRobots, RandomMdp
 from rl3_jax.trial import COARSE
+from tests.marks import where_installed
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", where_installed(PRESETS))
 def test_every_preset_is_valid(preset):
     config = PRESETS[preset]
     config.validate()
@@ -107,7 +108,7 @@ METHODS_OF = [
 ]
 
 
-@pytest.mark.parametrize(("preset", "method"), METHODS_OF)
+@pytest.mark.parametrize(("preset", "method"), where_installed(METHODS_OF))
 def test_a_method_is_recognised(preset, method):
     config = make_config(preset, method=method)
     assert method_name(config) == method

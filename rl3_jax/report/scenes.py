@@ -176,11 +176,16 @@ def _table(trial: Trial) -> Heat:
 
 
 def _map(trial: Trial, cells: np.ndarray, shape: tuple[int, ...], tiles: Tiles | None = None) -> Heat:
-    """Return the values of places that are cells of a map, of which `cells` [S, 2] has row and column."""
+    """Return the values of places that are cells of a map, of which `cells` [S, 2] has row and column.
+
+    A cell with several states has the best value of theirs, and the visits of all.
+    """
     record, visits = trial.recording, trial.visits
     values, counts = np.full((len(visits), *shape), np.nan), np.zeros((len(visits), *shape))
-    values[:, cells[:, 0], cells[:, 1]] = best_tried(record.table, visits)
-    counts[:, cells[:, 0], cells[:, 1]] = visits.sum(-1)
+    best, taken = best_tried(record.table, visits), visits.sum(-1)
+    for state, (row, column) in enumerate(cells):
+        values[:, row, column] = np.fmax(values[:, row, column], best[:, state])
+        counts[:, row, column] += taken[:, state]
     outline = np.pad(cells[record.place][:, ::-1], ((0, 0), (0, 2)), constant_values=1)
     title = _untabled(record) or "values (best action tried), visits"
     return Heat(title, values, counts, outline, tiles)

@@ -20,6 +20,7 @@ from rl3_jax.run.logs import LOGS
 from rl3_jax.run.runs import train
 from rl3_jax.run.tables import make_table
 from rl3_jax.startup import num_cores
+from rl3_jax.tasks import FAMILIES
 
 TOLERANCE = 1e-5
 """How far log-probabilities may be apart in rollouts and in training, before the first gradient step."""
@@ -54,7 +55,8 @@ def findings() -> Iterator[tuple[str, str]]:
         size = decimal(sum(path.stat().st_size for path in files))
         yield f"cache: {name}", "there is no home folder" if folder is None else f"{folder}, {size}"
     extras = {name: log.module for name, log in LOGS.items()} | {"hub": hub.MODULE}
-    for name, module in extras.items():
+    needed = (kind.extra for kind in FAMILIES.values() if kind.extra)
+    for name, module in (extras | {name: module for module, name in needed}).items():
         yield f"extra: {name}", "installed" if is_installed(module) else f"pip install 'rl3-jax[{name}]'"
 
 

@@ -17,6 +17,7 @@ from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld, GridworldTask
 from rl3_jax.tasks.gymnax_tasks import GymnaxTask, GymnaxTasks
 from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
+from rl3_jax.tasks.navix_rooms import NavixRooms
 from rl3_jax.tasks.probe import family_problems, property_problems
 from rl3_jax.tasks.registry import FAMILIES, make_family
 from rl3_jax.tasks.tabular import Bandit, BanditTask, MdpTask, RandomMdp
@@ -40,6 +41,7 @@ __all__ = [
     "MdpTask",
     "MetaMazes",
     "MountainCars",
+    "NavixRooms",
     "Pendulums",
     "PointRobots",
     "RandomMdp",

@@ -108,6 +108,8 @@ class TaskFamily(environment.Environment[TState, TTask]):
     hashed_rows: ClassVar[int] = 0
     """Rows of the table into which states are hashed unless told otherwise, for vectors of codes, which are
     the same or not, but neither near nor far; 0 for other states."""
+    extra: ClassVar[tuple[str, str] | None] = None
+    """The module that its tasks need, and the extra of this package that brings it; None where none is."""
     baselines: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Behaviours to compare a family from outside this package with, by name, the optimum last, or functions
     of a `BaselineSetting` that make them."""

@@ -12,6 +12,7 @@ from rl3_jax.tasks.continuous import PointRobots, Reachers
 from rl3_jax.tasks.frozen_lake import FrozenLakes
 from rl3_jax.tasks.gridworld import Gridworld
 from rl3_jax.tasks.mazes import FourRoomsTasks, MetaMazes
+from rl3_jax.tasks.navix_rooms import NavixRooms
 from rl3_jax.tasks.tabular import Bandit, RandomMdp
 from rl3_jax.tasks.xland import XLandTasks
 
@@ -31,6 +32,7 @@ FAMILIES: dict[str, type[TaskFamily]] = {
         Acrobots,
         Pendulums,
         XLandTasks,
+        NavixRooms,
     )
 }
 

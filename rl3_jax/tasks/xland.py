@@ -133,6 +133,7 @@ class XLandTasks(GymnaxTasks):
     """
 
     family: ClassVar[str] = "xland"
+    extra: ClassVar[tuple[str, str]] = ("xminigrid", "xland")
     variations: ClassVar[tuple[str, ...]] = tuple(NUM_GOALS)
     value_scale: ClassVar[float] = 1.0
     action_names: ClassVar[tuple[str, ...]] = ("go", "right", "left", "take", "put", "open")

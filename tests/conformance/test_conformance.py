@@ -7,7 +7,7 @@ from rl3_jax.policies import CORES, Transformer, make_core
 from rl3_jax.tasks import FAMILIES, make_family
 from rl3_jax.testing import check_core, check_family, check_learner, check_variations_differ
 from rl3_jax.testing.learners import TABLES
-from tests.marks import slow, slow_but
+from tests.marks import slow, slow_but, where_installed
 
 CASES = slow_but(
     [("bandit", "default"), ("mdp", "default"), ("gridworld", "11x11"), ("point-robot", "semicircle")],
@@ -15,12 +15,12 @@ CASES = slow_but(
 )
 
 
-@pytest.mark.parametrize(("name", "variation"), CASES)
+@pytest.mark.parametrize(("name", "variation"), where_installed(CASES))
 def test_family(name, variation):
     check_family(make_family(name, variation=variation))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", where_installed(FAMILIES))
 def test_variations_differ(name):
     check_variations_differ(name)
 

@@ -27,7 +27,7 @@ from rl3_jax.training.evaluation import held_out_tasks
 from rl3_jax.training.recording import record
 from rl3_jax.training.train import Purpose, stream, task_keys
 from rl3_jax.trial import method_abstraction, method_features
-from tests.marks import slow
+from tests.marks import slow, where_installed
 from tests.run import tiny
 
 SEED = 3
@@ -207,7 +207,7 @@ def test_tiles_of_a_plane_stand_where_they_lie():
     assert heat.counts[-1].sum() == HORIZON - 1
 
 
-@pytest.mark.parametrize("name", slow(FAMILIES, keep=4))
+@pytest.mark.parametrize("name", where_installed(slow(FAMILIES, keep=4)))
 def test_every_family_can_be_watched(name):
     scene = make_scene(film(configure(name)))
     assert len(scene.captions) == HORIZON

@@ -7,9 +7,10 @@ import pytest
 
 from rl3_jax import PRESETS, ConfigError, PPOConfig, make_config
 from rl3_jax.training.serialise import config_problems, differences, from_dict, to_dict
+from tests.marks import where_installed
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", where_installed(PRESETS))
 @pytest.mark.parametrize("policy", ["gru", "markov"])
 @pytest.mark.parametrize("learner", ["model-based", "q-learning"])
 def test_every_configuration_survives_json(preset, policy, learner):

@@ -10,6 +10,7 @@ from rl3_jax.object_rl import ModelBased, QLearning
 from rl3_jax.tasks import FAMILIES, Bandit, Gridworld, RandomMdp, make_family
 from rl3_jax.testing.trees import at, differs, signature
 from rl3_jax.trial import METHODS, TrialEnv, family_learner, make, method_abstraction, method_features
+from tests.marks import where_installed
 from tests.trial.walk import transitions, walk
 
 MDP = RandomMdp(states=6, actions=3, steps=5)
@@ -169,7 +170,7 @@ def test_a_learner_has_the_numbers_of_its_family():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", where_installed(FAMILIES))
 def test_only_states_met_count_in_gridworlds_for_vectors_and_under_clusters(name, method):
     family = make_family(name)
     abstraction = method_abstraction(method, family, ModelBased())
