@@ -42,6 +42,11 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
+# With navix, whose tasks are tested here alone: what it brings would double the environment of `make test`.
+$(VENV)/.installed-all: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev,navix]'
+	@touch $@ $(VENV)/.installed-dev
+
 # RL3 and RL2 with the same gru policy and the same number of steps. The preset's learning rate is the best
 # of three for both (1.5e-3, 3e-3, 6e-3).
 demo: $(VENV)/.installed
@@ -118,7 +123,7 @@ types: $(VENV)/.installed-dev
 unit: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not slow' tests
 
-unit-all: $(VENV)/.installed-dev
+unit-all: $(VENV)/.installed-all
 	$(PYTEST) tests
 
 # The site, whose tutorials and notebooks are run. `make docs EXECUTE=cache` runs those that changed.

@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 from rl3_jax import ConfigError
 from rl3_jax.cli import main, parse
 from rl3_jax.object_rl import ModelBased
-from rl3_jax.picture import FREE, GOAL, WALL
+from rl3_jax.picture import FREE, GOAL, WALL, Tiles
 from rl3_jax.presets import make_config
 from rl3_jax.report.animation import Stage
 from rl3_jax.report.scenes import Trial, best_tried, make_pair, make_scene, tried
@@ -228,6 +228,19 @@ def test_a_family_without_a_scene_of_its_own_is_drawn_by_what_its_states_are(nam
     monkeypatch.setattr(type(trial.env.family), "picture", lambda *_: None)
     assert ("table" if name == "mdp" else "plane") in make_scene(trial).panels
     Stage(make_scene(trial)).show(HORIZON - 1)
+
+
+def test_states_that_share_a_cell_show_its_best_value_and_all_visits(monkeypatch):
+    trial = film(configure("mdp"))
+    record, cells = trial.recording, np.array([[0, s % 2] for s in range(10)])
+    tiles = Tiles(np.zeros((1, 2), int), (FREE,), cells)
+    monkeypatch.setattr(type(trial.env.family), "picture", lambda *_: tiles)
+    heat = make_scene(trial).panels["values"]
+    earlier = np.bincount(record.place[:-1] % 2, minlength=2)
+    np.testing.assert_array_equal(heat.counts[-1, 0], earlier)
+    best = np.where(trial.visits[-1] > 0, record.table[-1], np.nan)
+    expected = [np.nanmax(best[half::2]) if earlier[half] else np.nan for half in range(2)]
+    np.testing.assert_array_equal(heat.values[-1, 0], expected)
 
 
 def test_one_number_that_is_seen_is_drawn_over_the_steps():
