@@ -121,7 +121,7 @@ class NavixRooms(GymnaxTasks):
     extra: ClassVar[tuple[str, str]] = ("navix", "navix")
     variations: ClassVar[tuple[str, ...]] = tuple(ROOMS)
     value_scale: ClassVar[float] = 1.0
-    action_names: ClassVar[tuple[str, ...]] = ("turn left", "turn right", "forward", "pick up", "open")
+    action_names: ClassVar[tuple[str, ...]] = ("left", "right", "forward", "pick up", "open")
     num_successors: ClassVar[int] = 4  # itself, two turned ones, and one more by whatever is ahead
 
     variation: Annotated[str, Among("variations")] = "empty"
