@@ -42,7 +42,7 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-# With navix, whose tasks are tested here alone: what it brings would double the environment of `make test`.
+# With navix, whose tasks are tested in `make test-all` alone: it brings much that nothing else needs.
 $(VENV)/.installed-all: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev,navix]'
 	@touch $@ $(VENV)/.installed-dev

@@ -86,7 +86,7 @@ class Rooms(environment.Environment):
         before = self.navix.Timestep(
             t=state.time, observation=None, action=None, reward=None, step_type=None, state=state.world
         )
-        # navix's `step` would lay out new rooms each time, of which vmap then takes the old ones.
+        # navix's `step` without the reset, which vmap would compute in each step.
         after = self.rooms._step(before, action)
         reached = after.is_termination()
         return after.observation, RoomState(state.time + 1, after.state, reached), after.reward, reached, {}
@@ -107,9 +107,9 @@ class NavixRooms(GymnaxTasks):
     and opened the door. Object-level RL has a table of the latter, without the view. navix draws the layouts;
     those whose goal cannot be reached, or is the start, are drawn again. Variations:
 
-    - `empty`: a goal in a room of 6 x 6 cells (`Navix-Empty-Random-8x8-v0`);
-    - `four-rooms`: doorways and goal, 17 x 17 cells (`Navix-FourRooms-v0`);
-    - `door-key`: a key opens the door to the room of the goal, 4 x 4 cells (`Navix-DoorKey-Random-6x6-v0`).
+    - `empty`: a goal in a room of 6 × 6 cells (`Navix-Empty-Random-8x8-v0`);
+    - `four-rooms`: doorways and goal, 17 × 17 cells (`Navix-FourRooms-v0`);
+    - `door-key`: a key opens the door to the room of the goal, 4 × 4 cells (`Navix-DoorKey-Random-6x6-v0`).
 
     Source: navix (Pignatelli et al. 2024, arXiv 2407.19396).
 
