@@ -193,9 +193,11 @@ PRESETS: dict[str, TrainConfig] = {
     "frozen-lake-h100-quick": _quick_gymnax(tasks.FrozenLakes(), 100),
     "four-rooms-h250-quick": _quick_gymnax(tasks.FourRoomsTasks(), 250),
     "meta-maze-h200-quick": _quick_gymnax(tasks.MetaMazes(), 200),
-    "point-robot-h100-quick": _quick_vectors(tasks.PointRobots(), 100),
+    "point-robot-h100-quick": _quick_vectors(tasks.PointRobots(), 100, iterations=300),
     "reacher-h200-quick": _quick_vectors(tasks.Reachers(), 200),
-    "point-robot-sparse-h100-quick": _quick_vectors(tasks.PointRobots(dense=False), 100, ppo=SPARSE),
+    "point-robot-sparse-h100-quick": _quick_vectors(
+        tasks.PointRobots(dense=False), 100, iterations=300, ppo=SPARSE
+    ),
     "reacher-sparse-h200-quick": _quick_vectors(tasks.Reachers(dense=False), 200, ppo=SPARSE),
     "cart-pole-h200-quick": _quick_vectors(tasks.CartPoles(), 200),
     "mountain-car-h300-quick": _quick_vectors(tasks.MountainCars(), 300, features={"reward_scale": 2.0}),
@@ -204,7 +206,7 @@ PRESETS: dict[str, TrainConfig] = {
     "xland-h486-quick": _quick_gymnax(tasks.XLandTasks(), 486, policy={"gates": True}, ppo=SPARSE),
     "navix-h200-quick": _quick_gymnax(tasks.NavixRooms(), 200, policy={"gates": True}, ppo=SPARSE),
 }
-"""All with method `rl3` and the learner `model-based`, but for the `-long` ones, which have `r-max`."""
+"""All with method `rl3`; the learner is `model-based`, but `r-max` in the `-long` ones, and `kernel` for vectors."""
 
 
 def make_config(

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from rl3_jax.bins import Bounds, bin_of, centre_of
 from rl3_jax.constraints import Count
 from rl3_jax.errors import ConfigError
+from rl3_jax.extras import extra_problems, load_extra
 from rl3_jax.lean_gymnax import spaces
 from rl3_jax.tasks.base import Action, ConcreteState, Task, TaskFamily
 from rl3_jax.tasks.probe import property_problems
@@ -95,12 +96,19 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
         with jax.ensure_compile_time_eval():
             return self.make_environment()
 
+    def suite(self) -> Any:
+        """Return the module that the family's extra brings; raises a `ConfigError` if it is not installed."""
+        assert self.extra, f"{type(self).__name__} names no extra"
+        return load_extra(f"task {self.family}", *self.extra)
+
     def environment_of(self, params: Any) -> Environment:
         """Return the environment of a task with these params: one for all, unless overridden."""
         return self.environment
 
     def conflicts(self) -> list[str]:
-        """Return a message for each way in which bins and spaces do not fit."""
+        """Return a message for a missing extra, or for each way in which bins and spaces do not fit."""
+        if self.extra and (missing := extra_problems(f"task {self.family}", *self.extra)):
+            return missing
         if failures := property_problems(self):
             return failures
         found, name, bins = [], self.family, self.action_bins

@@ -13,7 +13,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from rl3_jax import picture
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Among
-from rl3_jax.extras import extra_problems, load_extra
 from rl3_jax.grid import path_lengths
 from rl3_jax.lean_gymnax import environment, spaces
 from rl3_jax.tasks.base import Action, ConcreteState
@@ -129,15 +128,13 @@ class NavixRooms(GymnaxTasks):
     view: Annotated[int, Ge(1), Le(VIEW)] = VIEW
 
     def conflicts(self) -> list[str]:
-        """Return a message for a missing extra, for an even view, and for what else does not fit."""
-        if missing := extra_problems(f"task {self.family}", *self.extra):
-            return missing
+        """Return a message for an even view, and for what else does not fit."""
         even = [f"view is {self.view}; it must be odd, as the agent stands in the middle"]
         return [*(even if self.view % 2 == 0 else ()), *super().conflicts()]
 
     def make_environment(self) -> Rooms:
         """Return the variation's environment."""
-        return Rooms(load_extra(f"task {self.family}", *self.extra), ROOMS[self.variation][0])
+        return Rooms(self.suite(), ROOMS[self.variation][0])
 
     # What follows is known without navix, which takes seconds to import.
     @property

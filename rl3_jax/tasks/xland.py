@@ -13,7 +13,6 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Among
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.extras import load_extra
 from rl3_jax.lean_gymnax import environment, spaces
 from rl3_jax.picture import Plane
 from rl3_jax.tasks.base import Action
@@ -57,9 +56,9 @@ class XLandState(environment.EnvState):
 class XLandRooms(environment.Environment):
     """XLand's environment with gymnax's functions, and without its own resets."""
 
-    def __init__(self, layout: str, steps: int):
-        """Take rooms and size, e.g. `R1-9x9`, and the episode length, 0 for XLand's own."""
-        self.suite = load_suite("xminigrid")
+    def __init__(self, suite: Any, layout: str, steps: int):
+        """Take XLand's module, rooms and size, e.g. `R1-9x9`, and the episode length, 0 for XLand's own."""
+        self.suite = suite
         name, known = f"XLand-MiniGrid-{layout}", self.suite.registered_environments()
         if name not in known:
             layouts = [one.removeprefix("XLand-MiniGrid-") for one in known if one.startswith("XLand-")]
@@ -170,12 +169,12 @@ class XLandTasks(GymnaxTasks):
 
     def make_environment(self) -> XLandRooms:
         """Return XLand's environment with gymnax's functions."""
-        return XLandRooms(self.layout, self.steps)
+        return XLandRooms(self.suite(), self.layout, self.steps)
 
     @functools.cached_property
     def rulesets(self) -> dict[str, np.ndarray]:
         """The rulesets of the benchmark, stacked."""
-        benchmarks = load_suite("xminigrid.benchmarks")
+        benchmarks = self.suite().benchmarks
         registered = self.benchmark in benchmarks.registered_benchmarks()
         load = benchmarks.load_benchmark if registered else benchmarks.load_benchmark_from_path
         try:
@@ -215,7 +214,7 @@ class XLandTasks(GymnaxTasks):
     @functools.cached_property
     def objects(self) -> UInt8[Array, "n 2"]:
         """Tile and colour of each object that a goal may name, those that can be picked up first."""
-        constants = load_suite("xminigrid.core.constants")
+        constants = self.suite().core.constants
         tiles = [getattr(constants.Tiles, name) for name in (*THINGS, "GOAL")]
         colours = [getattr(constants.Colors, name) for name in COLOURS]
         with jax.ensure_compile_time_eval():
@@ -256,8 +255,3 @@ class XLandTasks(GymnaxTasks):
         position = np.stack([column, -row], axis=-1)
         bounds = np.array([[0.0, columns - 1.0], [1.0 - rows, 0.0]])
         return Plane(position=position, bounds=bounds, names=("column", "row, from above"))
-
-
-def load_suite(module: str) -> Any:
-    """Return a module of XLand-MiniGrid; raises a `ConfigError` if the extra is not installed."""
-    return load_extra("task xland", module, "xland")
