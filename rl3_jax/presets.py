@@ -206,7 +206,7 @@ PRESETS: dict[str, TrainConfig] = {
     "xland-h486-quick": _quick_gymnax(tasks.XLandTasks(), 486, policy={"gates": True}, ppo=SPARSE),
     "navix-h200-quick": _quick_gymnax(tasks.NavixRooms(), 200, policy={"gates": True}, ppo=SPARSE),
 }
-"""All with method `rl3`; the learner is `model-based`, but `r-max` in the `-long` ones, and `kernel` for vectors."""
+"""All with method `rl3`; learners are `model-based`, `r-max` in the `-long` ones, `kernel` for vectors."""
 
 
 def make_config(
