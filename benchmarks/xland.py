@@ -44,16 +44,16 @@ class Options:
     """What to compare.
 
     Attributes:
-      xland: the folder `training` of a checkout of XLand-MiniGrid.
+      xland: the folder `training` of a checkout of XLand-MiniGrid; without it its trainer takes no part.
       trials: tasks at a time.
       horizon: steps of a trial, a multiple of the 32 after which XLand's trainer updates.
       width: units of the GRU, and of the layers of XLand's heads.
-      benchmark: XLand's file of rulesets, by name or path.
+      benchmark: XLand's file of rulesets, by name or path; without it ours are drawn afresh.
       repeats: timed runs of each trainer, of one iteration over all tasks and steps.
       json: file for the results, instead of standard output.
     """
 
-    xland: Path
+    xland: Path | None = None
     trials: int = 128
     horizon: int = 512
     width: int = 64
@@ -65,9 +65,11 @@ class Options:
 class XLandTraining(Program):
     """XLand's own trainer of meta-tasks, one call of which trains on every task for a whole trial."""
 
-    def __init__(self, options: Options):
-        """Compile."""
-        sys.path.insert(0, str(options.xland))
+    def __init__(self, options: Options, folder: Path):
+        """Compile the trainer in a folder."""
+        if not (folder / "train_meta_task.py").exists():
+            raise SystemExit(f"{folder} has no train_meta_task.py; name XLand's folder `training`")
+        sys.path.insert(0, str(folder))
         trainer: Any = importlib.import_module("train_meta_task")
         config = trainer.TrainConfig(
             benchmark_id=options.benchmark,
@@ -100,32 +102,40 @@ class XLandTraining(Program):
 def main() -> None:
     """Measure, print a table, and write JSON."""
     options = tyro.cli(Options, description=__doc__)
-    steps = options.trials * options.horizon
-    programs: dict[str, Any] = {XLAND: XLandTraining(options)}
+    programs: dict[str, Any] = {}
+    if options.xland is None:
+        print(f"{XLAND} does not take part: name its folder with --xland", file=sys.stderr)
+    else:
+        programs[XLAND] = XLandTraining(options, options.xland)
     for method in ("rl2", "rl3"):
-        config = configure(options, method)
-        program: Any = Training(config)
+        program: Any = Training(configure(options, method))
         program.parameters = size_of(program.state.learnt.params)
         programs[f"rl3_jax, {method}"] = program
-    turns = {name: lambda program=program: program.run(1) for name, program in programs.items()}
-    in_turn(turns, 1)
-    times = in_turn(turns, options.repeats)
-    rows = [
-        {
-            "trainer": name,
-            "steps_per_second": round(steps / statistics.median(times[name])),
-            "ratio": round(
-                statistics.median(x / y for x, y in zip(times[XLAND], times[name], strict=True)), 2
-            ),
-            "compile_seconds": round(program.trace_seconds + program.compile_seconds, 1),
-            "parameters": program.parameters,
-        }
-        for name, program in programs.items()
-    ]
+    rows = compare(programs, options)
     print(markdown(rows, COLUMNS), file=sys.stderr)
     report = machine() | {"benchmark": "xland", "processor_share": processor_share()}
     setting = {field: str(value) for field, value in dataclasses.asdict(options).items() if field != "xland"}
     write(options.json, report | {"setting": setting, "results": rows})
+
+
+def compare(programs: dict[str, Any], options: Options) -> list[dict[str, Any]]:
+    """Return how fast each program trains, of runs in turn."""
+    turns = {name: lambda program=program: program.run(1) for name, program in programs.items()}
+    in_turn(turns, 1)
+    times = in_turn(turns, options.repeats)
+    rows, steps = [], options.trials * options.horizon
+    for name, program in programs.items():
+        ratios = [x / y for x, y in zip(times.get(XLAND, ()), times[name], strict=False)]
+        rows.append(
+            {
+                "trainer": name,
+                "steps_per_second": round(steps / statistics.median(times[name])),
+                "ratio": round(statistics.median(ratios), 2) if ratios else None,
+                "compile_seconds": round(program.trace_seconds + program.compile_seconds, 1),
+                "parameters": program.parameters,
+            }
+        )
+    return rows
 
 
 def configure(options: Options, method: str) -> TrainConfig:

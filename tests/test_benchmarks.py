@@ -137,6 +137,22 @@ def test_learners_are_set_beside_rl2(tmp_path):
 
 
 @pytest.mark.slow
+def test_xland_is_trained_without_a_checkout(tmp_path):
+    pytest.importorskip("xminigrid", reason="needs the extra xland")
+    sizes = ["--trials", 32, "--horizon", 32, "--benchmark", "", "--repeats", 1]
+    done = run("xland.py", *sizes, "--json", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    assert "does not take part: name its folder with --xland" in done.stderr
+    rl2, rl3 = results_of(tmp_path / "out.json", "xland")
+    assert (rl2["trainer"], rl3["trainer"]) == ("rl3_jax, rl2", "rl3_jax, rl3")
+    assert min(rl2["steps_per_second"], rl3["steps_per_second"]) > 0
+    assert rl2["parameters"] < rl3["parameters"]
+    astray = run("xland.py", *sizes, "--xland", tmp_path)
+    assert astray.returncode == 1
+    assert "has no train_meta_task.py" in astray.stderr
+
+
+@pytest.mark.slow
 def test_throughput_tells_where_the_time_goes(tmp_path):
     small = ["ppo.trials=4", "ppo.minibatch_trials=2", "ppo.epochs=1", "policy.width=8"]
     arguments = ["--methods", "rl3", "--policies", "markov", "--horizons", 5, "--seconds", 0.01]
