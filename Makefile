@@ -45,7 +45,7 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 # With navix, whose tasks are tested in `make test-all` alone: it brings much that nothing else needs.
 $(VENV)/.installed-all: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev,navix]'
-	@touch $@ $(VENV)/.installed-dev
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed
 
 # RL3 and RL2 with the same gru policy and the same number of steps. The preset's learning rate is the best
 # of three for both (1.5e-3, 3e-3, 6e-3).

@@ -8,7 +8,7 @@ from rl3_jax.errors import ConfigError
 
 
 def is_installed(module: str) -> bool:
-    """Whether there is a module, which is not imported."""
+    """Whether there is a module; nothing but the package around it is imported."""
     package = module.partition(".")[0]
     return importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None
 

@@ -1,12 +1,15 @@
 """Presets, and their variation."""
 
+import subprocess
+import sys
+
 import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
 from rl3_jax.object_rl import Coordinates, Identity, Kernel, LinearQ, ModelBased, RMax, Tiling
 from rl3_jax.policies import Gru, PolicyConfig, Transformer
 from rl3_jax.presets import choose, method_name, suited_to
-from rl3_jax.tasks import Bandit, FrozenLakes, Gridworld, PointRobots, RandomMdp
+from rl3_jax.tasks import FAMILIES, Bandit, FrozenLakes, Gridworld, PointRobots, RandomMdp
 from rl3_jax.trial import COARSE
 from tests.marks import where_installed
 
@@ -196,3 +199,10 @@ def test_what_is_asked_for_wins_over_what_another_family_brings():
     assert (config.learner.smoothing, config.learner.prior_count, config.horizon) == (0.3, 2.0, 70)
     assert config.features.value_scale == 3.0
     assert make_config("mdp-h100-quick", task=RandomMdp(variation="ood")).learner.prior_count == 1.0
+
+
+def test_presets_are_made_without_other_suites():
+    modules = [kind.extra[0] for kind in FAMILIES.values() if kind.extra]
+    assert "xminigrid" in modules
+    script = f"import sys, rl3_jax; rl3_jax.PRESETS; sys.exit(any(name in sys.modules for name in {modules}))"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

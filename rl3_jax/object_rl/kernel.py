@@ -115,10 +115,11 @@ class Kernel(Learner):
 
     def meet(self, state: KernelState, x: Float[Array, " n"]) -> tuple[KernelState, Int[Array, ""]]:
         """Return the state after a vector is met, and its representative."""
-        distance = square_distance(state.places, x)
+        # The barrier keeps XLA from computing the distance twice, which might round in two ways.
+        distance = jax.lax.optimization_barrier(square_distance(state.places, x))
         least, number = distance.min(), len(state.value)
-        # On a CPU `argmin` takes several times as long as the two minima.
-        nearest = jnp.where(distance == least, jnp.arange(number), number).min()
+        # On a CPU `argmin` takes several times as long as the two minima. No distance equals one that is NaN.
+        nearest = jnp.where(distance == least, jnp.arange(number), number - 1).min()
         is_new = least > (self.radius * self.width) ** 2
         row = jnp.where(is_new, state.num_met, number)  # beyond the end nothing is written
         near = jnp.exp(distance * (-0.5 / self.width**2)).at[row].set(1.0, mode="drop")

@@ -51,7 +51,9 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
     - `shown`: what the policy sees of a state, which must not tell what is hidden;
     - `located`: what object-level RL takes for the state, with `coordinate_bounds` and `tiles`;
     - `action_bins`: as what the vectors of a Box of actions count for object-level RL;
-    - `num_successors`: how many table states follow one at most; it decides how fast planning is.
+    - `num_successors`: how many table states follow one at most; it decides how fast planning is;
+    - `hashed_rows`: rows of a table for vectors of codes, which are hashed;
+    - `extra`: the module of another suite and the extra that brings it, which `suite` imports when needed.
 
     `rl3_jax.tasks.continuous` and `notebooks/02_your_own_tasks.ipynb` do so.
 
@@ -98,8 +100,13 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def suite(self) -> Any:
         """Return the module that the family's extra brings; raises a `ConfigError` if it is not installed."""
-        assert self.extra, f"{type(self).__name__} names no extra"
+        if not self.extra:
+            raise ConfigError(f"{type(self).__name__} names no extra; let `extra` be its module and name")
         return load_extra(f"task {self.family}", *self.extra)
+
+    def missing_extra(self) -> list[str]:
+        """Return a message if the family's extra is not installed."""
+        return extra_problems(f"task {self.family}", *self.extra) if self.extra else []
 
     def environment_of(self, params: Any) -> Environment:
         """Return the environment of a task with these params: one for all, unless overridden."""
@@ -107,7 +114,7 @@ class GymnaxTasks(TaskFamily[GymnaxState, GymnaxTask]):
 
     def conflicts(self) -> list[str]:
         """Return a message for a missing extra, or for each way in which bins and spaces do not fit."""
-        if self.extra and (missing := extra_problems(f"task {self.family}", *self.extra)):
+        if missing := self.missing_extra():
             return missing
         if failures := property_problems(self):
             return failures

@@ -129,7 +129,7 @@ class NavixRooms(GymnaxTasks):
 
     def conflicts(self) -> list[str]:
         """Return a message for an even view, and for what else does not fit."""
-        even = [f"view is {self.view}; it must be odd, as the agent stands in the middle"]
+        even = [f"task.view is {self.view}; it must be odd, as the agent stands in the middle"]
         return [*(even if self.view % 2 == 0 else ()), *super().conflicts()]
 
     def make_environment(self) -> Rooms:

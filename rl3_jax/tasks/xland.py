@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pickle
 from typing import Annotated, Any, ClassVar
 
 import jax
@@ -12,12 +13,14 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Among
-from rl3_jax.errors import ConfigError, unknown_choice
+from rl3_jax.errors import ConfigError, problems_of, unknown_choice
 from rl3_jax.lean_gymnax import environment, spaces
 from rl3_jax.picture import Plane
 from rl3_jax.tasks.base import Action
 from rl3_jax.tasks.gymnax_tasks import GymnaxState, GymnaxTask, GymnaxTasks
 
+PREFIX = "XLand-MiniGrid-"
+"""How XLand's names of its environments begin."""
 VIEW = 5
 """Cells along each side of what the agent sees: it stands in the middle of the last row and looks up."""
 NUM_TILES, NUM_COLOURS, NUM_ACTIONS = 13, 12, 6
@@ -31,7 +34,7 @@ any side, above, below, left, right."""
 NUM_REACHED = NUM_THINGS + len(AGENT_NEAR) * NUM_OBJECTS
 NUM_GOALS = {"trivial": NUM_REACHED + len(THING_NEAR) * NUM_OBJECTS * NUM_THINGS, "reach": NUM_REACHED}
 NUM_DISTRACTORS = 3
-BESIDE = np.array([(VIEW - 2, VIEW // 2), (VIEW - 1, VIEW // 2 - 1), (VIEW - 1, VIEW // 2 + 1)])
+AROUND = np.array([(VIEW - 2, VIEW // 2), (VIEW - 1, VIEW // 2 - 1), (VIEW - 1, VIEW // 2 + 1)])
 """Cells of the view ahead of the agent, to its left and to its right."""
 
 
@@ -59,11 +62,7 @@ class XLandRooms(environment.Environment):
     def __init__(self, suite: Any, layout: str, steps: int):
         """Take XLand's module, rooms and size, e.g. `R1-9x9`, and the episode length, 0 for XLand's own."""
         self.suite = suite
-        name, known = f"XLand-MiniGrid-{layout}", self.suite.registered_environments()
-        if name not in known:
-            layouts = [one.removeprefix("XLand-MiniGrid-") for one in known if one.startswith("XLand-")]
-            raise ConfigError(unknown_choice("task.layout", layout, layouts))
-        self.rooms, params = self.suite.make(name)
+        self.rooms, params = suite.make(f"{PREFIX}{layout}")
         self.rooms_params = params.replace(max_steps=steps or params.max_steps)
 
     @property
@@ -128,7 +127,9 @@ class XLandTasks(GymnaxTasks):
     Attributes:
       layout: rooms and size, as in XLand's names of environments.
       benchmark: name of one of XLand's files of rulesets, which it downloads when first used, or the path of
-        another; tasks are drawn from it, whatever the variation, in training and evaluation alike.
+        another, a pickle, which runs what it contains. Tasks are drawn from all of it, in training and
+        evaluation alike, so that none is held out. Its rulesets are constants of compiled programs: 21 000
+        take 3 MB of each, millions would be too many.
     """
 
     family: ClassVar[str] = "xland"
@@ -143,7 +144,24 @@ class XLandTasks(GymnaxTasks):
     layout: str = "R1-9x9"
     benchmark: str = ""
 
-    # Known without the suite, which is imported once a task is drawn.
+    def conflicts(self) -> list[str]:
+        """Return a message for an unknown layout or a file that cannot be read, or what else is wrong."""
+        if missing := self.missing_extra():
+            return missing
+        names = self.suite().registered_environments()
+        layouts = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+        if self.layout not in layouts:
+            return [unknown_choice("task.layout", self.layout, layouts)]
+        if not self.benchmark:
+            return super().conflicts()
+        if self.variation != self.variations[0]:
+            return [
+                f"task.variation {self.variation} says what is drawn without a file, but task.benchmark is"
+                f" {self.benchmark!r}; leave one of them out"
+            ]
+        return problems_of(lambda: self.rulesets) or super().conflicts()
+
+    # Known without the suite, so that presets are made where it is not installed.
     @property
     def num_states(self) -> int:
         """None that has an index."""
@@ -151,13 +169,13 @@ class XLandTasks(GymnaxTasks):
 
     @property
     def trial_length(self) -> int:
-        """Two whole episodes of the default layout, or more."""
-        return 486
+        """Two whole episodes, or more."""
+        return 2 * self.episode_length
 
     @property
     def coordinate_bounds(self) -> Bounds:
         """Those of codes of tiles."""
-        return ((0.0, NUM_TILES * NUM_COLOURS - 1.0),) * len(BESIDE)
+        return ((0.0, NUM_TILES * NUM_COLOURS - 1.0),) * len(AROUND)
 
     def action_space(self, params: GymnaxTask | None = None) -> spaces.Discrete:
         """The six actions."""
@@ -171,23 +189,10 @@ class XLandTasks(GymnaxTasks):
         """Return XLand's environment with gymnax's functions."""
         return XLandRooms(self.suite(), self.layout, self.steps)
 
-    @functools.cached_property
+    @property
     def rulesets(self) -> dict[str, np.ndarray]:
-        """The rulesets of the benchmark, stacked."""
-        benchmarks = self.suite().benchmarks
-        registered = self.benchmark in benchmarks.registered_benchmarks()
-        load = benchmarks.load_benchmark if registered else benchmarks.load_benchmark_from_path
-        try:
-            with jax.ensure_compile_time_eval():  # the file holds arrays of JAX
-                found = load(self.benchmark)
-        except OSError as error:
-            names = ", ".join(benchmarks.registered_benchmarks())
-            raise ConfigError(
-                f"task.benchmark {self.benchmark!r} cannot be read ({error}); give the path of a file, or one"
-                f" of {names}, which are downloaded"
-            ) from error
-        stacked = {"goal": found.goals, "rules": found.rules, "objects": found.init_tiles}
-        return {name: np.asarray(array) for name, array in stacked.items()}
+        """The rulesets of the benchmark, stacked; raises a `ConfigError` if they cannot be read."""
+        return read_rulesets(self.suite(), self.benchmark)
 
     def sample_params(self, key: PRNGKeyArray) -> XLandParams:
         """Draw a ruleset. The key is consumed."""
@@ -239,7 +244,7 @@ class XLandTasks(GymnaxTasks):
 
     def located(self, state: XLandState, observation: UInt8[Array, "5 5 2"]) -> Int[Array, " 3"]:
         """Return the codes of the tiles ahead, left and right."""
-        tile, colour = observation[BESIDE[:, 0], BESIDE[:, 1]].astype(jnp.int32).T
+        tile, colour = observation[AROUND[:, 0], AROUND[:, 1]].astype(jnp.int32).T
         return tile * NUM_COLOURS + colour
 
     def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
@@ -255,3 +260,28 @@ class XLandTasks(GymnaxTasks):
         position = np.stack([column, -row], axis=-1)
         bounds = np.array([[0.0, columns - 1.0], [1.0 - rows, 0.0]])
         return Plane(position=position, bounds=bounds, names=("column", "row, from above"))
+
+
+@functools.lru_cache(maxsize=4)
+def read_rulesets(suite: Any, benchmark: str) -> dict[str, np.ndarray]:
+    """Return the rulesets of a file of XLand's, by name or path, stacked.
+
+    Raises:
+      ConfigError: if it cannot be read.
+    """
+    registered = suite.benchmarks.registered_benchmarks()
+    known = benchmark in registered
+    load = suite.benchmarks.load_benchmark if known else suite.benchmarks.load_benchmark_from_path
+    try:
+        with jax.ensure_compile_time_eval():  # the file holds arrays of JAX
+            found = load(benchmark)
+    except (OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        mend = (
+            "if a download was interrupted, delete the file"
+            if known
+            else f"give the path of a file, or one of {', '.join(registered)}, which are downloaded"
+        )
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"task.benchmark {benchmark!r} cannot be read ({reason}); {mend}") from error
+    stacked = {"goal": found.goals, "rules": found.rules, "objects": found.init_tiles}
+    return {name: np.asarray(array) for name, array in stacked.items()}

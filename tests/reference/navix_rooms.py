@@ -29,6 +29,8 @@ def view(room, state, side):
     (down, right), (down_aside, right_aside) = AHEAD[direction], AHEAD[(direction + 1) % 4]
 
     def tile(forward, aside):
+        if forward == aside == 0:
+            return ""  # the agent hides what it stands on
         place = (row + forward * down + aside * down_aside, column + forward * right + aside * right_aside)
         if place == room["door"]:
             return "open" if progress == OPEN else "closed"

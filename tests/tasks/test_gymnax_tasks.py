@@ -13,8 +13,11 @@ from gymnax.environments.misc.reacher import Reacher
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rl3_jax import extras
 from rl3_jax.bins import bin_of
+from rl3_jax.cli import main
 from rl3_jax.constraints import problems
+from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import ModelBased, Tiling
 from rl3_jax.tasks import GymnaxTasks, PointRobots
 from rl3_jax.trial import METHODS, TrialEnv, family_abstraction
@@ -292,3 +295,16 @@ def test_the_fields_that_are_the_task_are_its_numbers():
     (name,) = family.statistics(tasks)
     assert name == "secret_0"
     np.testing.assert_array_equal(family.statistics(tasks)[name], tasks.fields["secret"])
+
+
+def test_the_missing_extra_of_a_suite_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(extras, "is_installed", lambda module: False)
+    assert main(["train", "xland-h486-quick", "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "task xland needs an extra that is not installed: pip install 'rl3-jax[xland]'" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_family_without_an_extra_has_no_suite():
+    with pytest.raises(ConfigError, match="PointRobots names no extra"):
+        PointRobots().suite()

@@ -1,13 +1,13 @@
 """Tasks of XLand-MiniGrid, beside the suite itself."""
 
+import bz2
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax import extras
 from rl3_jax.cli import main
-from rl3_jax.errors import ConfigError
 from rl3_jax.tasks import XLandTasks
 from rl3_jax.tasks.xland import AGENT_NEAR, HOLD, NUM_GOALS, THING_NEAR
 
@@ -128,9 +128,16 @@ def test_goals_are_those_of_the_generator():
         parts = {"tile": goal[1:3]} if code not in THING_NEAR else {"tile_a": goal[1:3], "tile_b": goal[3:5]}
         encoded = kind(**{name: jnp.asarray(part) for name, part in parts.items()}).encode()
         np.testing.assert_array_equal(goal, encoded)
-    things = {tuple(tile) for tile in every[every[:, 0] == HOLD][:, 1:3]}
-    assert {kind for kind, _ in things} == set(np.asarray(constants.PICKABLE).tolist())
-    assert {tuple(tile) for tile in every[np.isin(every[:, 0], THING_NEAR)][:, 3:5]} == things
+    colours = set(range(1, 12)) - {constants.Colors.BLACK}
+    things = {(kind, colour) for kind in np.asarray(constants.PICKABLE).tolist() for colour in colours}
+    objects = things | {(constants.Tiles.GOAL, colour) for colour in colours}
+    rows = [tuple(row) for row in every.tolist()]
+    assert {row[1:3] for row in rows if row[0] == HOLD} == things
+    for code in AGENT_NEAR:
+        assert {row[1:3] for row in rows if row[0] == code} == objects
+    pairs = {(*place, *thing) for place in objects for thing in things}
+    for code in THING_NEAR:
+        assert {row[1:] for row in rows if row[0] == code} == pairs
 
 
 @pytest.mark.parametrize("variation", XLandTasks.variations)
@@ -177,24 +184,42 @@ def test_tasks_come_from_a_file_of_rulesets(tmp_path):
     assert len(np.unique(drawn.goal, axis=0)) == 2
 
 
+def cut_short(path):
+    benchmarks.save_bz2_pickle({"goals": np.zeros((50, 5), np.uint8)}, str(path))
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def without_rules(path):
+    benchmarks.save_bz2_pickle({"goals": np.zeros((1, 5), np.uint8)}, str(path))
+
+
+def no_pickle(path):
+    path.write_bytes(bz2.compress(b"rulesets"))
+
+
+@pytest.mark.parametrize("write", [cut_short, without_rules, no_pickle])
+def test_a_file_that_holds_no_rulesets_is_told(write, tmp_path):
+    write(tmp_path / "file")
+    (found,) = XLandTasks(benchmark=str(tmp_path / "file")).conflicts()
+    assert "file' cannot be read (" in found
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"layout": "R3-9x9"}, r"unknown task.layout 'R3-9x9'; did you mean R"),
-        ({"benchmark": "nowhere"}, r"task.benchmark 'nowhere' cannot be read .*trivial-21k"),
+        ("--task.layout R3-9x9", "unknown task.layout 'R3-9x9'; did you mean R"),
+        ("--task.layout R3-9x9 --task.steps 100", "unknown task.layout 'R3-9x9'; did you mean R"),
+        ("--task.layout MiniGrid-FourRooms", "unknown task.layout 'MiniGrid-FourRooms'"),
+        ("--task.benchmark nowhere", "task.benchmark 'nowhere' cannot be read (FileNotFoundError"),
+        ("--task.benchmark nowhere --task.variation reach", "leave one of them out"),
     ],
 )
-def test_a_wrong_field_is_told(fields, message):
-    with pytest.raises(ConfigError, match=message):
-        XLandTasks(**fields).sample_task(jax.random.key(0))
-
-
-def test_the_missing_extra_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(extras, "is_installed", lambda module: False)
-    assert main(["train", "xland-h486-quick"]) == 2
-    assert "task xland needs an extra that is not installed: pip install 'rl3-jax[xland]'" in (
-        capsys.readouterr().err
-    )
+def test_a_wrong_field_is_told_before_anything_is_compiled_or_written(fields, message, tmp_path, capsys):
+    assert main(["train", "xland-h486-quick", *fields.split(), "--out", str(tmp_path / "run")]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "compiling" not in said
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_rooms_are_those_of_the_suite():
