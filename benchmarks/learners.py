@@ -48,12 +48,12 @@ class Useless(Learner):
     """Draws values and counts anew after each step, whatever happened.
 
     Attributes:
-      scale: standard deviation of the values.
+      scale: standard deviation of the values; here the family's scale, which brings them near 1.
     """
 
     learner: ClassVar[str] = "useless"
 
-    scale: float = 10.0
+    scale: float = 1.0
 
     def init(self, spec: Any) -> Any:
         """Return the number that the first draw begins with."""

@@ -6,8 +6,8 @@
 
 Both train a GRU of the same width with the same number of tasks, drawn from the same benchmark, for the same
 horizon, each with its own network about the GRU and its own PPO: XLand's updates after every 32 steps, once
-over its data, ours after a whole trial, as often as the preset says; minibatches have as many tasks. XLand
-evaluates within each call of its trainer; here that is one episode of one task.
+over its data, ours after a whole trial, twice over its data; minibatches have as many tasks. XLand evaluates
+within each call of its trainer; here that is one episode of one task.
 
 From Python 3.11 on, the defaults of `RolloutStats` in XLand's `training/utils.py` have to become
 `struct.field(default_factory=lambda: jnp.asarray(0))` and the like: dataclasses refuse arrays there.

@@ -123,9 +123,9 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
 
 
 def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
-    """Return a preset for a family of gymnax environments: a starting point, tuned on point-robot alone.
+    """Return a preset for a family of environments of others: a starting point, tuned on point-robot alone.
 
-    In four rooms its return is no more than that of random actions (docs/measurements.md).
+    In four rooms its return is little more than that of random actions (docs/measurements.md).
     `changes` to all that are as `_varied` takes them.
     """
     quick = _quick(
@@ -143,7 +143,7 @@ def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> Train
 def _quick_vectors(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
     """Return `_quick_gymnax` with a learner that sees vectors as they are, behind gates.
 
-    It earns more than one with tables of tiles, and is faster (docs/measurements.md).
+    It is several times as fast as one that plans in tiles, and earned no less (docs/measurements.md).
     """
     learner = family_learner(VECTOR_LEARNER, task)
     quick = _quick_gymnax(task, horizon, learner=learner, abstraction=family_abstraction(task, learner))

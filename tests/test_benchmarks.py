@@ -122,11 +122,12 @@ def test_value_quality_acts_on_the_values_of_each_model(tmp_path):
 
 @pytest.mark.slow
 def test_learners_are_set_beside_rl2(tmp_path):
-    sizes = ["--millions", 0.04, "--num-tasks", 8, "--repeats", 1, "--json", tmp_path / "out.json"]
-    done = run("learners.py", "point-robot-h100-quick", "--learners", "kernel", "--seeds", 0, 1, *sizes)
+    sizes = ["--set", "ppo.epochs=1", "--millions", 0.04, "--seeds", 0, 1, "--num-tasks", 8, "--repeats", 1]
+    sizes += ["--json", tmp_path / "out.json"]
+    done = run("learners.py", "point-robot-h100-quick", "--learners", "kernel", "useless", *sizes)
     assert done.returncode == 0, done.stderr
-    rl2, kernel = results_of(tmp_path / "out.json", "learners")
-    assert (rl2["learner"], kernel["learner"]) == ("rl2", "kernel")
+    rl2, kernel, useless = results_of(tmp_path / "out.json", "learners")
+    assert [row["learner"] for row in (rl2, kernel, useless)] == ["rl2", "kernel", "useless"]
     means = zip(kernel["mean_returns"], rl2["mean_returns"], kernel["paired"], strict=True)
     for own, base, (difference, error) in means:
         assert difference == pytest.approx(own - base, abs=1e-3)

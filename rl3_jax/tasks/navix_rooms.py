@@ -104,7 +104,7 @@ class NavixRooms(GymnaxTasks):
     sees navix's symbolic view of the tiles ahead, through walls: what stands on each (nothing, wall, key,
     goal, closed or open door), one-hot; and its row, column and direction, and whether it has taken the key
     and opened the door. Object-level RL has a table of the latter, without the view. navix draws the layouts;
-    those whose goal cannot be reached, or is the start, are drawn again. Variations:
+    those whose goal cannot be reached, were doors open, or is the start, are drawn again. Variations:
 
     - `empty`: a goal in a room of 6 × 6 cells (`Navix-Empty-Random-8x8-v0`);
     - `four-rooms`: doorways and goal, 17 × 17 cells (`Navix-FourRooms-v0`);
@@ -237,7 +237,7 @@ class NavixRooms(GymnaxTasks):
         return ConcreteState(index, jnp.concatenate([self.share(row, column), turned]))
 
     def statistics(self, tasks: GymnaxTask) -> dict[str, Float[Array, " N"]]:
-        """Return the fewest cells to go from the start to the goal, turns not counted."""
+        """Return the fewest cells to go from the start to the goal, were doors open, without turns."""
         return {"path_length": jax.vmap(path_length)(tasks.params.start)}
 
     def picture(self, task: GymnaxTask, states: Any) -> picture.Tiles:
