@@ -26,7 +26,7 @@ from throughput_programs import Training
 import rl3_jax
 from rl3_jax import ConfigError, TrainConfig, make_config, train
 from rl3_jax.object_rl import ActionValues, Learner, NoLearner
-from rl3_jax.report.statistics import difference
+from rl3_jax.report.statistics import Estimate, difference
 
 COLUMNS = {
     "preset": "preset",
@@ -152,8 +152,13 @@ def earn(options: Options, config: TrainConfig, base: dict[int, np.ndarray]) -> 
     return found | {
         "paired": [[one.value, one.standard_error] for one in more],
         "differences": listed(map(str, more)),
-        "in_errors": listed(f"{one.value / one.standard_error:+.1f}" for one in more),
+        "in_errors": listed(map(in_errors, more)),
     }
+
+
+def in_errors(one: Estimate) -> str:
+    """Return how many standard errors a difference is away from 0, if returns differ at all."""
+    return f"{one.value / one.standard_error:+.1f}" if one.standard_error else "none"
 
 
 def listed(texts: Any) -> str:
