@@ -143,7 +143,7 @@ def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> Train
 def _quick_vectors(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
     """Return `_quick_gymnax` with a learner that sees vectors as they are, behind gates.
 
-    It is several times as fast as one that plans in tiles, and earned no less (docs/measurements.md).
+    It is several times as fast as one that plans in tiles, and earned as much or more (docs/measurements.md).
     """
     learner = family_learner(VECTOR_LEARNER, task)
     quick = _quick_gymnax(task, horizon, learner=learner, abstraction=family_abstraction(task, learner))
