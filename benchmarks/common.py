@@ -110,6 +110,11 @@ def peak_memory_mib() -> float:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
+def num_parameters(params: Any) -> int:
+    """Return how many numbers there are to learn."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
 def literal(text: str) -> Any:
     """Return the value that a text stands for: as JSON, or itself."""
     try:

@@ -20,7 +20,17 @@ from typing import Any, Literal
 
 import jax
 import tyro
-from common import core_variant, in_turn, machine, markdown, median_ratio, processor_share, seconds, write
+from common import (
+    core_variant,
+    in_turn,
+    machine,
+    markdown,
+    median_ratio,
+    num_parameters,
+    processor_share,
+    seconds,
+    write,
+)
 
 from rl3_jax import CORES, PolicyConfig
 from rl3_jax.constraints import problems
@@ -123,7 +133,7 @@ def prepare(options: Options, name: str, horizon: int) -> tuple[dict[str, Any], 
     result = {
         "horizon": horizon,
         "core": name,
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
+        "parameters": num_parameters(params),
         "carry_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(policy.initial_carry())),
         "compile_seconds": round(time.perf_counter() - start, 2),
     }

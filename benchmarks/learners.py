@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from common import in_turn, lasting, machine, markdown, override, processor_share, write
+from common import in_turn, lasting, machine, markdown, median_ratio, override, processor_share, write
 from throughput_programs import Training
 
 import rl3_jax
@@ -179,9 +179,9 @@ def measure(configs: dict[str, TrainConfig], repeats: int) -> dict[str, dict[str
     found = {}
     for name, config in configs.items():
         if name != RL2:
-            pairs = list(zip(times[name, "whole"], times[name, "without"], strict=True))
-            extra = statistics.median(whole - without for whole, without in pairs)
-            share = statistics.median(1.0 - without / whole for whole, without in pairs)
+            whole, without = times[name, "whole"], times[name, "without"]
+            extra = statistics.median(x - y for x, y in zip(whole, without, strict=True))
+            share = 1.0 - median_ratio(without, whole)
             steps = TIMED_ITERATIONS * config.steps_per_iteration
             found[name] = {"microseconds": extra / steps * 1e6, "share": round(share, 3)}
     return found

@@ -23,7 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import tyro
-from common import in_turn, machine, markdown, processor_share, write
+from common import in_turn, machine, markdown, median_ratio, num_parameters, processor_share, write
 from throughput_programs import Program, Training
 
 from rl3_jax import TrainConfig, make_config, make_family
@@ -83,7 +83,7 @@ class XLandTraining(Program):
             eval_num_episodes=1,
         )
         key, env, params, benchmark, core_state, state = trainer.make_states(config)
-        self.parameters = size_of(state.params)
+        self.parameters = num_parameters(state.params)
         self.key, self.state, self.core_state = jax.tree.map(
             lambda x: jnp.asarray(x)[None], (key, state, core_state)
         )
@@ -109,7 +109,7 @@ def main() -> None:
         programs[XLAND] = XLandTraining(options, options.xland)
     for method in ("rl2", "rl3"):
         program: Any = Training(configure(options, method))
-        program.parameters = size_of(program.state.learnt.params)
+        program.parameters = num_parameters(program.state.learnt.params)
         programs[f"rl3_jax, {method}"] = program
     rows = compare(programs, options)
     print(markdown(rows, COLUMNS), file=sys.stderr)
@@ -125,12 +125,11 @@ def compare(programs: dict[str, Any], options: Options) -> list[dict[str, Any]]:
     times = in_turn(turns, options.repeats)
     rows, steps = [], options.trials * options.horizon
     for name, program in programs.items():
-        ratios = [x / y for x, y in zip(times.get(XLAND, ()), times[name], strict=False)]
         rows.append(
             {
                 "trainer": name,
                 "steps_per_second": round(steps / statistics.median(times[name])),
-                "ratio": round(statistics.median(ratios), 2) if ratios else None,
+                "ratio": round(median_ratio(times[XLAND], times[name]), 2) if XLAND in times else None,
                 "compile_seconds": round(program.trace_seconds + program.compile_seconds, 1),
                 "parameters": program.parameters,
             }
@@ -149,11 +148,6 @@ def configure(options: Options, method: str) -> TrainConfig:
         ppo={"trials": options.trials},
         evaluation={"every": 0},
     )
-
-
-def size_of(params: Any) -> int:
-    """Return how many numbers there are to learn."""
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 if __name__ == "__main__":

@@ -138,11 +138,6 @@ class NavixRooms(GymnaxTasks):
 
     # What follows is known without navix, which takes seconds to import.
     @property
-    def episode_length(self) -> int:
-        """Steps after which an episode is truncated."""
-        return self.steps
-
-    @property
     def trial_length(self) -> int:
         """Two episodes at least."""
         return 2 * self.steps

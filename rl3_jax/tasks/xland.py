@@ -101,10 +101,6 @@ class XLandRooms(environment.Environment):
         """Whether the goal is reached."""
         return state.reached
 
-    def action_space(self, params: Any = None) -> spaces.Discrete:
-        """Forward, turn right, turn left, pick up, put down, open or close."""
-        return spaces.Discrete(NUM_ACTIONS)
-
 
 @dataclasses.dataclass(frozen=True)
 class XLandTasks(GymnaxTasks):
@@ -197,24 +193,17 @@ class XLandTasks(GymnaxTasks):
     def sample_params(self, key: PRNGKeyArray) -> XLandParams:
         """Draw a ruleset. The key is consumed."""
         if self.benchmark:
-            return self.ruleset(jax.random.randint(key, (), 0, len(self.rulesets["goal"])))
+            stacked = self.rulesets
+            number = jax.random.randint(key, (), 0, len(stacked["goal"]))
+            drawn: dict[str, Any] = {name: jnp.asarray(all_of)[number] for name, all_of in stacked.items()}
+            return XLandParams(**drawn)
         key_goal, key_objects = jax.random.split(key)
         goal = self.goal(jax.random.randint(key_goal, (), 0, NUM_GOALS[self.variation]))
         objects, used = self.objects, jnp.stack([goal[1:3], goal[3:5]])
         unused = ~(objects[:, None] == used).all(axis=-1).any(axis=-1)
         others = jax.random.choice(key_objects, objects, (NUM_DISTRACTORS,), p=unused / unused.sum())
-        return self.environment_params(
-            goal=goal, rules=jnp.zeros((1, 7), jnp.uint8), objects=jnp.concatenate([used, others])
-        )
-
-    def environment_params(self, **ruleset: Any) -> XLandParams:
-        """Return the environment's params with a ruleset."""
-        return XLandParams(max_steps_in_episode=self.episode_length, **ruleset)
-
-    def ruleset(self, number: Int[Array, ""]) -> XLandParams:
-        """Return a ruleset of the benchmark by its number."""
-        arrays = {name: jnp.asarray(stacked)[number] for name, stacked in self.rulesets.items()}
-        return self.environment_params(**arrays)
+        no_rules = jnp.zeros((1, 7), jnp.uint8)
+        return XLandParams(goal=goal, rules=no_rules, objects=jnp.concatenate([used, others]))
 
     @functools.cached_property
     def objects(self) -> UInt8[Array, "n 2"]:

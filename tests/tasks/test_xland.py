@@ -18,35 +18,10 @@ from xminigrid.envs.xland import XLandMiniGrid  # noqa: E402
 
 AHEAD = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
 """Row and column to which the agent looks, by direction: up, right, down, left."""
-GOALS = {
-    HOLD: goals.AgentHoldGoal,
-    **dict(
-        zip(
-            AGENT_NEAR,
-            (
-                goals.AgentNearGoal,
-                goals.AgentNearUpGoal,
-                goals.AgentNearDownGoal,
-                goals.AgentNearLeftGoal,
-                goals.AgentNearRightGoal,
-            ),
-            strict=True,
-        )
-    ),
-    **dict(
-        zip(
-            THING_NEAR,
-            (
-                goals.TileNearGoal,
-                goals.TileNearUpGoal,
-                goals.TileNearDownGoal,
-                goals.TileNearLeftGoal,
-                goals.TileNearRightGoal,
-            ),
-            strict=True,
-        )
-    ),
-}
+SIDES = ("", "Up", "Down", "Left", "Right")
+GOALS = {HOLD: goals.AgentHoldGoal}
+for who, codes in (("Agent", AGENT_NEAR), ("Tile", THING_NEAR)):
+    GOALS |= {code: getattr(goals, f"{who}Near{side}Goal") for code, side in zip(codes, SIDES, strict=True)}
 STEPS = 400
 
 
