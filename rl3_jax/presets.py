@@ -97,16 +97,19 @@ def _varied(config: Any, **changes: Any) -> Any:
     return dataclasses.replace(config, **changes)
 
 
-def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
-    """Return a preset for gridworlds, tuned like `_quick`; how it was found is in `docs/recipes.md`."""
-    return _quick(
-        tasks.Gridworld(variation=variation),
+def _quick_grid(task: tasks.TaskFamily, horizon: int, iterations: int, **changes: Any) -> TrainConfig:
+    """Return a preset for mazes, in which the goal pays far more than a step does, and is hard to find.
+
+    Tuned on gridworlds, whose goals pay about 100; how it was found is in `docs/recipes.md`. Where they pay
+    less, the novelty bonus should, too. `changes` to all that are as `_varied` takes them.
+    """
+    quick = _quick(
+        task,
         MinGru(layers=2),
         iterations,
         max_sweeps=4,
         horizon=horizon,
         features={"value_scale": 1.0, "count_scale": 1.0, "squash": "symlog", "position": "both"},
-        learner={"untried": "stay", "smoothing": 0.0},
         policy={"input_layers": (64,), "read_out": "product", "shared_trunk": True},
         ppo={
             "optimiser": "muon",
@@ -120,12 +123,18 @@ def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConf
             "kl_estimate": "minibatches",
         },
     )
+    return _varied(quick, **changes)
+
+
+def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
+    """Return a preset for gridworlds."""
+    learner = {"untried": "stay", "smoothing": 0.0}
+    return _quick_grid(tasks.Gridworld(variation=variation), horizon, iterations, learner=learner)
 
 
 def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
     """Return a preset for a family of environments of others: a starting point, tuned on point-robot alone.
 
-    In four rooms its return is little more than that of random actions (docs/measurements.md).
     `changes` to all that are as `_varied` takes them.
     """
     quick = _quick(
@@ -191,8 +200,11 @@ PRESETS: dict[str, TrainConfig] = {
     "gridworld-11x11-long": _varied(_quick_gridworld("11x11", 250, iterations=4800), learner=RMax()),
     "gridworld-13x13-long": _varied(_quick_gridworld("13x13", 350, iterations=3430), learner=RMax()),
     "frozen-lake-h100-quick": _quick_gymnax(tasks.FrozenLakes(), 100),
-    "four-rooms-h250-quick": _quick_gymnax(tasks.FourRoomsTasks(), 250),
-    "meta-maze-h200-quick": _quick_gymnax(tasks.MetaMazes(), 200),
+    "four-rooms-h250-quick": _quick_grid(
+        tasks.FourRoomsTasks(), 250, iterations=400, ppo={"novelty_bonus": 0.25, "critic_coefficient": 0.1}
+    ),
+    # As any cell may follow one beside the goal, each sweep goes over all triples.
+    "meta-maze-h200-quick": _quick_grid(tasks.MetaMazes(), 200, iterations=100, learner={"max_sweeps": 2}),
     "point-robot-h100-quick": _quick_vectors(tasks.PointRobots(), 100, iterations=300),
     "reacher-h200-quick": _quick_vectors(tasks.Reachers(), 200),
     "point-robot-sparse-h100-quick": _quick_vectors(

@@ -78,6 +78,15 @@ class Mazes(GymnaxTasks):
         return len(self.cells)
 
     @property
+    def axes(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return self.walls.shape
+
+    def cell(self, state: GymnaxState) -> Int[Array, " 2"]:
+        """Return the agent's row and column."""
+        return state.wrapped.pos
+
+    @property
     def coordinate_bounds(self) -> Bounds:
         """Row and column are shares of the maze."""
         return ((0.0, 1.0), (0.0, 1.0))

@@ -46,6 +46,7 @@ def test_steps_are_gymnaxs_with_the_same_goal(family, env, params):
     _, state = family.reset_env(jax.random.key(0), task)
     old = env.reset_env(jax.random.key(0), params)[1].replace(goal=task.fields["goal"])
     np.testing.assert_array_equal(old.pos, family.start)
+    assert family.axes == np.shape(family.environment.env_map)
     for seed in range(60):
         key = jax.random.key(seed)
         action = jax.random.randint(key, (), 0, 4)
@@ -55,6 +56,7 @@ def test_steps_are_gymnaxs_with_the_same_goal(family, env, params):
         assert (reward, terminated) == (paid, over)
         at = concrete(state, task)
         np.testing.assert_array_equal(family.cells[int(at.index)], old.pos)
+        np.testing.assert_array_equal(family.cell(state), old.pos)
         np.testing.assert_allclose(at.coordinates * (family.cell_number.shape[0] - 1), old.pos, rtol=1e-6)
 
 
