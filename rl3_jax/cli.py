@@ -136,8 +136,8 @@ def _read(arguments: list[str]) -> Shared:
 def _read_with(arguments: list[str], preset: str | None) -> Shared:
     """Return what tyro makes of the arguments if those of `train` have a preset's defaults.
 
-    The file, method, policy and learner that were typed are looked for before: they decide which arguments
-    there are, and their defaults. Those that are not valid `Configured.naming_problems` reports.
+    The file and the names of parts that were typed are looked for before: they decide which arguments there
+    are, and their defaults. Those that are not valid `Configured.naming_problems` reports.
     """
     names, file, _ = _typed(arguments)
     config = PRESETS[preset or HELP_PRESET]
@@ -150,6 +150,7 @@ def _read_with(arguments: list[str], preset: str | None) -> Shared:
         "method": method if method in METHODS else "",
         "policy": config.policy.core.core,
         "learner": config.learner.learner,
+        "abstraction": config.abstraction.abstraction,
     }
     defaults = {name: kind(preset="", settings=config, **chosen) for name, kind in CONFIGURED.items()}
     typed, *rest = arguments
@@ -184,7 +185,7 @@ def _load_plugins(arguments: list[str]) -> None:
 
 
 def _typed(arguments: list[str]) -> tuple[dict[str, str | None], Path | None, list[str]]:
-    """Return the method, policy and learner that were typed, each as typed last; the file; the plugins."""
+    """Return the names of parts that were typed, each as typed last; the file; the plugins."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in (*CHOSEN_BY_NAME, "config"):
         parser.add_argument(f"--{name}", nargs="?")

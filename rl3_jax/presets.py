@@ -6,11 +6,12 @@ from typing import Any
 
 from rl3_jax import tasks
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import LEARNERS, RMax
+from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, RMax
 from rl3_jax.policies import CORES, Core, Gru, Markov, MinGru, PolicyConfig, Transformer, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import (
+    COARSE,
     METHODS,
     TrialEnv,
     family_abstraction,
@@ -18,6 +19,7 @@ from rl3_jax.trial import (
     fits_method,
     method_abstraction,
     method_features,
+    named_abstraction,
     with_method,
 )
 
@@ -164,7 +166,7 @@ SPARSE: dict[str, Any] = {"critic_scale": "none"}
 is wrong by more than that (docs/measurements.md)."""
 
 
-CHOSEN_BY_NAME = ("method", "policy", "learner")
+CHOSEN_BY_NAME = ("method", "policy", "learner", "abstraction")
 """Parts of a configuration that a name stands for."""
 
 PRESETS: dict[str, TrainConfig] = {
@@ -227,6 +229,7 @@ def make_config(
     method: str | None = None,
     policy: str | dict[str, Any] | None = None,
     learner: str | dict[str, Any] | None = None,
+    abstraction: str | Abstraction | dict[str, Any] | None = None,
     **overrides: Any,
 ) -> TrainConfig:
     """Return a preset, varied; e.g. `make_config("bandit-h100-quick", method="rl2", ppo={"epochs": 8})`.
@@ -236,6 +239,7 @@ def make_config(
       method: a name of `METHODS`; it sets the features.
       policy: name of the sequence core; the preset's width stays. Or fields of the policy to change.
       learner: name of the object-level learner, or fields of the preset's own to change.
+      abstraction: name of the state abstraction, or one, or fields of the preset's own to change.
       **overrides: fields of `TrainConfig`; a dict changes fields of that part and keeps the others. A `task`
         of another family than the preset's brings what belongs to it, see `suited_to`; other fields win.
 
@@ -246,7 +250,9 @@ def make_config(
         overrides["policy"], policy = policy, None
     if isinstance(learner, dict):
         overrides["learner"], learner = learner, None
-    names = {"method": method, "policy": policy, "learner": learner}
+    if not isinstance(abstraction, str | None):
+        overrides["abstraction"], abstraction = abstraction, None
+    names = {"method": method, "policy": policy, "learner": learner, "abstraction": abstraction}
     found = name_problems(preset=preset, **names)
     config, task = PRESETS.get(preset, TrainConfig()), overrides.get("task")
     if isinstance(task, type):
@@ -331,8 +337,14 @@ def _changed(
 
 
 def name_problems(**names: str | None) -> list[str]:
-    """Return a message for each unknown name of a preset, method, policy or learner."""
-    choices = {"preset": PRESETS, "method": METHODS, "policy": CORES, "learner": LEARNERS}
+    """Return a message for each unknown name, and for a method and an abstraction that exclude each other."""
+    choices = {
+        "preset": PRESETS,
+        "method": METHODS,
+        "policy": CORES,
+        "learner": LEARNERS,
+        "abstraction": ABSTRACTIONS,
+    }
     found = []
     for what, name in names.items():
         if what == "preset" and name in tasks.FAMILIES and name not in PRESETS:
@@ -343,25 +355,38 @@ def name_problems(**names: str | None) -> list[str]:
             )
         elif name is not None and name not in choices[what]:
             found.append(unknown_choice(what, name, list(choices[what])))
+    method, abstraction = names.get("method"), names.get("abstraction")
+    if method in COARSE and abstraction in ABSTRACTIONS and ABSTRACTIONS[abstraction] is not COARSE[method]:
+        found.append(
+            f"method {method} plans on {COARSE[method].abstraction}, not on abstraction {abstraction};"
+            " name one of the two"
+        )
     return found
 
 
 def choose(
-    config: TrainConfig, *, method: str | None, policy: str | None, learner: str | None
+    config: TrainConfig,
+    *,
+    method: str | None = None,
+    policy: str | None = None,
+    learner: str | None = None,
+    abstraction: str | None = None,
 ) -> TrainConfig:
-    """Return a configuration with another method, policy or learner, given by valid names.
+    """Return a configuration with another method, policy, learner or abstraction, given by valid names.
 
-    A policy or learner that it already has keeps its settings.
+    A policy, learner or abstraction that it already has keeps its settings.
     """
     if learner is not None and config.learner.learner != learner:
         config = _varied(config, learner=family_learner(learner, config.task))
-        abstraction = method_abstraction(method_name(config), config.task, config.learner, config.abstraction)
-        config = _varied(config, abstraction=abstraction)
+        fitting = method_abstraction(method_name(config), config.task, config.learner, config.abstraction)
+        config = _varied(config, abstraction=fitting)
     if policy is not None and config.policy.core.core != policy:
         config = _varied(config, policy={"core": make_core(policy)})
     if method is not None:
-        abstraction = method_abstraction(method, config.task, config.learner, config.abstraction)
-        config = _varied(config, features=with_method(config.features, method), abstraction=abstraction)
+        fitting = method_abstraction(method, config.task, config.learner, config.abstraction)
+        config = _varied(config, features=with_method(config.features, method), abstraction=fitting)
+    if abstraction is not None and config.abstraction.abstraction != abstraction:
+        config = _varied(config, abstraction=named_abstraction(abstraction, config.task))
     return config
 
 

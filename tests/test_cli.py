@@ -44,6 +44,12 @@ BAD_INPUT = [
     ("train mdp-h100 --policy=lstm", ["unknown policy 'lstm'", *CORES]),
     ("train mdp-h100 --method rl4", ["unknown method 'rl4'", "rl2, rl3"]),
     ("train mdp-h100 --learner sarsa", ["unknown learner 'sarsa'", "model-based, q-learning"]),
+    ("train mdp-h100 --abstraction has", ["unknown abstraction 'has'", "hash, identity, tiling"]),
+    (
+        "train gridworld-11x11-quick --method rl3-coarse --abstraction hash",
+        ["method rl3-coarse plans on clusters, not on abstraction hash", "name one of the two"],
+    ),
+    ("train mdp-h100 --abstraction coordinates", ["abstraction is coordinates"]),
     ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, trackio, wandb"]),
     ("train mdp-h100 --task.variation odd", ["unknown task.variation 'odd'", "default, ood"]),
     (
@@ -176,11 +182,12 @@ def test_help_is_there_for_each_step(here, capsys, line):
 
 def test_help_shows_the_values_of_the_preset(here, capsys):
     with pytest.raises(SystemExit):
-        main(["train", "bandit-h512", "--learner", "q-learning", "--help"])
+        main(["train", "bandit-h512", "--learner", "q-learning", "--abstraction", "hash", "--help"])
     printed = re.sub(r"[\s│]+", " ", capsys.readouterr().out)
     assert "trial length H, steps. (default: 512)" in printed
     assert "--task.num-arms" in printed
     assert "--learner.step-exponent" in printed
+    assert "--abstraction.rows" in printed
 
 
 def test_options_may_come_before_the_preset():

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from rl3_jax import METHODS, PRESETS, ConfigError, PPOConfig, make_config, make_core, make_learner
-from rl3_jax.object_rl import Coordinates, Identity, Kernel, LinearQ, ModelBased, RMax, Tiling
+from rl3_jax.object_rl import Coordinates, Hashed, Identity, Kernel, LinearQ, ModelBased, RMax, Tiling
 from rl3_jax.policies import Gru, PolicyConfig, Transformer
-from rl3_jax.presets import choose, method_name, suited_to
+from rl3_jax.presets import choose, method_name, suited_to, vary
 from rl3_jax.tasks import FAMILIES, Bandit, FrozenLakes, Gridworld, PointRobots, RandomMdp
 from rl3_jax.trial import COARSE
 from tests.marks import where_installed
@@ -168,13 +168,25 @@ def test_vectors_without_tiles_bring_a_learner_that_sees_them():
     config.validate()
     tiled = make_config("mdp-h100-quick", task=PointRobots())
     assert (tiled.learner.learner, tiled.policy.gates) == ("model-based", False)
-    asked = choose(config, method=None, policy=None, learner="linear-q")
+    asked = choose(config, learner="linear-q")
     assert (asked.learner, asked.abstraction) == (LinearQ(), Coordinates())
-    tabular = choose(tiled, method=None, policy=None, learner="q-learning")
-    assert (tabular.abstraction, choose(tabular, method=None, policy=None, learner="kernel").abstraction) == (
-        tiled.abstraction,
-        Coordinates(),
-    )
+    tabular = choose(tiled, learner="q-learning")
+    vectors = choose(tabular, learner="kernel")
+    assert (tabular.abstraction, vectors.abstraction) == (tiled.abstraction, Coordinates())
+
+
+def test_an_abstraction_is_chosen_by_name():
+    """It has the family's tiles or rows; one that a configuration has already keeps its settings."""
+    robots = make_config("point-robot-h100-quick", learner="model-based", abstraction="hash")
+    assert robots.abstraction == Hashed()
+    assert choose(robots, abstraction="tiling").abstraction == Tiling(bins=PointRobots().tiles)
+    rooms = make_config("frozen-lake-h100-quick", abstraction={"abstraction": "hash", "rows": 9})
+    assert rooms.abstraction == Hashed(rows=9)
+    assert choose(rooms, abstraction="hash") == rooms
+    assert vary(rooms, {"abstraction": "identity"}).abstraction == Identity()
+    assert make_config("frozen-lake-h100-quick", abstraction=Hashed(rows=9)) == rooms
+    coded = suited_to(Coded(), PRESETS["mdp-h100-quick"])
+    assert choose(choose(coded, abstraction="clusters"), abstraction="hash").abstraction == Hashed(rows=7)
 
 
 def test_a_family_without_coordinates_brings_a_learner_with_a_table():
@@ -187,6 +199,10 @@ def test_a_family_without_coordinates_brings_a_learner_with_a_table():
 
 class Untiled(PointRobots):
     tiles = ()
+
+
+class Coded(PointRobots):
+    hashed_rows = 7
 
 
 def test_what_is_asked_for_wins_over_what_another_family_brings():

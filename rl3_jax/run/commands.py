@@ -9,9 +9,9 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, problems_of
-from rl3_jax.object_rl import LEARNERS
+from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS
 from rl3_jax.policies import CORES
-from rl3_jax.presets import PRESETS, method_name, name_problems
+from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, method_name, name_problems
 from rl3_jax.run import hosts
 from rl3_jax.run.arguments import (
     JsonFile,
@@ -50,7 +50,7 @@ from rl3_jax.trial import METHODS
 
 @dataclasses.dataclass(frozen=True)
 class List(Shared):
-    """List families, variations, presets, methods, policies, learners and trained agents."""
+    """List families, variations, presets, methods, policies, learners, abstractions and trained agents."""
 
     def run(self) -> None:
         """Print them."""
@@ -66,6 +66,7 @@ class Configured(Shared):
     method: Annotated[str, arg(metavar="M", help=one_of(METHODS))] = ""
     policy: Annotated[str, arg(metavar="P", help=one_of(CORES))] = ""
     learner: Annotated[str, arg(metavar="L", help=one_of(LEARNERS))] = ""
+    abstraction: Annotated[str, arg(metavar="S", help=one_of(ABSTRACTIONS))] = ""
     config: Annotated[Path | None, optional("FILE", "a run's config.json, in place of PRESET")] = None
     num_seeds: Annotated[int, arg(metavar="N", help="runs in one program, with the seeds from --seed on")] = 1
 
@@ -77,7 +78,7 @@ class Configured(Shared):
 
     def naming_problems(self) -> list[str]:
         """Return a message for each name that is not valid, and if there are no or two configurations."""
-        names = {name: getattr(self, name) or None for name in ("preset", "method", "policy", "learner")}
+        names = {name: getattr(self, name) or None for name in ("preset", *CHOSEN_BY_NAME)}
         found = name_problems(**names)
         if self.config is None:
             none = f"name a preset, or give --config FILE; presets: {', '.join(PRESETS)}"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Column, Table
 
-from rl3_jax.object_rl import LEARNERS
+from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS
 from rl3_jax.policies import CORES
 from rl3_jax.presets import PRESETS
 from rl3_jax.report.mismatches import NO_SIZE
@@ -33,7 +33,7 @@ PLANNED_SIZES = {
 
 
 def print_lists() -> None:
-    """Print families, variations, presets, methods, policies, learners and trained agents as tables."""
+    """Print families, variations, presets, parts of a configuration by name, and trained agents as tables."""
     families = make_table("Task families", "family", "variations", "description")
     for name, family in FAMILIES.items():
         families.add_row(name, ", ".join(family.variations), _first_sentence(family))
@@ -48,7 +48,8 @@ def print_lists() -> None:
         methods.add_row(name, shown or "nothing", states)
     policies = make_table("Policies: --policy", "policy", "description")
     learners = make_table("Object-level learners: --learner", "learner", "description")
-    for table, classes in ((policies, CORES), (learners, LEARNERS)):
+    abstractions = make_table("State abstractions: --abstraction", "abstraction", "description")
+    for table, classes in ((policies, CORES), (learners, LEARNERS), (abstractions, ABSTRACTIONS)):
         for name, cls in classes.items():
             table.add_row(name, _first_sentence(cls))
     agents = make_table("Trained agents: --agent", "agent", "trained on", "M steps", "mean return ±")
@@ -57,7 +58,7 @@ def print_lists() -> None:
         sizes = [f"{size}={value}" for size, value in earned["task"].items() if size not in NO_SIZE]
         setting = ", ".join([earned["family"], *sizes, f"H={earned['horizon']}"])
         agents.add_row(name, setting, f"{card['steps'] / 1e6:.0f}", _earned(earned))
-    for table in (families, presets, methods, policies, learners, agents):
+    for table in (families, presets, methods, policies, learners, abstractions, agents):
         Console().print(table, end="\n\n")
 
 

@@ -23,6 +23,9 @@ def _of_preset(preset: str, config: TrainConfig) -> list[str] | None:
     base = PRESETS[preset]
     wanted, given = _names(config), _names(base)
     names = {what: None if wanted[what] in ("custom", given[what]) else wanted[what] for what in wanted}
+    names["abstraction"] = None  # which method and learner may bring
+    if choose(base, **names).abstraction.abstraction != wanted["abstraction"]:
+        names["abstraction"] = wanted["abstraction"]
     has, wants = (serialise.flat(serialise.to_dict(x)) for x in (choose(base, **names), config))
     changed = [field for field in wants if field != "seed" and wants[field] != has.get(field)]
     if has.keys() != wants.keys() or any(field.split(".")[-1] in CLASSES for field in changed):
@@ -33,7 +36,8 @@ def _of_preset(preset: str, config: TrainConfig) -> list[str] | None:
 
 def _names(config: TrainConfig) -> dict[str, str]:
     """Return the names by which parts of a configuration are chosen."""
-    parts = (method_name(config), config.policy.core.core, config.learner.learner)
+    abstraction = config.abstraction.abstraction
+    parts = (method_name(config), config.policy.core.core, config.learner.learner, abstraction)
     return dict(zip(CHOSEN_BY_NAME, parts, strict=True))
 
 

@@ -12,6 +12,7 @@ from rl3_jax.trial.methods import (
     make,
     method_abstraction,
     method_features,
+    named_abstraction,
     with_method,
 )
 from rl3_jax.trial.rollouts import Acting, Moment, Rollout, StepKeys, rollout
@@ -35,6 +36,7 @@ __all__ = [
     "make",
     "method_abstraction",
     "method_features",
+    "named_abstraction",
     "rollout",
     "run_trials",
     "trial_keys",

@@ -8,6 +8,7 @@ from jaxtyping import PRNGKeyArray
 
 from rl3_jax.errors import ConfigError, unknown_choice
 from rl3_jax.object_rl import (
+    ABSTRACTIONS,
     LEARNERS,
     Abstraction,
     Clusters,
@@ -55,8 +56,8 @@ def family_abstraction(family: TaskFamily, learner: Learner) -> Abstraction:
     if learner.sees_vectors:
         return Coordinates()
     if family.hashed_rows:
-        return Hashed(rows=family.hashed_rows)
-    return Identity() if family.integer_states else Tiling(bins=family.tiles)
+        return named_abstraction(Hashed.abstraction, family)
+    return named_abstraction((Identity if family.integer_states else Tiling).abstraction, family)
 
 
 def method_abstraction(
@@ -72,6 +73,15 @@ def fits_method(method: str, learner: Learner, abstraction: Abstraction) -> bool
     """Tell whether a state abstraction is one that a method may have, with a learner."""
     kinds = (Coordinates,) if learner.sees_vectors else (Identity, Tiling, Hashed)
     return isinstance(abstraction, COARSE.get(method, kinds))
+
+
+def named_abstraction(name: str, family: TaskFamily) -> Abstraction:
+    """Return the abstraction of a name that there is, with the family's tiles and rows."""
+    if name == Tiling.abstraction:
+        return Tiling(bins=family.tiles)
+    if name == Hashed.abstraction and family.hashed_rows:
+        return Hashed(rows=family.hashed_rows)
+    return ABSTRACTIONS[name]()
 
 
 def family_learner(name: str, family: TaskFamily) -> Learner:

@@ -31,6 +31,14 @@ def parsed(arguments, out):
         ),
         (make_config("bandit-h100", policy="gru", learner="q-learning"), None),
         (
+            make_config("frozen-lake-h100-quick", abstraction={"abstraction": "hash", "rows": 64}),
+            "frozen-lake-h100-quick --abstraction hash --abstraction.rows 64",
+        ),
+        (
+            make_config("point-robot-h100-quick", learner="model-based"),
+            "point-robot-h100-quick --learner model-based",
+        ),
+        (
             make_config("bandit-h100-quick", method="rl2", policy="gru", ppo={"clip": 0.1}),
             "bandit-h100-quick --method rl2 --policy gru --ppo.clip 0.1",
         ),
