@@ -24,6 +24,8 @@ class NonFiniteError(RuntimeError):
 
 def unknown_choice(what: str, value: str, choices: Sequence[str]) -> str:
     """Return the message for a name that is not among the valid ones, with the one that it is most like."""
+    if not choices:
+        return f"unknown {what} {value!r}; there is none"
     close = difflib.get_close_matches(value, choices, n=1, cutoff=0.8)
     meant = f"did you mean {close[0]}? " if close else ""
     return f"unknown {what} {value!r}; {meant}choose from: {', '.join(sorted(choices))}"

@@ -16,7 +16,7 @@ A first agent: `rl3 train mdp-h100-quick`, then `rl3 evaluate` and `rl3 watch` w
 `rl3 COMMAND --help` says more of a command, `rl3 --version` which versions are there, and
 `rl3 --tyro-print-completion bash` (zsh, tcsh) prints what completes commands and options in a shell."""
 SUMMARIES = {
-    "list": "Task families, presets, methods, policies, learners and trained agents.",
+    "list": "Task families, presets, methods, policies, learners, abstractions and trained agents.",
     "train": "Meta-train an agent.",
     "plan": "Memory and time that training would take.",
     "sweep": "Train candidates that differ in some fields, and compare them.",

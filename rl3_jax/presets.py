@@ -6,12 +6,11 @@ from typing import Any
 
 from rl3_jax import tasks
 from rl3_jax.errors import ConfigError, unknown_choice
-from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, RMax
+from rl3_jax.object_rl import ABSTRACTIONS, LEARNERS, Abstraction, Learner, RMax
 from rl3_jax.policies import CORES, Core, Gru, Markov, MinGru, PolicyConfig, Transformer, make_core
 from rl3_jax.ppo import PPOConfig
 from rl3_jax.training import EvaluationConfig, TrainConfig, serialise
 from rl3_jax.trial import (
-    COARSE,
     METHODS,
     TrialEnv,
     family_abstraction,
@@ -102,8 +101,9 @@ def _varied(config: Any, **changes: Any) -> Any:
 def _quick_grid(task: tasks.TaskFamily, horizon: int, iterations: int, **changes: Any) -> TrainConfig:
     """Return a preset for mazes, in which the goal pays far more than a step does, and is hard to find.
 
-    Tuned on gridworlds, whose goals pay about 100; how it was found is in `docs/recipes.md`. Where they pay
-    less, the novelty bonus should, too. `changes` to all that are as `_varied` takes them.
+    Tuned on gridworlds, whose goals pay about 100; how it was found, and what it is worth in other mazes, is
+    in `docs/recipes.md`. A bonus of 8 for each new state drowns a goal that pays 1. `changes` to all that are
+    as `_varied` takes them.
     """
     quick = _quick(
         task,
@@ -205,7 +205,7 @@ PRESETS: dict[str, TrainConfig] = {
     "four-rooms-h250-quick": _quick_grid(
         tasks.FourRoomsTasks(), 250, iterations=400, ppo={"novelty_bonus": 0.25, "critic_coefficient": 0.1}
     ),
-    # As any cell may follow one beside the goal, each sweep goes over all triples.
+    # Any cell may follow one beside the goal, so that a sweep goes over all triples: two are made, not four.
     "meta-maze-h200-quick": _quick_grid(tasks.MetaMazes(), 200, iterations=100, learner={"max_sweeps": 2}),
     "point-robot-h100-quick": _quick_vectors(tasks.PointRobots(), 100, iterations=300),
     "reacher-h200-quick": _quick_vectors(tasks.Reachers(), 200),
@@ -227,8 +227,8 @@ def make_config(
     preset: str,
     *,
     method: str | None = None,
-    policy: str | dict[str, Any] | None = None,
-    learner: str | dict[str, Any] | None = None,
+    policy: str | PolicyConfig | dict[str, Any] | None = None,
+    learner: str | Learner | dict[str, Any] | None = None,
     abstraction: str | Abstraction | dict[str, Any] | None = None,
     **overrides: Any,
 ) -> TrainConfig:
@@ -237,22 +237,23 @@ def make_config(
     Args:
       preset: a name of `PRESETS`.
       method: a name of `METHODS`; it sets the features.
-      policy: name of the sequence core; the preset's width stays. Or fields of the policy to change.
-      learner: name of the object-level learner, or fields of the preset's own to change.
-      abstraction: name of the state abstraction, or one, or fields of the preset's own to change.
+      policy: name of the sequence core; the preset's width stays. Or a policy, or fields of it to change.
+      learner: name of the object-level learner; or one, or fields of the preset's own to change.
+      abstraction: name of the state abstraction; or one, or fields of the preset's own to change.
       **overrides: fields of `TrainConfig`; a dict changes fields of that part and keeps the others. A `task`
         of another family than the preset's brings what belongs to it, see `suited_to`; other fields win.
 
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
-    if isinstance(policy, dict):
-        overrides["policy"], policy = policy, None
-    if isinstance(learner, dict):
-        overrides["learner"], learner = learner, None
-    if not isinstance(abstraction, str | None):
-        overrides["abstraction"], abstraction = abstraction, None
-    names = {"method": method, "policy": policy, "learner": learner, "abstraction": abstraction}
+    parts: dict[str, Any] = {
+        "method": method,
+        "policy": policy,
+        "learner": learner,
+        "abstraction": abstraction,
+    }
+    names = {what: None if _is_part(part) else part for what, part in parts.items()}
+    overrides |= {what: part for what, part in parts.items() if _is_part(part)}
     found = name_problems(preset=preset, **names)
     config, task = PRESETS.get(preset, TrainConfig()), overrides.get("task")
     if isinstance(task, type):
@@ -303,17 +304,18 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
 
     Args:
       config: the configuration.
-      fields: by dotted name; `method`, `policy` and `learner` by a name of theirs.
+      fields: by dotted name; those of `CHOSEN_BY_NAME` by a name of theirs, too.
 
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
-    names = {name: str(fields[name]) if name in fields else None for name in CHOSEN_BY_NAME}
+    named = {what: fields[what] for what in CHOSEN_BY_NAME if what in fields and not _is_part(fields[what])}
+    names = {what: str(named[what]) if what in named else None for what in CHOSEN_BY_NAME}
     unknown = [name for name, value in names.items() if name_problems(**{name: value})]
     changes = []
     for field, value in fields.items():
         # The fields of a part whose name is not known are not those of the part that it would replace.
-        if field not in names and field.split(".")[0] not in unknown:
+        if field not in named and field.split(".")[0] not in unknown:
             for part in reversed(field.split(".")):
                 value = {part: value}
             changes.append(value)
@@ -337,7 +339,7 @@ def _changed(
 
 
 def name_problems(**names: str | None) -> list[str]:
-    """Return a message for each unknown name, and for a method and an abstraction that exclude each other."""
+    """Return a message for each unknown name of a preset, method, policy, learner or abstraction."""
     choices = {
         "preset": PRESETS,
         "method": METHODS,
@@ -355,13 +357,12 @@ def name_problems(**names: str | None) -> list[str]:
             )
         elif name is not None and name not in choices[what]:
             found.append(unknown_choice(what, name, list(choices[what])))
-    method, abstraction = names.get("method"), names.get("abstraction")
-    if method in COARSE and abstraction in ABSTRACTIONS and ABSTRACTIONS[abstraction] is not COARSE[method]:
-        found.append(
-            f"method {method} plans on {COARSE[method].abstraction}, not on abstraction {abstraction};"
-            " name one of the two"
-        )
     return found
+
+
+def _is_part(value: Any) -> bool:
+    """Tell whether a value is a part of a configuration or fields of one, and not the name of one."""
+    return isinstance(value, dict) or dataclasses.is_dataclass(value)
 
 
 def choose(
@@ -375,6 +376,9 @@ def choose(
     """Return a configuration with another method, policy, learner or abstraction, given by valid names.
 
     A policy, learner or abstraction that it already has keeps its settings.
+
+    Raises:
+      ConfigError: if the method does not plan on the abstraction.
     """
     if learner is not None and config.learner.learner != learner:
         config = _varied(config, learner=family_learner(learner, config.task))
@@ -387,6 +391,11 @@ def choose(
         config = _varied(config, features=with_method(config.features, method), abstraction=fitting)
     if abstraction is not None and config.abstraction.abstraction != abstraction:
         config = _varied(config, abstraction=named_abstraction(abstraction, config.task))
+        if method is not None and not fits_method(method, config.learner, config.abstraction):
+            raise ConfigError(
+                f"method {method} with learner {config.learner.learner} does not go with abstraction"
+                f" {abstraction}; leave one of them out"
+            )
     return config
 
 

@@ -47,9 +47,17 @@ BAD_INPUT = [
     ("train mdp-h100 --abstraction has", ["unknown abstraction 'has'", "hash, identity, tiling"]),
     (
         "train gridworld-11x11-quick --method rl3-coarse --abstraction hash",
-        ["method rl3-coarse plans on clusters, not on abstraction hash", "name one of the two"],
+        [
+            "method rl3-coarse with learner model-based does not go with abstraction hash",
+            "leave one of them out",
+        ],
     ),
-    ("train mdp-h100 --abstraction coordinates", ["abstraction is coordinates"]),
+    (
+        "train gridworld-11x11-quick --method rl3 --abstraction clusters",
+        ["method rl3", "abstraction clusters"],
+    ),
+    ("train mdp-h100 --method rl2 --abstraction coordinates", ["method rl2", "abstraction coordinates"]),
+    ("train mdp-h100 --abstraction coordinates", ["abstraction is coordinates", "use identity"]),
     ("train mdp-h100 --log paper", ["unknown logger 'paper'", "tensorboard, trackio, wandb"]),
     ("train mdp-h100 --task.variation odd", ["unknown task.variation 'odd'", "default, ood"]),
     (

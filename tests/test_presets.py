@@ -119,6 +119,11 @@ def test_a_method_is_recognised(preset, method):
     assert method_name(make_config(preset, features={"state": False})) == "custom"
 
 
+def test_a_part_may_be_given_whole():
+    config = make_config("mdp-h100-quick", learner=ModelBased(smoothing=0.3), policy=PolicyConfig(width=9))
+    assert (config.learner, config.policy) == (ModelBased(smoothing=0.3), PolicyConfig(width=9))
+
+
 def test_all_mistakes_are_listed():
     with pytest.raises(ConfigError) as caught:
         make_config("maze", method="rl4", policy="lstm", learner="sarsa", horizn=3, horizon=0)
@@ -185,6 +190,8 @@ def test_an_abstraction_is_chosen_by_name():
     assert choose(rooms, abstraction="hash") == rooms
     assert vary(rooms, {"abstraction": "identity"}).abstraction == Identity()
     assert make_config("frozen-lake-h100-quick", abstraction=Hashed(rows=9)) == rooms
+    for part in (Hashed(rows=9), {"abstraction": "hash", "rows": 9}):
+        assert vary(PRESETS["frozen-lake-h100-quick"], {"abstraction": part}) == rooms
     coded = suited_to(Coded(), PRESETS["mdp-h100-quick"])
     assert choose(choose(coded, abstraction="clusters"), abstraction="hash").abstraction == Hashed(rows=7)
 

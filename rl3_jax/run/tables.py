@@ -33,7 +33,7 @@ PLANNED_SIZES = {
 
 
 def print_lists() -> None:
-    """Print families, variations, presets, parts of a configuration by name, and trained agents as tables."""
+    """Print families, variations, presets, methods, policies, learners, abstractions and trained agents."""
     families = make_table("Task families", "family", "variations", "description")
     for name, family in FAMILIES.items():
         families.add_row(name, ", ".join(family.variations), _first_sentence(family))

@@ -23,9 +23,9 @@ def _of_preset(preset: str, config: TrainConfig) -> list[str] | None:
     base = PRESETS[preset]
     wanted, given = _names(config), _names(base)
     names = {what: None if wanted[what] in ("custom", given[what]) else wanted[what] for what in wanted}
-    names["abstraction"] = None  # which method and learner may bring
-    if choose(base, **names).abstraction.abstraction != wanted["abstraction"]:
-        names["abstraction"] = wanted["abstraction"]
+    # Method and learner bring theirs.
+    brought = choose(base, **names | {"abstraction": None}).abstraction.abstraction
+    names["abstraction"] = None if brought == wanted["abstraction"] else wanted["abstraction"]
     has, wants = (serialise.flat(serialise.to_dict(x)) for x in (choose(base, **names), config))
     changed = [field for field in wants if field != "seed" and wants[field] != has.get(field)]
     if has.keys() != wants.keys() or any(field.split(".")[-1] in CLASSES for field in changed):

@@ -54,10 +54,12 @@ def method_features(method: str, family: TaskFamily) -> Features:
 def family_abstraction(family: TaskFamily, learner: Learner) -> Abstraction:
     """Return what a learner takes for a state by default: vectors, integers, hashed states or tiles."""
     if learner.sees_vectors:
-        return Coordinates()
-    if family.hashed_rows:
-        return named_abstraction(Hashed.abstraction, family)
-    return named_abstraction((Identity if family.integer_states else Tiling).abstraction, family)
+        kind: type[Abstraction] = Coordinates
+    elif family.hashed_rows:
+        kind = Hashed
+    else:
+        kind = Identity if family.integer_states else Tiling
+    return named_abstraction(kind.abstraction, family)
 
 
 def method_abstraction(
@@ -76,12 +78,11 @@ def fits_method(method: str, learner: Learner, abstraction: Abstraction) -> bool
 
 
 def named_abstraction(name: str, family: TaskFamily) -> Abstraction:
-    """Return the abstraction of a name that there is, with the family's tiles and rows."""
-    if name == Tiling.abstraction:
+    """Return the abstraction of a valid name, with the family's tiles or rows."""
+    kind = ABSTRACTIONS[name]
+    if kind is Tiling:
         return Tiling(bins=family.tiles)
-    if name == Hashed.abstraction and family.hashed_rows:
-        return Hashed(rows=family.hashed_rows)
-    return ABSTRACTIONS[name]()
+    return Hashed(rows=family.hashed_rows) if kind is Hashed and family.hashed_rows else kind()
 
 
 def family_learner(name: str, family: TaskFamily) -> Learner:

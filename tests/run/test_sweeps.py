@@ -224,6 +224,11 @@ def test_method_policy_and_learner_are_varied_by_name():
         (["--vary", "ppo.clipp=0.1"], "unknown field 'ppo.clipp'"),
         (["--vary", "ppo.clip=0.1,x"], "ppo.clip is 'x'; it must be a number"),
         (["--vary", "policy=gr"], "unknown policy 'gr'"),
+        (["--vary", "abstraction=identity,has"], "unknown abstraction 'has'"),
+        (
+            ["--vary", "abstraction=identity", "abstraction.rows=9"],
+            "unknown field 'abstraction.rows'; there is",
+        ),
         (["--vary", "seed=0,1"], "seed cannot be varied: num_seeds"),
         (["--vary", "task.states=5,6"], "task.states cannot be varied"),
         (["--vary", "ppo.clip=0.1", "--samples", "0"], "samples is 0"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from gymnax.environments.misc import meta_maze, rooms
 
+from rl3_jax.presets import PRESETS
 from rl3_jax.tasks import FourRoomsTasks, MetaMazes
 from tests.reference.navigation import shortest_path
 
@@ -86,6 +87,17 @@ def test_moves_and_distances_equal_their_twins(family):
     tasks = sample(family, 20)
     expected = [shortest_path(is_open, family.start, tuple(goal)) for goal in tasks.fields["goal"].tolist()]
     np.testing.assert_array_equal(family.statistics(tasks)["path_length"], expected)
+
+
+@pytest.mark.parametrize("preset", ["four-rooms-h250-quick", "meta-maze-h200-quick"])
+def test_the_preset_shows_row_and_column_one_hot(preset):
+    """After the coordinates, where the agent starts."""
+    env = PRESETS[preset].env
+    observation, _ = env.reset_env(jax.random.key(0), env.default_params)
+    rows, columns = env.family.axes
+    row, column = env.family.start
+    expected = np.concatenate([np.eye(rows)[row], np.eye(columns)[column]])
+    np.testing.assert_array_equal(observation[env.layout["state"]][-rows - columns :], expected)
 
 
 def test_the_view_is_of_the_walls_about_the_agent():
