@@ -128,10 +128,15 @@ def _quick_grid(task: tasks.TaskFamily, horizon: int, iterations: int, **changes
     return _varied(quick, **changes)
 
 
+UNKNOWN_MAP: dict[str, Any] = {"untried": "stay", "smoothing": 0.0}
+"""The learner's fields where each task has a map of its own (docs/recipes.md)."""
+ONE_FOR_THE_GOAL: dict[str, Any] = {"novelty_bonus": 0.25, "critic_coefficient": 0.1}
+"""PPO's fields where the goal pays 1, not 100."""
+
+
 def _quick_gridworld(variation: str, horizon: int, iterations: int) -> TrainConfig:
     """Return a preset for gridworlds."""
-    learner = {"untried": "stay", "smoothing": 0.0}
-    return _quick_grid(tasks.Gridworld(variation=variation), horizon, iterations, learner=learner)
+    return _quick_grid(tasks.Gridworld(variation=variation), horizon, iterations, learner=UNKNOWN_MAP)
 
 
 def _quick_gymnax(task: tasks.TaskFamily, horizon: int, **changes: Any) -> TrainConfig:
@@ -202,9 +207,15 @@ PRESETS: dict[str, TrainConfig] = {
     "gridworld-11x11-long": _varied(_quick_gridworld("11x11", 250, iterations=4800), learner=RMax()),
     "gridworld-13x13-long": _varied(_quick_gridworld("13x13", 350, iterations=3430), learner=RMax()),
     "frozen-lake-h100-quick": _quick_gymnax(tasks.FrozenLakes(), 100),
-    "four-rooms-h250-quick": _quick_grid(
-        tasks.FourRoomsTasks(), 250, iterations=400, ppo={"novelty_bonus": 0.25, "critic_coefficient": 0.1}
+    "frozen-lake-h250-quick": _quick_grid(
+        tasks.FrozenLakes(side=8, slippery=False),
+        250,
+        iterations=150,
+        features={"position": "coordinates"},
+        learner=UNKNOWN_MAP,
+        ppo=ONE_FOR_THE_GOAL,
     ),
+    "four-rooms-h250-quick": _quick_grid(tasks.FourRoomsTasks(), 250, iterations=400, ppo=ONE_FOR_THE_GOAL),
     # Any cell may follow one beside the goal, so that a sweep goes over all triples: two are made, not four.
     "meta-maze-h200-quick": _quick_grid(tasks.MetaMazes(), 200, iterations=100, learner={"max_sweeps": 2}),
     "point-robot-h100-quick": _quick_vectors(tasks.PointRobots(), 100, iterations=300),
