@@ -19,7 +19,7 @@ from tyro.constructors import ConstructorRegistry, StructConstructorSpec, Struct
 
 from rl3_jax import plugins
 from rl3_jax.errors import ConfigError, NonFiniteError, problems_of
-from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name, name_problems
+from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, name_problems, names_of
 from rl3_jax.run import hosts
 from rl3_jax.run.arguments import Shared
 from rl3_jax.run.commands import COMMANDS, Configured
@@ -145,13 +145,9 @@ def _read_with(arguments: list[str], preset: str | None) -> Shared:
         config = read_config_file(file)
     valid = {what: None if name_problems(**{what: name}) else name for what, name in names.items()}
     config = choose(config, **valid)
-    method = method_name(config)
-    chosen: dict[str, Any] = {
-        "method": method if method in METHODS else "",
-        "policy": config.policy.core.core,
-        "learner": config.learner.learner,
-        "abstraction": config.abstraction.abstraction,
-    }
+    chosen: dict[str, Any] = names_of(config)
+    if chosen["method"] not in METHODS:
+        chosen["method"] = ""
     defaults = {name: kind(preset="", settings=config, **chosen) for name, kind in CONFIGURED.items()}
     typed, *rest = arguments
     with REGISTRY:

@@ -320,13 +320,13 @@ def vary(config: TrainConfig, fields: Mapping[str, Any]) -> TrainConfig:
     Raises:
       ConfigError: listing every name and value that is not valid.
     """
-    named = {what: fields[what] for what in CHOSEN_BY_NAME if what in fields and not _is_part(fields[what])}
-    names = {what: str(named[what]) if what in named else None for what in CHOSEN_BY_NAME}
+    given = {what: fields[what] for what in CHOSEN_BY_NAME if what in fields}
+    names: dict[str, Any] = {what: str(name) for what, name in given.items() if not _is_part(name)}
     unknown = [name for name, value in names.items() if name_problems(**{name: value})]
     changes = []
     for field, value in fields.items():
         # The fields of a part whose name is not known are not those of the part that it would replace.
-        if field not in named and field.split(".")[0] not in unknown:
+        if field not in names and field.split(".")[0] not in unknown:
             for part in reversed(field.split(".")):
                 value = {part: value}
             changes.append(value)
@@ -408,6 +408,13 @@ def choose(
                 f" {abstraction}; leave one of them out"
             )
     return config
+
+
+def names_of(config: TrainConfig) -> dict[str, str]:
+    """Return the names that `choose` takes for a configuration; the method may be `custom`, which is none."""
+    abstraction = config.abstraction.abstraction
+    names = (method_name(config), config.policy.core.core, config.learner.learner, abstraction)
+    return dict(zip(CHOSEN_BY_NAME, names, strict=True))
 
 
 def method_name(config: TrainConfig | TrialEnv) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rl3_jax.presets import CHOSEN_BY_NAME, PRESETS, choose, method_name
+from rl3_jax.presets import PRESETS, choose, names_of
 from rl3_jax.training import TrainConfig, serialise
 
 CLASSES = tuple(key for key, _ in serialise.NAMED.values())
@@ -21,7 +21,7 @@ def train_arguments(config: TrainConfig) -> list[str] | None:
 def _of_preset(preset: str, config: TrainConfig) -> list[str] | None:
     """Return the arguments that make a preset the configuration, or None if none do."""
     base = PRESETS[preset]
-    wanted, given = _names(config), _names(base)
+    wanted, given = names_of(config), names_of(base)
     names = {what: None if wanted[what] in ("custom", given[what]) else wanted[what] for what in wanted}
     # Method and learner bring theirs.
     brought = choose(base, **names | {"abstraction": None}).abstraction.abstraction
@@ -32,13 +32,6 @@ def _of_preset(preset: str, config: TrainConfig) -> list[str] | None:
         return None
     named = [text for what, name in names.items() if name is not None for text in (f"--{what}", name)]
     return [preset, *named, *(text for field in changed for text in _argument(field, wants[field]))]
-
-
-def _names(config: TrainConfig) -> dict[str, str]:
-    """Return the names by which parts of a configuration are chosen."""
-    abstraction = config.abstraction.abstraction
-    parts = (method_name(config), config.policy.core.core, config.learner.learner, abstraction)
-    return dict(zip(CHOSEN_BY_NAME, parts, strict=True))
 
 
 def _argument(field: str, value: Any) -> list[str]:
