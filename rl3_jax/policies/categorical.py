@@ -26,9 +26,13 @@ class Categorical:
         """Return log π(·)."""
         return jax.nn.log_softmax(outputs)
 
-    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " A"]) -> Int[Array, ""]:
-        """Draw an action from softmax(outputs). The key is consumed."""
-        return jax.random.categorical(key, outputs)
+    def noise(self, key: PRNGKeyArray) -> Float[Array, " A"]:
+        """Draw what `sample` needs, one number of Gumbel's distribution an action. The key is consumed."""
+        return jax.random.gumbel(key, (self.num_actions,))
+
+    def sample(self, noise: Float[Array, " A"], outputs: Float[Array, " A"]) -> Int[Array, ""]:
+        """Return an action drawn from softmax(outputs): argmax_a of outputs and noise (Gumbel 1954)."""
+        return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Float[Array, " A"]) -> Int[Array, ""]:
         """Return the likeliest action."""

@@ -55,10 +55,14 @@ class SquashedGaussian:
         log_std = math.log(STD_MIN) + _LOG_RANGE * jax.nn.sigmoid(free + _OFFSET)
         return jnp.concatenate([mean, log_std], axis=-1)
 
-    def sample(self, key: PRNGKeyArray, outputs: Float[Array, " O"]) -> Float[Array, " n"]:
-        """Draw u. The key is consumed."""
+    def noise(self, key: PRNGKeyArray) -> Float[Array, " n"]:
+        """Draw what `sample` needs, a standard normal number each dimension. The key is consumed."""
+        return jax.random.normal(key, (len(self.low),))
+
+    def sample(self, noise: Float[Array, " n"], outputs: Float[Array, " O"]) -> Float[Array, " n"]:
+        """Return u = μ + σ noise."""
         mean, log_std = jnp.split(self.parameters(outputs), 2, axis=-1)
-        return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
+        return mean + jnp.exp(log_std) * noise
 
     def mode(self, outputs: Float[Array, " O"]) -> Float[Array, " n"]:
         """Return u = μ, the median of u and, squashed, of the action."""

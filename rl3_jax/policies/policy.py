@@ -63,6 +63,16 @@ class Network(nn.Module):
 
         Steps are [B, T], a part of B trials, or [], one step of one trial.
         """
+        carry, features = self.features(carry, observations, one_step)
+        if self.actions is None:
+            return carry, self.head(features), features
+        mean = features.mean(axis=-2)
+        return carry, self.head(mean) if self.pooled else self.head(features)[..., 0], mean
+
+    def features(
+        self, carry: Any, observations: Float[Array, "*steps D"], one_step: bool
+    ) -> tuple[Any, Float[Array, "*steps_and_actions W"]]:
+        """Return the memory after the steps, and the units that heads read: [W], or with `actions` [A, W]."""
         core = self.core.step if one_step else self.core
         activation = getattr(nn, self.config.activation)
         hidden = observations if self.gates is None else self.gates(observations)
@@ -73,12 +83,7 @@ class Network(nn.Module):
         if self.normalise is not None:
             hidden = self.normalise(hidden)
         carry, features = core(carry, hidden)
-        if self.read is not None:
-            features = self.read(features, hidden)
-        if self.actions is None:
-            return carry, self.head(features), features
-        mean = features.mean(axis=-2)
-        return carry, self.head(mean) if self.pooled else self.head(features)[..., 0], mean
+        return carry, features if self.read is None else self.read(features, hidden)
 
 
 def head(num_outputs: int, scale: float, use_bias: bool = True) -> nn.Dense:
@@ -161,9 +166,21 @@ class Policy:
         """Return the memory of one trial after one more step, and what `unroll` does for it."""
         return self._apply_actor(params, carry, observation, one_step=True)
 
+    def joined(self, params: Params) -> Params:
+        """Return parameters with which `step` makes one product for both heads, where they read the same."""
+        if not self.config.shared_trunk or self.actions is not None or "critic" not in params:
+            return params
+        heads = jax.tree.map(partial(jnp.append, axis=-1), params["actor"]["head"], params["critic"])
+        return params | {"heads": heads}
+
     def _apply_actor(self, params: Params, carry: Any, observations: Array, one_step: bool = False):
-        found = self.actor.apply({"params": params["actor"]}, carry, observations, one_step)
-        carry, outputs, features = cast(Any, found)
+        apply = partial(self.actor.apply, {"params": params["actor"]}, carry, observations, one_step)
+        if "heads" in params:
+            carry, features = cast(Any, apply(method="features"))
+            both = head(self.distribution.num_outputs + 1, ACTOR_HEAD_SCALE)
+            found = cast(Array, both.apply({"params": params["heads"]}, features))
+            return carry, found[..., :-1], found[..., -1]
+        carry, outputs, features = cast(Any, apply())
         if not self.config.shared_trunk or "critic" not in params:
             return carry, outputs, None
         return carry, outputs, cast(Array, self.critic.apply({"params": params["critic"]}, features))[..., 0]
@@ -181,17 +198,16 @@ class Policy:
         params: Params,
         carry: Any,
         observation: Float[Array, " D"],
-        key: PRNGKeyArray,
-        greedy: bool = False,
+        noise: Any,
     ) -> tuple[Any, Action, tuple[Action, Float[Array, " O"], Float[Array, ""] | None]]:
         """Return the actor's memory after one more step, and an action for the environment.
 
-        The action is a sample, or the mode if greedy. The key is consumed. Also returns the action as drawn,
-        the actor's outputs, and the value as `unroll` does.
+        The action is a sample, given noise of the distribution, or the mode, given None. Also returns the
+        action as drawn, the actor's outputs, and the value as `unroll` does.
         """
         carry, outputs, value = self.step(params, carry, observation)
         distribution = self.distribution
-        drawn = distribution.mode(outputs) if greedy else distribution.sample(key, outputs)
+        drawn = distribution.mode(outputs) if noise is None else distribution.sample(noise, outputs)
         return carry, distribution.to_env(drawn), (drawn, outputs, value)
 
 

@@ -4,13 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from rl3_jax.policies import Params, Policy
+from rl3_jax.policies import Categorical, Params, Policy
 from rl3_jax.ppo.config import SMALLEST, Number, PPOConfig
 from rl3_jax.ppo.devices import mean, nanmean, variance
+from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values, cut
 from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
 
@@ -57,9 +57,11 @@ class Batch:
 
 def policy_acting(policy: Policy, params: Params, greedy: bool = False) -> Acting:
     """Return how the meta-policy acts, with the further outputs of `Policy.act`."""
+    params = policy.joined(params)
     return Acting(
         init=lambda _: policy.initial_carry(),
-        act=lambda carry, _, observation, key: policy.act(params, carry, observation, key, greedy),
+        act=lambda carry, _, observation, noise: policy.act(params, carry, observation, noise),
+        draw=(lambda _: None) if greedy else policy.distribution.noise,
     )
 
 
@@ -74,11 +76,8 @@ def live(
     """
 
     def keep(now: Moment):
-        drawn, outputs, value = now.chosen
-        outside = env.outside(now.step).astype(jnp.float32)
-        each = jnp.stack([now.reward, outside, *([] if value is None else [value])])
-        # In one array: an accelerator stores it in one operation.
-        return jnp.concatenate([now.observation, outputs, each]), drawn, now.step
+        # As float32, which holds the number of an action: all is then stored in one operation.
+        return jax.tree.map(jnp.float32, (now.observation, *now.chosen, env.outside(now.step))), now.step
 
     def split(keys, num):
         return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
@@ -90,18 +89,14 @@ def live(
     lived = rollout(
         env, policy_acting(policy, params), tasks, key_start, StepKeys(step, act), keep, num_segments
     )
-    numbers, actions, steps = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
-    sizes = (policy.observation_size, policy.distribution.num_outputs, 1, 1)
-    observations, outputs, rewards, outside, values = jnp.split(numbers, np.cumsum(sizes), axis=-1)
-    trajectory = Trajectory(
-        observations=observations,
-        actions=actions,
-        rewards=rewards[..., 0],
-        # Of all steps at once: fewer operations than in each.
-        distributions=policy.distribution.parameters(outputs),
-        values=values[..., 0] if values.shape[-1] else None,
-    )
-    return lived, trajectory, steps, outside[..., 0]
+    kept = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
+    (observations, actions, outputs, values, outside), steps = kept
+    if isinstance(policy.distribution, Categorical):
+        actions = actions.astype(jnp.int32)
+    # Parameters of all steps at once: fewer operations than in each.
+    distributions = policy.distribution.parameters(outputs)
+    trajectory = Trajectory(observations, actions, steps.reward, distributions, values)
+    return lived, trajectory, steps, outside
 
 
 def gae(
@@ -130,20 +125,6 @@ def value_scale(config: PPOConfig, horizon: int) -> Float[Array, " H"]:
     gap = 1.0 - jnp.asarray(config.discount, jnp.float32)
     discounted = -jnp.expm1(remaining * jnp.log1p(-gap)) / jnp.maximum(gap, SMALLEST)
     return jnp.where(gap == 0.0, remaining, discounted)
-
-
-def first_visits(
-    states: Int[Array, " H"], next_states: Int[Array, " H"], num_states: int
-) -> Bool[Array, " H"]:
-    """Return whether each step of a trial entered a state for the first time, which a bonus may pay for.
-
-    The states in which steps are taken count as visited, too: those in which episodes start.
-    """
-    horizon = states.shape[0]
-    # Step t is taken in its state at time 2t, and enters the next one at time 2t + 1.
-    times = 2 * jnp.arange(horizon)
-    earliest = jnp.full(num_states, 2 * horizon).at[states].min(times).at[next_states].min(times + 1)
-    return earliest[next_states] == times + 1
 
 
 def collect(

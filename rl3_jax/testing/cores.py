@@ -138,8 +138,8 @@ def _check_log_probs(
 @partial(jax.jit, static_argnums=0)
 def _compared(distribution: Distribution, whole: Any, stepped: Any) -> Any:
     """Return log-ratios and log-probabilities of actions drawn in acting."""
-    draw = jax.vmap(jax.vmap(distribution.sample, (None, 0)), (0, 0))
-    actions = draw(jax.random.split(jax.random.key(4), NUM_TRIALS), stepped)
+    noise = jax.vmap(distribution.noise)(jax.random.split(jax.random.key(4), NUM_TRIALS))
+    actions = jax.vmap(jax.vmap(distribution.sample, (None, 0)))(noise, stepped)
     ours, theirs = distribution.parameters(whole), distribution.parameters(stepped)
     return distribution.log_ratio(ours, theirs, actions), distribution.log_prob(ours, actions)
 

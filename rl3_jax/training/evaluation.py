@@ -59,7 +59,8 @@ class Agent(Behaviour):
         key: PRNGKeyArray,
     ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
-        return self.policy.act({"actor": self.params}, memory, observation, key, self.greedy)[:2]
+        noise = None if self.greedy else self.policy.distribution.noise(key)
+        return self.policy.act({"actor": self.params}, memory, observation, noise)[:2]
 
 
 def agent_of(config: TrainConfig, state: TrainState) -> Agent:

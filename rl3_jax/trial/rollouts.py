@@ -1,5 +1,6 @@
 """The one loop over the steps of trials: training, evaluation, baselines and recordings all run in it."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 from rl3_jax.object_rl import Transition
 from rl3_jax.tasks import Action, Step, Task
 from rl3_jax.trial.env import TrialEnv, TrialState
+from rl3_jax.trial.packing import pack, unpack
 
 
 class Acting(NamedTuple):
@@ -18,16 +20,18 @@ class Acting(NamedTuple):
 
     Attributes:
       init: (task) → the memory before the trial.
-      act: (memory, state, observation, key) → the memory, an action, and further outputs for `keep`.
+      act: (memory, state, observation, noise) → the memory, an action, and further outputs for `keep`.
       begin_episode: (memory, state, key) → the memory at an episode's first step, the place to plan; None if
         nothing is planned.
       learn: (memory, transition) → the memory after a step of the task; None if nothing is learnt.
+      draw: (key) → the noise of a step, for `act`; None if that is the key. It is drawn before the loop.
     """
 
     init: Callable[[Task], Any]
-    act: Callable[[Any, TrialState, Float[Array, " D"], PRNGKeyArray], tuple[Any, Action, Any]]
+    act: Callable[[Any, TrialState, Float[Array, " D"], Any], tuple[Any, Action, Any]]
     begin_episode: Callable[[Any, TrialState, PRNGKeyArray], Any] | None = None
     learn: Callable[[Any, Transition], Any] | None = None
+    draw: Callable[[PRNGKeyArray], Any] | None = None
 
 
 class StepKeys(NamedTuple):
@@ -93,16 +97,18 @@ def rollout(
             memories,
         )
 
-    def one_step(memory, state, observation, key_act, keys_step):
-        memory, action, chosen = acting.act(memory, state, observation, key_act)
+    def one_step(memory, state, observation, noise, keys_step):
+        memory, action, chosen = acting.act(memory, state, observation, noise)
         seen, after, reward, _, info = env.advance(keys_step[0], keys_step[1], state, action)
         if acting.learn is not None:
             memory = acting.learn(memory, info["transition"])
         moment = Moment(state, observation, chosen, action, reward, info["step"], info["transition"])
-        return (memory, after, seen), keep(moment)
+        return (memory, dataclasses.replace(after, time=None), seen), pack(keep(moment))
 
-    def step(carry, keys: StepKeys):
+    def step(carry, at):
+        time, keys, noise = at
         memories, states, observations = carry
+        states = dataclasses.replace(states, time=jnp.broadcast_to(time, len(observations)))
         if acting.begin_episode is not None:
             # A condition on the whole batch: under vmap each task would plan at each step.
             memories = jax.lax.cond(
@@ -113,18 +119,20 @@ def rollout(
                 states,
                 keys.begin_episode,
             )
-        return jax.vmap(one_step)(memories, states, observations, keys.act, keys.step)
+        return jax.vmap(one_step)(memories, states, observations, noise, keys.step)
 
-    def segment(carry, keys):
-        after, kept = jax.lax.scan(step, carry, keys)
+    def segment(carry, at):
+        after, kept = jax.lax.scan(step, carry, at)
         return after, (carry[0], kept)
 
-    carry = (memories, states, observations)
-    # The keys of each step are split before the loop, all in one operation.
-    step_keys = step_keys._replace(step=jax.vmap(jax.vmap(jax.random.split))(step_keys.step))
-    step_keys = jax.tree.map(lambda x: x.reshape(num_segments, -1, *x.shape[1:]), step_keys)
+    # The time of all trials is the loop's own.
+    carry = (memories, dataclasses.replace(states, time=None), observations)
+    # Keys are split and noise is drawn before the loop, for all steps in one operation.
+    noise = step_keys.act if acting.draw is None else jax.vmap(jax.vmap(acting.draw))(step_keys.act)
+    step_keys = step_keys._replace(step=jax.vmap(jax.vmap(jax.random.split))(step_keys.step), act=None)
+    each = jnp.arange(env.horizon), step_keys, noise
+    each = jax.tree.map(lambda x: x.reshape(num_segments, -1, *x.shape[1:]), each)
     with jax.named_scope("rollout"):
-        (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, step_keys)
-    return Rollout(
-        jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept), final, starts
-    )
+        (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, each)
+    kept = unpack(jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept))
+    return Rollout(kept, dataclasses.replace(final, time=jnp.full(len(observations), env.horizon)), starts)

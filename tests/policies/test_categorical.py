@@ -37,7 +37,8 @@ def test_known_values():
 
 def test_samples_follow_the_probabilities():
     logits = jnp.log(jnp.array([0.5, 0.3, 0.2, 1e-30]))
-    samples = jax.vmap(CATEGORICAL.sample, (0, None))(jax.random.split(jax.random.key(0), 10_000), logits)
+    noise = jax.vmap(CATEGORICAL.noise)(jax.random.split(jax.random.key(0), 10_000))
+    samples = jax.vmap(CATEGORICAL.sample, (0, None))(noise, logits)
     one_hot = np.eye(4)[samples]
     assert_mean(one_hot, [0.5, 0.3, 0.2, 0.0])
     assert CATEGORICAL.mode(logits) == 0

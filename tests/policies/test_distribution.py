@@ -74,7 +74,8 @@ def test_samples_follow_the_density():
     """The share of samples on each side of some points is what the density says."""
     outputs = jnp.array([0.3, -0.5, 1.0, 0.5, -1.0, -3.0])
     means, log_stds = np.split(np.asarray(GAUSSIAN.parameters(outputs), float), 2)
-    samples = jax.vmap(GAUSSIAN.sample, (0, None))(jax.random.split(jax.random.key(0), 10_000), outputs)
+    noise = jax.vmap(GAUSSIAN.noise)(jax.random.split(jax.random.key(0), 10_000))
+    samples = jax.vmap(GAUSSIAN.sample, (0, None))(noise, outputs)
     actions = np.asarray(GAUSSIAN.to_env(samples))
     centre, half = np.add(LOW, HIGH) / 2, np.subtract(HIGH, LOW) / 2
     for z in (-1.0, 0.3, 1.5):
@@ -101,7 +102,7 @@ def test_extreme_outputs_are_harmless():
     outputs = jnp.array([1e4, -1e4, 0.0, 1e4, -1e4, 0.0])
     parameters = GAUSSIAN.parameters(outputs)
     np.testing.assert_allclose(jnp.exp(parameters[3:5]), [STD_MAX, STD_MIN], rtol=1e-5)
-    sample = GAUSSIAN.sample(jax.random.key(0), outputs)
+    sample = GAUSSIAN.sample(GAUSSIAN.noise(jax.random.key(0)), outputs)
     action = GAUSSIAN.to_env(sample)
     assert (action >= jnp.array(LOW)).all()
     assert (action <= jnp.array(HIGH)).all()

@@ -76,10 +76,12 @@ def test_a_shared_trunk_is_the_actor_with_one_more_head(core):
 def test_acting_draws_from_the_outputs(distribution):
     policy = make_policy("gru", distribution)
     params = opinionated(policy.init(jax.random.key(0)))
-    carry, observation, key = policy.initial_carry(), jnp.ones(FEATURES), jax.random.key(2)
+    carry, observation = policy.initial_carry(), jnp.ones(FEATURES)
+    drawn_noise = distribution.noise(jax.random.key(2))
     expected_carry, outputs, _ = policy.step(params, carry, observation)
-    for greedy, action in ((True, distribution.mode(outputs)), (False, distribution.sample(key, outputs))):
-        found_carry, found, (drawn, told, _) = policy.act(params, carry, observation, key, greedy)
+    sample = distribution.sample(drawn_noise, outputs)
+    for noise, action in ((None, distribution.mode(outputs)), (drawn_noise, sample)):
+        found_carry, found, (drawn, told, _) = policy.act(params, carry, observation, noise)
         np.testing.assert_array_equal(drawn, action)
         np.testing.assert_array_equal(told, outputs)
         np.testing.assert_array_equal(found_carry, expected_carry)

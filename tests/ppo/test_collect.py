@@ -8,7 +8,8 @@ import pytest
 
 from rl3_jax import ppo
 from rl3_jax.policies import CORES
-from rl3_jax.ppo.collection import first_visits, live
+from rl3_jax.ppo.collection import live
+from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values
 from rl3_jax.tasks import RandomMdp
 from rl3_jax.testing.cores import BFLOAT16_TOLERANCE, opinionated, outputs_of

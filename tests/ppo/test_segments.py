@@ -130,6 +130,18 @@ def test_a_shared_trunk_takes_values_from_the_rollout(core):
     )
 
 
+def test_both_heads_in_one_product_are_the_two():
+    _, policy, state, batch = prepare("gru", shared_trunk=True)
+    joined = policy.joined(state.params)
+    assert "heads" in joined
+    assert "heads" not in state.params
+    observation = batch.trajectory.observations[1, 2]
+    apart, together = (policy.step(p, policy.initial_carry(), observation) for p in (state.params, joined))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), together, apart)
+    alone = {"actor": state.params["actor"]}
+    assert policy.joined(alone) == alone
+
+
 def test_a_shared_trunk_learns_from_both_losses():
     config, policy, state, batch = prepare("gru", shared_trunk=True)
     alone = dataclasses.replace(config, critic_coefficient=0.0)
