@@ -7,12 +7,13 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
-from rl3_jax.object_rl import standard_errors, successor_model, successor_planner, tabular_model
+from rl3_jax.object_rl import standard_errors, successor_planner, tabular_model
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, size_problems
 from rl3_jax.object_rl.planner import ModelPlanner, back_up, value_iteration, value_to_back_up
+from rl3_jax.object_rl.successor_lists import SuccessorLists
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.successor_planner import RowValues
-from rl3_jax.object_rl.tabular_model import Experience, Rule, TabularModel
+from rl3_jax.object_rl.tabular_model import Counts, Experience, Rule, TabularModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +24,15 @@ class ModelBased(Rule, Learner):
     closed form.
 
     Attributes:
-      planner: `dense` sweeps all triples of states and actions; `sparse` lists of the successors seen;
-        `visited` the same for the states met so far alone; `auto` is one of the last two where the table
-        gives the number of successors, else `dense`. All find the same values; with `prior_count` it is
-        `dense`.
+      planner: `dense` sweeps all triples of states and actions; `counts` the same, of a model that is made
+        anew at each step and not kept; `sparse` lists of the successors seen; `visited` the same for the
+        states met so far alone. `auto` is one of the last two where the table gives the number of successors,
+        else one of the first two, as with `prior_count`. All find the same values.
     """
 
     learner: ClassVar[str] = "model-based"
 
-    planner: Literal["auto", "dense", "sparse", "visited"] = "auto"
+    planner: Literal["auto", "dense", "counts", "sparse", "visited"] = "auto"
 
     def conflicts(self) -> list[str]:
         """Return a message if pairs never tried would lead nowhere, or lists should hold a prior."""
@@ -62,17 +63,21 @@ class ModelBased(Rule, Learner):
                 f" {self.prior_count:g}; set learner.prior_count 0, or leave standard_errors out"
             )
         mend = ", or learner.prior_count 0" if spec.num_successors else ", or learner q-learning"
-        return found + size_problems(self, spec, mend if self.planner_name(spec) == "dense" else "")
+        tables = self.planner_name(spec) in ("dense", "counts")
+        return found + size_problems(self, spec, mend if tables else "")
 
     def suited(self, spec: TableSpec, platform: str) -> "ModelBased":
-        """Return it with `sparse` for `auto` on an accelerator, where a trial may meet all states.
+        """Return it with the planner for `auto` that has the fewest operations, on an accelerator.
 
-        To sweep as many rows as some task has met, an accelerator would wait for the host at each step.
+        To sweep as many rows as some task has met, an accelerator would wait for the host at each step: where
+        a trial may meet all states, it sweeps all.
         """
+        if self.planner != "auto" or platform == "cpu" or spec.one_shot:
+            return self
+        if self.planner_name(spec) == "dense":
+            return dataclasses.replace(self, planner="counts")
         all_met = 0 < spec.num_states <= 2 * spec.horizon + 1
-        if self.planner_name(spec) == "visited" and self.planner == "auto" and all_met and platform != "cpu":
-            return dataclasses.replace(self, planner="sparse")
-        return self
+        return dataclasses.replace(self, planner="sparse") if all_met else self
 
     def planner_name(self, spec: TableSpec) -> str:
         """Return the planner that `auto` otherwise stands for."""
@@ -86,8 +91,8 @@ class ModelBased(Rule, Learner):
         if spec.one_shot:
             return ClosedForm(spec, rule)
         planner = self.planner_name(spec)
-        if planner == "dense":
-            return Tables(spec, rule)
+        if planner in ("dense", "counts"):
+            return Tables(spec, rule, kept=planner == "dense" and not spec.discovered)
         return Lists(spec, rule, compact=planner == "visited")
 
     def init(self, spec: TableSpec) -> Any:
@@ -124,8 +129,16 @@ class Planned:
     errors: Any = None
 
 
+@dataclasses.dataclass(frozen=True)
 class Tables(ModelPlanner):
-    """Sweeps over all triples of states and actions."""
+    """Sweeps over all triples of states and actions.
+
+    Attributes:
+      kept: whether the model is kept beside the experience, of which a step changes one row, or made of it at
+        each step.
+    """
+
+    kept: bool
 
     @property
     def awaits(self) -> bool:
@@ -134,27 +147,36 @@ class Tables(ModelPlanner):
 
     def init(self) -> Planned:
         """Return an empty model, and values of 0."""
-        model = tabular_model.init(self.spec, self.rule.untried)
-        values = jnp.zeros_like(model.absorbing if self.awaits else model.reward, jnp.float32)
+        counts = tabular_model.init(self.spec)
+        pairs = (self.spec.num_states, self.spec.num_actions)
+        values = jnp.zeros(pairs[:1] if self.awaits else pairs)
+        model = tabular_model.divided(self.model(counts)) if self.kept else counts
         return Planned(model, values, values if self.spec.standard_errors else None)
 
     def update(self, state: Planned, transition: Transition) -> Planned:
         """Count the transition, then plan."""
-        model = tabular_model.update(self.spec, state.model, transition, self.rule)
+        if self.kept:
+            known = tabular_model.update(self.spec, state.model, transition, self.rule)
+        else:
+            known = tabular_model.count(self.spec, state.model, transition)
+        model = self.model(known)
         if self.awaits:
-            return Planned(model, value_to_back_up(self.rule, model))
+            return Planned(known, value_to_back_up(self.rule, model))
         start = self.start(state.values)
         if self.spec.standard_errors:
-            return Planned(model, *standard_errors.plan_tables(self.rule, model, start))
-        return Planned(model, value_iteration(self.rule, model, start))
+            return Planned(known, *standard_errors.plan_tables(self.rule, model, start))
+        return Planned(known, value_iteration(self.rule, model, start))
 
     def values(self, state: Planned, s: Int[Array, ""]) -> ActionValues:
         """Return a row of the tables."""
-        model: TabularModel = state.model
-        q = back_up(model.transition[s], model.reward[s], state.values) if self.awaits else state.values[s]
-        return ActionValues(
-            q, model.experience.of(s)[0].sum(-1), None if state.errors is None else state.errors[s]
-        )
+        visits = state.model.experience.of(s)[0].sum(-1)
+        if self.awaits:
+            return ActionValues(back_up(self.model(state.model), state.values, s), visits)
+        return ActionValues(state.values[s], visits, None if state.errors is None else state.errors[s])
+
+    def model(self, known: Counts) -> TabularModel:
+        """Return the model, as it is kept or made of the experience."""
+        return known if isinstance(known, TabularModel) else tabular_model.model_of(known, self.rule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,30 +191,29 @@ class Lists(ModelPlanner):
 
     def init(self) -> Planned:
         """Return empty lists, and values of 0."""
-        model = successor_model.init(self.spec, self.compact)
-        values = RowValues(q=jnp.zeros_like(model.visits), untried=jnp.float32(0.0))
+        model = (SuccessorModel if self.compact else SuccessorLists).none(self.spec)
+        pairs = (self.spec.num_actions, len(model.absorbing))
+        values = RowValues(q=jnp.zeros(pairs), untried=jnp.float32(0.0))
         return Planned(model, values, values if self.spec.standard_errors else None)
 
     def update(self, state: Planned, transition: Transition) -> Planned:
         """Count the transition, then plan."""
-        model = successor_model.update(state.model, transition, self.rule.smoothing)
-        met_before = successor_model.is_met(state.model)
-        start = self.start(state.values)
-        problem = successor_planner.problem_of(model, start, met_before, self.spec.discovered)
+        rule, start = self.rule, self.start(state.values)
+        model = state.model.after(transition, rule.smoothing)
+        met_before = state.model.met if self.compact else None
+        problem = successor_planner.problem_of(rule, model, start, met_before, self.spec.discovered)
         if self.spec.standard_errors:
-            return Planned(model, *standard_errors.plan_lists(self.rule, problem))
-        return Planned(model, successor_planner.value_iteration(self.rule, problem))
+            return Planned(model, *standard_errors.plan_lists(rule, problem))
+        return Planned(model, successor_planner.value_iteration(rule, problem))
 
     def values(self, state: Planned, s: Int[Array, ""]) -> ActionValues:
         """Return what is known of a state: its row, or what states not met are worth."""
-        model: SuccessorModel = state.model
-        row = model.row_of[s]
-        known = row >= 0
+        row = state.model.row(s)
 
         def shown(values: RowValues) -> Float[Array, " A"]:
-            return jnp.where(known, values.q[:, row], values.untried)
+            return jnp.where(row >= 0, values.q[:, row], values.untried)
 
-        counts = jnp.where(known, model.visits[:, row], 0.0)
+        counts = jnp.where(row >= 0, state.model.counts_of(row), 0.0)
         errors = None if state.errors is None else shown(state.errors)
         return ActionValues(shown(state.values), counts, errors)
 

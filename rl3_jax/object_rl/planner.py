@@ -76,24 +76,25 @@ def value_to_back_up(rule: Rule, model: TabularModel) -> Float[Array, " S"]:
     The last sweep, Q(s,a) ← R(s,a) + Σ_s' T(s'|s,a) γ V(s'), can then be made by `back_up` for the states
     alone that are looked at. Nor is the first one made: from zero it yields R.
     """
-    transition, reward = model.transition, model.reward
+    reward = model.reward
     live, num_backups = rule.discount * (1.0 - model.absorbing), rule.max_sweeps - 2
     if num_backups < 0:
         return jnp.zeros_like(live)
     if num_backups > _FEW_BACKUPS:
-        return _tasks_last(partial(_backups, num_backups))(live, transition, reward, reward)
+        return _tasks_last(partial(_backups, num_backups))(live, model.transition, reward, reward)
     value = live * reward.max(axis=-1)
     for _ in range(num_backups):
-        value = live * back_up(transition, reward, value).max(axis=-1)
+        value = live * back_up(model, value).max(axis=-1)
     return value
 
 
 def back_up(
-    transition: Float[Array, "*pairs S"], reward: Float[Array, " *pairs"], value: Float[Array, " S"]
-) -> Float[Array, " *pairs"]:
-    """Return R(s,a) + Σ_s' T(s'|s,a) V(s') of pairs."""
+    model: TabularModel, value: Float[Array, " S"], at: Int[Array, ""] | slice = slice(None)
+) -> Float[Array, "*at A"]:
+    """Return R(s,a) + Σ_s' T(s'|s,a) V(s') of all states or one."""
     # A GPU would else multiply in TF32, with three decimal digits.
-    return reward + jnp.matmul(transition, value, precision=jax.lax.Precision.HIGHEST)
+    expected = jnp.matmul(model.weight[at], value, precision=jax.lax.Precision.HIGHEST)
+    return model.reward[at] + (expected if model.total is None else expected / model.total[at])
 
 
 def _tasks_last(kernel: Callable[..., Array]) -> Callable[..., Array]:

@@ -10,10 +10,10 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from rl3_jax.constraints import Fraction, Natural, NonNegative
-from rl3_jax.object_rl import successor_model, tabular_model
+from rl3_jax.object_rl import tabular_model
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
-from rl3_jax.object_rl.successor_model import SuccessorModel
-from rl3_jax.object_rl.tabular_model import TabularModel
+from rl3_jax.object_rl.successor_lists import SuccessorLists
+from rl3_jax.object_rl.tabular_model import Counts
 
 
 @struct.dataclass
@@ -80,7 +80,7 @@ class DynaQState:
     """
 
     table: QLearningState
-    model: TabularModel | SuccessorModel
+    model: Counts | SuccessorLists
     pairs: Int[Array, " max_pairs"]
     num_pairs: Int[Array, ""]
     steps: Int[Array, ""]
@@ -114,7 +114,7 @@ class DynaQ(QLearning):
         num_pairs = spec.num_states * spec.num_actions
         return DynaQState(
             table=super().init(spec),
-            model=successor_model.init(spec, False) if spec.num_successors else tabular_model.init(spec),
+            model=SuccessorLists.none(spec) if spec.num_successors else tabular_model.init(spec),
             pairs=jnp.zeros(min(num_pairs, spec.horizon or num_pairs), jnp.int32),
             num_pairs=jnp.int32(0),
             steps=jnp.int32(0),
@@ -124,10 +124,10 @@ class DynaQ(QLearning):
         """Learn from the transition, then from the model."""
         s, a = transition.s, transition.a
         table = super().update(spec, state.table, transition)
-        if isinstance(state.model, TabularModel):
-            model = tabular_model.count(state.model, transition)
+        if isinstance(state.model, Counts):
+            model = tabular_model.count(spec, state.model, transition)
         else:
-            model = successor_model.update(state.model, transition, smoothing=0.0)
+            model = state.model.after(transition, smoothing=0.0)
         # A model as lists may have no room for a transition, so that its pair stays untried there.
         before, after = (outcomes(m, s, a)[0].sum() for m in (state.model, model))
         is_new = (before == 0.0) & (after == 1.0)
@@ -155,20 +155,20 @@ class DynaQ(QLearning):
 
     def dropped(self, spec: TableSpec, state: DynaQState) -> Int[Array, ""]:
         """Return how many transitions the model could not keep, for want of room."""
-        return state.model.dropped if isinstance(state.model, SuccessorModel) else jnp.int32(0)
+        return state.model.dropped if isinstance(state.model, SuccessorLists) else jnp.int32(0)
 
 
 def outcomes(
-    model: TabularModel | SuccessorModel, s: Int[Array, ""], a: Int[Array, ""]
+    model: Counts | SuccessorLists, s: Int[Array, ""], a: Int[Array, ""]
 ) -> tuple[Float[Array, " K"], Float[Array, " K"], Int[Array, " K"]]:
     """Return n(s,a,s') and the sum of rewards of each possible successor s' of a pair, and s' itself."""
-    if isinstance(model, TabularModel):
+    if isinstance(model, Counts):
         return *model.experience.of(s, a), jnp.arange(len(model.absorbing))
-    return *model.experience.of(slice(None), a, s), model.successors[:, s]
+    return *model.everything.of(slice(None), a, s), model.listed(s)
 
 
 def sample(
-    model: TabularModel | SuccessorModel, s: Int[Array, ""], a: Int[Array, ""], draw: Float[Array, ""]
+    model: Counts | SuccessorLists, s: Int[Array, ""], a: Int[Array, ""], draw: Float[Array, ""]
 ) -> Transition:
     """Return a transition of a pair that was tried: s' in proportion to n(s,a,s'), and r̄(s,a,s').
 

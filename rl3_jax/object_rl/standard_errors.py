@@ -44,16 +44,16 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
     Successors not in a list are of rank one, as in planning Q: their sums are those over all states less
     those over the list.
     """
-    model, experience = problem.model, problem.model.experience
-    start = successor_planner.start_of(problem, model.visits.shape[1])
+    rows, experience = problem.rows, problem.rows.experience
+    start = successor_planner.start_of(problem, rows.visits.shape[1])
     zero = RowValues(jnp.zeros_like(start.q), jnp.zeros_like(start.untried))
     # T, E_T², r̄ and E_R² of listed successors, T and E_T² of others.
     of_listed = (
-        *probability(rule, experience.counts, model.visits, problem.num_states),
+        *probability(rule, experience.counts, rows.visits, problem.num_states),
         experience.reward_sum / jnp.maximum(experience.counts, 1.0),
         reward_variance(experience),
     )
-    of_other = probability(rule, jnp.zeros_like(model.visits), model.visits, problem.num_states)
+    of_other = probability(rule, jnp.zeros_like(rows.visits), rows.visits, problem.num_states)
 
     def backup(carry):
         values, variances = carry
@@ -64,9 +64,9 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
         all_variances = value_variance.sum() + problem.num_unmet * variances.untried
 
         # One slice [A, N] per successor, as in planning Q.
-        tried, squares, other_variances = jnp.zeros_like(model.visits), all_squares, all_variances
-        for k, row in enumerate(model.successors):
-            listed = (model.num_listed > k).astype(jnp.float32)
+        tried, squares, other_variances = jnp.zeros_like(rows.visits), all_squares, all_variances
+        for k, row in enumerate(rows.successors):
+            listed = (rows.num_listed > k).astype(jnp.float32)
             listed_value, listed_variance = (
                 listed * x.at[row].get(mode="promise_in_bounds") for x in (value, value_variance)
             )
@@ -74,7 +74,7 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
             other_variances -= listed_variance
             p, p_variance, mean_reward, of_reward = (x[k] for x in of_listed)
             tried += listed * term(rule, p, p_variance, mean_reward, of_reward, listed_value, listed_variance)
-        others = problem.num_states - model.num_listed
+        others = problem.num_states - rows.num_listed
         # A difference of sums that are equal but for rounding may come out below 0, or above where it is 0.
         squares, other_variances = (
             jnp.where(others > 0.0, jnp.maximum(x, 0.0), 0.0) for x in (squares, other_variances)
@@ -82,9 +82,9 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
         tried += of_others(rule, *of_other, others, squares, other_variances)
         untried, unmet = (
             of_untried(rule, problem.num_states, all_squares, all_variances, own)
-            for own in (value_variance, variances.untried)
+            for own in (jnp.where(problem.met, value_variance, variances.untried), variances.untried)
         )
-        new = RowValues(jnp.where(model.visits > 0.0, tried, untried), unmet)
+        new = RowValues(jnp.where(rows.visits > 0.0, tried, untried), unmet)
         return successor_planner.backup(rule, problem, values), new
 
     def change(new, old):

@@ -6,10 +6,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.object_rl.planner import iterate
-from rl3_jax.object_rl.successor_model import SuccessorModel, is_met
+from rl3_jax.object_rl.successor_lists import Rows, SuccessorLists
+from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.tabular_model import Rule
 
 _WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
@@ -21,7 +22,8 @@ class RowValues:
     """Action values of all states.
 
     Attributes:
-      q: [A, N] of the states met; rows not yet given to a state hold anything.
+      q: [A, N] of the rows. Rows not yet given to a state hold anything; those of states not met, where each
+        state has its row, are worth `untried`.
       untried: [] value of each state not met; with `uniform` also that of any pair never tried.
     """
 
@@ -34,21 +36,26 @@ class Problem:
     """What one planning reads.
 
     Attributes:
-      model: lists of successors; an entry not listed has count 0.
+      rows: lists of successors; an entry not listed has count 0.
       start: values from which to start.
-      met_before: [N] rows to which `start` applies; the others start as states not met.
-      met: [N] rows that were given to a state.
+      met_before: [N] rows to which `start` applies, the others start as states not met. None if it applies to
+        all: if each state has a row from the start, as on accelerators.
+      met: [N] rows whose state was met.
+      absorbing: [N] rows of absorbing states.
       live: [N] rows of states met that are not absorbing.
-      any_unmet: [] whether there are states not met.
+      num_met: [] states met.
+      any_unmet: [] whether there are others.
       num_unmet: [] states not met that count, float32.
       num_states: [] states that count, M, float32.
     """
 
-    model: SuccessorModel
+    rows: Rows
     start: RowValues
-    met_before: Bool[Array, " N"]
+    met_before: Bool[Array, " N"] | None
     met: Bool[Array, " N"]
+    absorbing: Bool[Array, " N"]
     live: Bool[Array, " N"]
+    num_met: Int[Array, ""]
     any_unmet: Bool[Array, ""]
     num_unmet: Float[Array, ""]
     num_states: Float[Array, ""]
@@ -60,27 +67,32 @@ def value_iteration(rule: Rule, problem: Problem) -> RowValues:
     The smoothing is rank one: Q(s,a) = (Σ_s' (n + α) r̄ + γ (α Σ_s' V(s') + Σ_k n_k V(s'_k)))/(n(s,a) + αM),
     and for a pair never tried γ/M Σ_s' V(s'), or γ V(s) if it stays. All states not met are worth the same,
     and are counted instead of swept. Written for one task; under `vmap` all tasks sweep as many rows as the
-    task that has met most.
+    task that has met most, where rows are given to states as they are met.
     """
     rows, sweeps = problem.met.shape[0], partial(_sweeps, rule)
-    if not problem.model.compact or rows <= _LANES:
+    if problem.met_before is None or rows <= _LANES:
         return sweeps(rows, problem)
     return _for_batches(sweeps, rows, 0)(problem)
 
 
 def problem_of(
-    model: SuccessorModel, start: RowValues, met_before: Bool[Array, " N"], discovered: bool
+    rule: Rule,
+    model: SuccessorModel | SuccessorLists,
+    start: RowValues,
+    met_before: Bool[Array, " N"] | None,
+    discovered: bool,
 ) -> Problem:
     """Return what planning reads; M is the number of states met where they are discovered, or of all."""
-    met = is_met(model)
-    num_states = model.num_met if discovered else jnp.int32(model.row_of.shape[0])
+    num_states = model.num_met if discovered else jnp.int32(model.num_states)
     return Problem(
-        model=model,
+        rows=model.rows(rule.smoothing),
         start=start,
         met_before=met_before,
-        met=met,
-        live=met & ~model.absorbing,
-        any_unmet=model.num_met < model.row_of.shape[0],
+        met=model.met,
+        absorbing=model.absorbing,
+        live=model.met & ~model.absorbing,
+        any_unmet=model.num_met < model.num_states,
+        num_met=model.num_met,
         num_unmet=(num_states - model.num_met).astype(jnp.float32),
         num_states=num_states.astype(jnp.float32),
     )
@@ -100,7 +112,7 @@ def _for_batches(sweeps, rows: int, depth: int):
         branches = [partial(of_width, width) for width in widths]
         for _ in range(depth):
             branches = [jax.vmap(branch) for branch in branches]
-        return jax.lax.switch((problem.model.num_met.max() - 1) // step, branches, problem)
+        return jax.lax.switch((problem.num_met.max() - 1) // step, branches, problem)
 
     @plan.def_vmap
     def plan_many(axis_size, in_batched, problem):
@@ -122,6 +134,8 @@ def _sweeps(rule: Rule, width: int, problem: Problem) -> RowValues:
 def start_of(problem: Problem, width: int) -> RowValues:
     """Return the first rows of the values from which to start."""
     start = problem.start
+    if problem.met_before is None:
+        return start
     q = jnp.where(problem.met_before[:width], start.q[:, :width], start.untried)
     return RowValues(q, start.untried)
 
@@ -129,23 +143,52 @@ def start_of(problem: Problem, width: int) -> RowValues:
 def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
     """Return values after one sweep of the first rows, as many as `values` has."""
     # Slices are taken here, where they are read: taken before the loop they would be copies.
-    width, model = values.q.shape[1], problem.model
-    visits, successors = model.visits[:, :width], model.successors[:, :width]
+    width, rows = values.q.shape[1], problem.rows
+    visits, successors = rows.visits[:, :width], rows.successors[:, :width]
     best = functools.reduce(jnp.maximum, values.q)
-    value = jnp.where(problem.live[:width], best, 0.0)
-    total = value.sum() + problem.num_unmet * values.untried
+    all_have_rows = problem.met_before is None
+    if rule.untried == "stay" and rule.smoothing == 0.0 and all_have_rows:
+        # Nothing reads the sum of all values, nor M, and states not met are worth 0. On a CPU the sum keeps
+        # XLA from fusing sweeps into each other, which would make each several times (docs/measurements.md).
+        value, total, smoothed = jnp.where(problem.absorbing, 0.0, best), 0.0, 0.0
+    else:
+        value, smoothed = jnp.where(problem.live[:width], best, 0.0), rule.smoothing * problem.num_states
+        total = value.sum() + problem.num_unmet * values.untried
     # One slice [A, W] per successor, so that each is gathered once and not once an action.
-    successor_values = (value.at[row].get(mode="promise_in_bounds") for row in successors)
-    products = (n[:, :width] * v for n, v in zip(model.experience.counts, successor_values, strict=True))
+    look_up = _look_up_all if all_have_rows else _look_up
+    successor_values = (look_up(value, row) for row in successors)
+    products = (n[:, :width] * v for n, v in zip(rows.experience.counts, successor_values, strict=True))
     expected = functools.reduce(jnp.add, products, rule.smoothing * total)
     # Pairs never tried have a weight too, as without smoothing it would be 0.
-    weight = jnp.maximum(visits, 1.0) + rule.smoothing * problem.num_states
-    tried = (model.reward[:, :width] + rule.discount * expected) / weight
+    weight = jnp.maximum(visits, 1.0) + smoothed
+    tried = (rows.reward[:, :width] + rule.discount * expected) / weight
     if rule.untried == "stay":
-        untried, unmet = rule.discount * value, rule.discount * values.untried
+        untried, unmet = rule.discount * value, jnp.float32(0.0)
     else:
         untried = unmet = rule.discount / problem.num_states * total
     return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=unmet)
+
+
+def _look_up(values: Float[Array, " N"], index: Int[Array, " M"]) -> Float[Array, " M"]:
+    """Return the values at indices, all of which are within bounds."""
+    return values.at[index].get(mode="promise_in_bounds")
+
+
+_look_up_all = jax.custom_batching.custom_vmap(_look_up)
+"""The same; in a batch as in one row, one operation on a GPU, which else lists batch and index before.
+
+On a CPU it takes longer (docs/measurements.md).
+"""
+
+
+@_look_up_all.def_vmap
+def _look_up_batch(axis_size, in_batched, values, index):
+    values, index = (
+        x if batched else jnp.broadcast_to(x, (axis_size, *x.shape))
+        for x, batched in zip((values, index), in_batched, strict=True)
+    )
+    first = values.shape[1] * jnp.arange(axis_size)[:, None]
+    return _look_up(values.reshape(-1), (first + index).reshape(-1)).reshape(index.shape), True
 
 
 def change(problem: Problem, new: RowValues, old: RowValues) -> Float[Array, ""]:

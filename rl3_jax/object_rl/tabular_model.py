@@ -1,7 +1,7 @@
 """The model as tables, and what it shares with the other models (design, section 5.1)."""
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import jax.numpy as jnp
 from annotated_types import Ge
@@ -82,109 +82,135 @@ class Experience:
         """Return counts and sums of rewards [2, …] of the triples at an index, read in one operation."""
         return self.numbers[:2, *index]
 
-    def after(self, triple: tuple[Any, ...], reward: Float[Array, ""]) -> "Experience":
-        """Return it after one more reward of the triple with this index.
+    def gain(self, triple: tuple[Any, ...], reward: Float[Array, ""]) -> Float[Array, " n"]:
+        """Return what one more reward adds to the numbers of the triple with this index.
 
         Σ (r − r̄)² never subtracts large sums (Welford 1962).
         """
-        if len(self.numbers) == 2:
-            return Experience(self.numbers.at[:, *triple].add(jnp.stack([jnp.float32(1.0), reward])))
-        n, reward_sum, spread = self.numbers[:, *triple]
-        before, after = reward_sum / jnp.maximum(n, 1.0), (reward_sum + reward) / (n + 1.0)
-        spread = spread + (reward - before) * (reward - after)
-        return Experience(self.numbers.at[:, *triple].set(jnp.stack([n + 1.0, reward_sum + reward, spread])))
+        gain = [jnp.float32(1.0), reward]
+        if len(self.numbers) > 2:
+            n, reward_sum, _ = self.numbers[:, *triple]
+            before, after = reward_sum / jnp.maximum(n, 1.0), (reward_sum + reward) / (n + 1.0)
+            gain.append((reward - before) * (reward - after))
+        return jnp.stack(gain)
+
+    def after(self, triple: tuple[Any, ...], reward: Float[Array, ""]) -> "Experience":
+        """Return it after one more reward of the triple with this index."""
+        return Experience(self.numbers.at[:, *triple].add(self.gain(triple, reward)))
 
 
 @struct.dataclass
-class TabularModel:
-    """Experience of one trial with the triples (s,a,s'), and the model it implies.
-
-    The model is kept beside the experience since a step changes one row of it, while a planner
-    reads all rows.
+class Counts:
+    """Experience of one trial with the triples (s,a,s').
 
     Attributes:
       experience: [S, A, S] the rewards of each triple.
       counting: [S] the states that count as successors: all, or those met where states are discovered.
-      transition: [S, A, S] T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM), 0 for a successor that does not
-        count. For a pair never tried 1/M, or 1 for s' = s where such pairs stay.
-      reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s'), or with a prior Σ (r − m)/(n(s,a) + w).
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
     """
 
     experience: Experience
     counting: Bool[Array, " S"]
-    transition: Float[Array, "S A S"]
-    reward: Float[Array, "S A"]
     absorbing: Bool[Array, " S"]
 
 
-def init(spec: TableSpec, untried: Untried = "uniform") -> TabularModel:
-    """Return the model of a learner that has seen nothing."""
+@struct.dataclass
+class TabularModel(Counts):
+    """Experience, and the model it implies: T(s'|s,a) = (n(s,a,s') + α)/(n(s,a) + αM).
+
+    It is 0 for a successor that does not count, and for a pair never tried 1/M, or 1 for s' = s where such
+    pairs stay.
+
+    Attributes:
+      weight: [S, A, S] T(s'|s,a), times the total if there is one.
+      total: [S, A] what weights are to be divided by, or None if they were.
+      reward: [S, A] expected reward Σ_s' T(s'|s,a) r̄(s,a,s'), or with a prior Σ (r − m)/(n(s,a) + w).
+    """
+
+    weight: Float[Array, "S A S"]
+    total: Float[Array, "S A"] | None
+    reward: Float[Array, "S A"]
+
+    @property
+    def transition(self) -> Float[Array, "S A S"]:
+        """T(s'|s,a)."""
+        return self.weight if self.total is None else self.weight / self.total[..., None]
+
+
+def init(spec: TableSpec) -> Counts:
+    """Return the experience of a learner that has seen nothing."""
     num_states, num_actions = spec.num_states, spec.num_actions
     triples = (num_states, num_actions, num_states)
-    never = _never_tried(untried, jnp.ones(num_states, bool))
-    return TabularModel(
+    return Counts(
         experience=Experience.none(triples, spec.standard_errors),
         counting=jnp.full(num_states, not spec.discovered),
-        transition=jnp.broadcast_to(never / never.sum(-1, keepdims=True), triples),
-        reward=jnp.zeros((num_states, num_actions)),
         absorbing=jnp.zeros(num_states, bool),
     )
 
 
-def count(model: TabularModel, transition: Transition) -> TabularModel:
+TCounts = TypeVar("TCounts", bound=Counts)
+
+
+def count(spec: TableSpec, counts: TCounts, transition: Transition) -> TCounts:
     """Count one transition, without the model that it implies."""
     s, a, next_s = transition.s, transition.a, transition.next_s
+    # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
+    before, after = (one_hot(state, spec.num_states, dtype=bool) for state in (s, next_s))
     return dataclasses.replace(
-        model,
-        experience=model.experience.after((s, a, next_s), transition.r),
-        # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
-        absorbing=model.absorbing
-        | (one_hot(next_s, len(model.absorbing), dtype=bool) & transition.terminated),
+        counts,
+        experience=counts.experience.after((s, a, next_s), transition.r),
+        counting=counts.counting | before | after if spec.discovered else counts.counting,
+        absorbing=counts.absorbing | (after & transition.terminated),
     )
+
+
+def model_of(counts: Counts, rule: Rule) -> TabularModel:
+    """Return the model that experience implies, not yet divided by its totals."""
+    own = jnp.eye(len(counts.counting), dtype=bool)[:, None] if rule.untried == "stay" else None
+    rows = _rows(counts.experience.of(), counts.counting, rule, own)
+    return TabularModel(counts.experience, counts.counting, counts.absorbing, **rows)
+
+
+def divided(model: TabularModel) -> TabularModel:
+    """Return the same model with its weights divided by their totals."""
+    return dataclasses.replace(model, weight=model.transition, total=None)
 
 
 def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: Rule) -> TabularModel:
-    """Count one transition and refresh the row of its pair, or all rows where states are discovered."""
-    s, a, next_s = transition.s, transition.a, transition.next_s
-    model = count(model, transition)
-    if spec.discovered:
-        # A state met for the first time changes M, and so every row.
-        counting = model.counting.at[jnp.stack([s, next_s])].set(True)
-        never = _never_tried(rule.untried, counting)
-        probability, reward = _rows(model.experience.of(), counting, rule, never)
-        return dataclasses.replace(model, counting=counting, transition=probability, reward=reward)
-    # The pair has now been tried.
-    probability, reward = _rows(model.experience.of(s, a), model.counting, rule, 0.0)
-    num_states, num_actions = model.reward.shape
-    pair = one_hot(s, num_states, dtype=bool)[:, None] & one_hot(a, num_actions, dtype=bool)
+    """Count one transition and refresh the row of its pair, of a model that is `divided`.
+
+    Where states are discovered, other rows would change, too.
+    """
+    s, a = transition.s, transition.a
+    model = count(spec, model, transition)
+    row = _rows(model.experience.of(s, a), model.counting, rule)
+    pair = one_hot(s, spec.num_states, dtype=bool)[:, None] & one_hot(a, spec.num_actions, dtype=bool)
     return dataclasses.replace(
         model,
-        transition=model.transition.at[s, a].set(probability),
-        reward=jnp.where(pair, reward, model.reward),
+        weight=model.weight.at[s, a].set(row["weight"] / row["total"]),
+        reward=jnp.where(pair, row["reward"], model.reward),
     )
-
-
-def _never_tried(untried: Untried, counting: Bool[Array, " S"]) -> Float[Array, "*#pairs S"]:
-    """Return T(·|s,a) of pairs never tried, up to a factor; axes of pairs are left out or broadcast."""
-    return jnp.eye(len(counting))[:, None] if untried == "stay" else counting.astype(jnp.float32)
 
 
 def _rows(
     experience: Float[Array, "2 *pairs S"],
     counting: Bool[Array, " S"],
     rule: Rule,
-    never: Float[Array, "*#pairs S"] | float,
-) -> tuple[Float[Array, "*pairs S"], Float[Array, " *pairs"]]:
-    """Return T(·|s,a) and the expected reward of pairs: Σ_s' T(s'|s,a) r̄(s,a,s'), or with a prior its mean.
+    own: Bool[Array, "*#pairs S"] | None = None,
+) -> dict[str, Array]:
+    """Return `weight`, `total` and `reward` of pairs, as in `TabularModel`.
 
-    See `Experience.of` and `_never_tried`.
+    `experience` is that of `Experience.of`; `own` the state of a pair, to which it leads if never tried, or
+    None if it then leads to all states that count, as smoothing has it.
     """
     counts, reward_sum = experience
-    total = counts.sum(-1, keepdims=True)
-    weight = jnp.where(total > 0.0, (counts + rule.smoothing) * counting, never)
-    probability = weight / weight.sum(-1, keepdims=True)
+    visits, weight = counts.sum(-1), (counts + rule.smoothing) * counting
+    if own is not None:
+        weight = jnp.where(visits[..., None] > 0.0, weight, own)
+    # Where states are discovered, none counts before the first is met.
+    total = jnp.maximum(weight.sum(-1), jnp.finfo(jnp.float32).tiny)
     if rule.prior_count:
-        return probability, reward_sum.sum(-1) / (total[..., 0] + rule.prior_count)
-    mean_reward = reward_sum / jnp.maximum(counts, 1.0)
-    return probability, (probability * mean_reward).sum(-1)
+        reward = reward_sum.sum(-1) / (visits + rule.prior_count)
+    else:
+        reward = (weight * reward_sum / jnp.maximum(counts, 1.0)).sum(-1) / total
+    return {"weight": weight, "total": total, "reward": reward}

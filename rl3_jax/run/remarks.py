@@ -154,7 +154,7 @@ def _table_remarks(env: TrialEnv, walk: Walk) -> list[str]:
     most = _most_successors(walk)
     if (dropped := float(walk.dropped.mean())) > 0.0:
         found.append(training.dropped_message(dropped))
-    dense = isinstance(env.learner, ModelBased) and env.learner.planner_name(table) == "dense"
+    dense = isinstance(env.learner, ModelBased) and env.learner.planner_name(table) in ("dense", "counts")
     if dense and table.num_states > LARGEST_DENSE:
         mend = "leave out the prior (learner.prior_count 0)"
         if not table.num_successors:

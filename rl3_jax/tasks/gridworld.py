@@ -18,8 +18,6 @@ from rl3_jax.tasks import gridworld_map as grids
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_map import DANGER, FREE, GOAL, LAYOUTS, OBSTACLE, TILE_REWARD, WARNING, WATER
 
-STEPS_ROW, STEPS_COLUMN = (0, -1, 0, 1, 0), (0, 0, 1, 0, -1)
-"""How far each action goes."""
 RETURN_STEPS = 100
 """Steps of the optimal return by which grids are accepted."""
 LEAST_RETURN, LARGEST_RETURN = 50.0, 100.0
@@ -235,8 +233,8 @@ class Gridworld(TabularFamily[GridworldTask]):
         # Of the draws that slip, the lower half turns left: 90° are one action on, N E S W N.
         turn = jnp.where(draw < p_slip, jnp.where(draw < 0.5 * p_slip, -1, 1), 0)
         move = jnp.where(action == 0, 0, (action - 1 + turn) % 4 + 1)
-        row = state.s // side + jnp.array(STEPS_ROW)[move]
-        column = state.s % side + jnp.array(STEPS_COLUMN)[move]
+        north, east, south, west = (jnp.int32(move == index) for index in range(1, 5))
+        row, column = state.s // side + south - north, state.s % side + east - west
         inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
         ahead = jnp.where(inside, row * side + column, state.s)
         next_s = jnp.where(params.tiles[ahead] == OBSTACLE, state.s, ahead)

@@ -74,18 +74,19 @@ def test_planners_agree_with_each_other_and_with_the_twin(case, discovered, stre
     twin = make_twin(*setting(case), STATES, discovered=discovered)
     q, counts = learn_slowly(twin, STATES, stream)
     assume(twin.margin > 1e-4)  # nearer than that, rounding may decide whether one more sweep is made
-    for planner in ("dense", "sparse", "visited"):
+    for planner in ("dense", "counts", "sparse", "visited"):
         values = compiled(case, planner, discovered)(stream)
         np.testing.assert_array_equal(values.counts, counts)
         np.testing.assert_allclose(values.q, q, rtol=1e-5, atol=1e-5)
 
 
-def test_batches_of_tasks_equal_single_ones():
+@pytest.mark.parametrize("planner", ["visited", "sparse"])
+def test_batches_of_tasks_equal_single_ones(planner):
     """Tasks that have met few states agree with themselves alone, though others have met more."""
     stream = random_stream(jax.random.key(0), (2, 3, STEPS), STATES)
     stream = stream.replace(s=stream.s % jnp.array([[2, 20, 7], [20, 1, 3]])[..., None])
     stream = stream.replace(next_s=(stream.s + stream.next_s % SUCCESSORS) % STATES)
-    run = partial(learn, ModelBased(), spec_of(10))
+    run = partial(learn, ModelBased(planner=planner), spec_of(10))
     nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
     single = jax.jit(run)
     for index in np.ndindex(2, 3):
@@ -120,7 +121,7 @@ def test_too_many_successors_are_an_error_or_are_counted(planner, errors):
     # It is left out of the model as a transition, but its end is known from now on.
     for kept, left in zip(state.model.experience.numbers, full.model.experience.numbers, strict=True):
         np.testing.assert_array_equal(kept, left)
-    assert full.model.absorbing[full.model.row_of[3]]
+    assert full.model.absorbing[full.model.row(jnp.int32(3))]
     after = jax.jit(partial(learner.update, spec))(full, one_step(3, 0))
     assert learner.dropped(spec, after) == 1
 

@@ -15,7 +15,7 @@ from tests.object_rl.test_planners import PAIRS, setting
 from tests.reference import standard_errors
 
 STATES, SUCCESSORS = 6, 3
-PLANNERS = ("dense", "sparse", "visited")
+PLANNERS = ("dense", "counts", "sparse", "visited")
 
 
 def spec_of(episode_length, discovered=False):
@@ -118,7 +118,7 @@ def test_batches_equal_single_tasks():
         np.testing.assert_allclose(batch.standard_errors[task], alone.standard_errors, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("planner", slow(["dense", "bandit", "sparse", "visited"], keep=2))
+@pytest.mark.parametrize("planner", slow(["dense", "bandit", "counts", "sparse", "visited"], keep=2))
 def test_without_smoothing_nothing_is_divided_by_zero(planner):
     """Step by step, so that a NaN is found also where a mask would hide it."""
     one_shot = planner == "bandit"

@@ -16,7 +16,7 @@ SMALL = {"trials": 4, "minibatch_trials": 2, "epochs": 1}
 @pytest.mark.parametrize(
     ("core", "on_a_cpu", "elsewhere"),
     [
-        ("gru", {"block": 32}, {"block": 2**31 - 1}),
+        ("gru", {"block": 32, "gates": "kept"}, {"block": 2**31 - 1, "gates": "recomputed"}),
         ("mingru", {"scan": "sequential"}, {"scan": "associative"}),
         ("transformer", {"tasks": "each"}, {"tasks": "all"}),
         ("linear-attention", {"tasks": "each"}, {"tasks": "all"}),
@@ -40,7 +40,13 @@ def test_planning_on_an_accelerator_does_not_depend_on_how_many_states_were_met(
     assert planners == ["auto", "sparse", "sparse"]
     # In a short trial most rows would never be met.
     assert program_of(dataclasses.replace(config, horizon=20), "gpu").learner.planner == "auto"
-    assert program_of(make_config("mdp-h100-quick"), "gpu").learner.planner == "auto"
+
+
+def test_an_accelerator_makes_small_models_anew():
+    config = make_config("mdp-h100-quick", ppo=SMALL)
+    planners = [program_of(config, platform).learner.planner for platform in ("cpu", "gpu", "tpu")]
+    assert planners == ["auto", "counts", "counts"]
+    assert program_of(make_config("bandit-h100-quick"), "gpu").learner.planner == "auto"
 
 
 def test_a_program_is_lowered_for_an_accelerator_that_is_not_there():
