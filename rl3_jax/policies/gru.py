@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ CPU_BLOCK = 32
 """Tasks to a block on a CPU. With many tasks no other size is faster (docs/measurements.md)."""
 ALL = 2**31 - 1
 """More tasks than there are."""
+INPUT, RECURRENT = ("ir", "iz", "in"), ("hr", "hz", "hn")
+"""Names of the weights that inputs and memory are multiplied with, for reset, update and new value."""
 
 Memories = Float[Array, "B W"]
 Weights = Mapping[str, Mapping[str, Array]]
@@ -27,6 +29,8 @@ inputs `ir`, `iz` and `in` (reset, update, new value) hold a `kernel` [W, W] and
 memory `hr`, `hz` and `hn`, with a bias in `hn` alone."""
 Three = tuple[Array, Array, Array]
 """An array for each of reset, update and new value."""
+Four = tuple[Array, Array, Array, Array]
+"""Reset r, update z, new value n, and what the new value recalls of the memory, q."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +40,25 @@ class Gru(Core):
     Attributes:
       block: tasks that a whole sequence is computed for at once, one block after another, so that more of
         it stays in cache. 0 means what is fastest where it runs: 32 on a CPU, all tasks elsewhere.
+      gates: what the gradient knows them from. `kept`: each step stores them. `recomputed`: they are computed
+        once more, of all steps at once, so that a step is half as many operations; `auto` is that where it
+        does not run on a CPU.
     """
 
     core: ClassVar[str] = "gru"
 
     block: Annotated[int, Ge(0), "0 for the default"] = 0
+    gates: Literal["auto", "kept", "recomputed"] = "auto"
 
     def suited(self, platform: str) -> "Gru":
-        """Return it with the size of blocks that is fastest on a platform."""
-        return dataclasses.replace(self, block=self.block or (CPU_BLOCK if platform == "cpu" else ALL))
+        """Return it with the blocks and the gradient that are fastest on a platform."""
+        block, gates = (CPU_BLOCK, "kept") if platform == "cpu" else (ALL, "recomputed")
+        gates = gates if self.gates == "auto" else self.gates
+        return dataclasses.replace(self, block=self.block or block, gates=gates)
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
-        return _Module(self.block, spec)
+        return _Module(self, spec)
 
     def initial_carry(self, spec: CoreSpec) -> Step:
         """Return the memory at a trial's first step: zeros."""
@@ -56,7 +66,7 @@ class Gru(Core):
 
 
 class _Module(nn.Module):
-    block: int
+    config: Gru
     spec: CoreSpec
 
     def setup(self):
@@ -67,11 +77,13 @@ class _Module(nn.Module):
             self.cell(carry, inputs[:, 0])  # makes the weights
         weights, compute = self.cell.variables["params"], self.spec.compute
 
+        unroll = gru_recomputed if self.config.gates == "recomputed" else gru
+
         def whole(carry, inputs):
-            carry, outputs = cast(Any, gru(weights, carry, inputs.swapaxes(0, 1), compute))
+            carry, outputs = cast(Any, unroll(weights, carry, inputs.swapaxes(0, 1), compute))
             return carry, outputs.swapaxes(0, 1)
 
-        return by_blocks(whole, self.block or CPU_BLOCK, carry, inputs)
+        return by_blocks(whole, self.config.block or CPU_BLOCK, carry, inputs)
 
     def step(self, carry: Step, inputs: Step) -> tuple[Step, Step]:
         weights, compute = self.cell.variables["params"], self.spec.compute
@@ -117,17 +129,26 @@ def project(weights: Weights, inputs: Float[Array, "*B W"], compute: Compute) ->
 
 def advance(
     weights: Weights, carry: Float[Array, "*B W"], projected: Three, compute: Compute
-) -> tuple[Float[Array, "*B W"], tuple[Array, Array, Array, Array]]:
+) -> tuple[Float[Array, "*B W"], Four]:
     """Return the memory after one more step, h' = (1 − z) n + z h, and (r, z, n, q) for the backward pass.
 
     r = σ(x W_r + h U_r + b_r), z = σ(x W_z + h U_z + b_z), q = h U_n + c_n, n = tanh(x W_n + b_n + r q).
     """
-    reset, update, new = projected
-    reset = sigmoid(reset + multiply(carry, weights["hr"]["kernel"], compute))
-    update = sigmoid(update + multiply(carry, weights["hz"]["kernel"], compute))
-    recalled = multiply(carry, weights["hn"]["kernel"], compute) + weights["hn"]["bias"]
-    new = jnp.tanh(new + reset * recalled)
-    return (1.0 - update) * new + update * carry, (reset, update, new, recalled)
+    kept = open_gates(weights, projected, [multiply(carry, weights[g]["kernel"], compute) for g in RECURRENT])
+    return remember(carry, kept), kept
+
+
+def open_gates(weights: Weights, projected: Three, recurrent: Sequence[Array]) -> Four:
+    """Return (r, z, n, q) from the inputs' part of each gate and the memory's, both before nonlinearities."""
+    reset, update = (sigmoid(x + h) for x, h in zip(projected[:2], recurrent[:2], strict=True))
+    recalled = recurrent[2] + weights["hn"]["bias"]
+    return reset, update, jnp.tanh(projected[2] + reset * recalled), recalled
+
+
+def remember(carry: Float[Array, "*B W"], gates: Four) -> Float[Array, "*B W"]:
+    """Return h' = (1 − z) n + z h."""
+    _, update, new, _ = gates
+    return (1.0 - update) * new + update * carry
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -171,7 +192,7 @@ def _backward(
     before = jnp.concatenate([first[None], outputs[:-1]])
     # Without the barriers XLA folds a transposition into its product, which is then slower on a CPU
     # (docs/measurements.md).
-    back = jax.lax.optimization_barrier(tuple(weights[name]["kernel"].T for name in ("hr", "hz", "hn")))
+    back = jax.lax.optimization_barrier(tuple(weights[name]["kernel"].T for name in RECURRENT))
 
     def step(d_after, at):
         d_output, (reset, update, new, recalled), carry = at
@@ -187,22 +208,24 @@ def _backward(
     d_first, d_gates = jax.lax.scan(step, d_last, (d_outputs, kept, before), reverse=True)
     d_reset, d_update, d_recalled, d_new = (_flat(d) for d in d_gates)
     x, h = jax.lax.optimization_barrier((_flat(inputs).T, _flat(before).T))
-
-    def gradient(operand, d, bias=True):
-        kernel = {"kernel": multiply(operand, d, compute)}
-        return kernel | {"bias": d.sum(0)} if bias else kernel
-
-    d_weights = {
-        "ir": gradient(x, d_reset),
-        "iz": gradient(x, d_update),
-        "in": gradient(x, d_new),
-        "hr": gradient(h, d_reset, bias=False),
-        "hz": gradient(h, d_update, bias=False),
-        "hn": gradient(h, d_recalled),
-    }
-    gates = {"ir": d_reset, "iz": d_update, "in": d_new}
-    reset, update, new = (multiply(d, weights[name]["kernel"].T, compute) for name, d in gates.items())
+    of_inputs, of_memory = (d_reset, d_update, d_new), (d_reset, d_update, d_recalled)
+    d_weights = _gradients(
+        [multiply(x, d, compute) for d in of_inputs],
+        [multiply(h, d, compute) for d in of_memory],
+        [d.sum(0) for d in (*of_inputs, d_recalled)],
+    )
+    products = zip(of_inputs, INPUT, strict=True)
+    reset, update, new = (multiply(d, weights[name]["kernel"].T, compute) for d, name in products)
     return d_weights, d_first, (reset + update + new).reshape(inputs.shape)
+
+
+def _gradients(of_inputs: Sequence[Array], of_memory: Sequence[Array], biases: Sequence[Array]) -> Weights:
+    """Return the gradients of kernels and biases by name."""
+    kernels = zip((*INPUT, *RECURRENT), (*of_inputs, *of_memory), strict=True)
+    found = {name: {"kernel": kernel} for name, kernel in kernels}
+    for name, bias in zip((*INPUT, "hn"), biases, strict=True):
+        found[name]["bias"] = bias
+    return found
 
 
 def _flat(array: Float[Array, "T B W"]) -> Float[Array, "TB W"]:
@@ -210,3 +233,79 @@ def _flat(array: Float[Array, "T B W"]) -> Float[Array, "TB W"]:
 
 
 gru.defvjp(_forward, _backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def gru_recomputed(
+    weights: Weights, carry: Memories, inputs: Float[Array, "T B W"], compute: Compute
+) -> tuple[Memories, Float[Array, "T B W"]]:
+    """Return what `gru` does. A step is one product of the memory, for all gates, and what is made of it."""
+    return _forward_recomputed(weights, carry, inputs, compute)[0]
+
+
+def _forward_recomputed(weights: Weights, carry: Array, inputs: Array, compute: Compute) -> tuple[Any, Any]:
+    """Return what `gru` does, and the residuals: the memories alone."""
+    kernel = _beside(weights, RECURRENT)
+
+    def step(carry, projected):
+        recurrent = jnp.split(multiply(carry, kernel, compute), 3, axis=-1)
+        carry = remember(carry, open_gates(weights, projected, recurrent))
+        return carry, carry
+
+    last, outputs = jax.lax.scan(step, carry, _project_beside(weights, inputs, compute))
+    return (last, outputs), (weights, carry, inputs, outputs)
+
+
+def _backward_recomputed(
+    compute: Compute, residuals: Any, cotangents: tuple[Array, Array]
+) -> tuple[Weights, Array, Array]:
+    """Return what `_backward` does.
+
+    All it says of dr, dz, dn and dq is g times a factor that does not depend on g. So the loop is g alone:
+    g_{t−1} = d_{t−1} + g_t z + [g f_r, g f_z, g f_q] [U_r, U_z, U_n]ᵀ, with d the outputs' gradient.
+    """
+    weights, first, inputs, outputs = residuals
+    d_last, d_outputs = cotangents
+    before = jnp.concatenate([first[None], outputs[:-1]])
+    kernel = _beside(weights, RECURRENT)
+    recurrent = jnp.split(multiply(before, kernel, compute), 3, axis=-1)
+    reset, update, new, recalled = open_gates(weights, _project_beside(weights, inputs, compute), recurrent)
+    of_new = (1.0 - update) * (1.0 - new * new)
+    of_update, of_recalled = (before - new) * update * (1.0 - update), of_new * reset
+    of_reset = of_recalled * recalled * (1.0 - reset)
+    factors = jnp.concatenate([of_reset, of_update, of_recalled], axis=-1)
+
+    def thrice(d):
+        return jnp.concatenate([d, d, d], axis=-1)
+
+    def step(d_after, at):
+        d_output, factor, update = at
+        d_after = d_after + d_output
+        return d_after * update + multiply(thrice(d_after) * factor, kernel.T, compute), d_after
+
+    d_first, d_after = jax.lax.scan(step, d_last, (d_outputs, factors, update), reverse=True)
+    of_memory, d_new = _flat(thrice(d_after) * factors), _flat(d_after * of_new)
+    d_reset, d_update, d_recalled = jnp.split(of_memory, 3, axis=-1)
+    of_inputs = jnp.concatenate([d_reset, d_update, d_new], axis=-1)
+    d_weights = _gradients(
+        jnp.split(multiply(_flat(inputs).T, of_inputs, compute), 3, axis=-1),
+        jnp.split(multiply(_flat(before).T, of_memory, compute), 3, axis=-1),
+        [d.sum(0) for d in (d_reset, d_update, d_new, d_recalled)],
+    )
+    d_inputs = multiply(of_inputs, _beside(weights, INPUT).T, compute)
+    return d_weights, d_first, d_inputs.reshape(inputs.shape)
+
+
+def _beside(weights: Weights, names: Sequence[str]) -> Float[Array, "W V"]:
+    """Return kernels side by side."""
+    return jnp.concatenate([weights[name]["kernel"] for name in names], axis=-1)
+
+
+def _project_beside(weights: Weights, inputs: Float[Array, "T B W"], compute: Compute) -> Three:
+    """Return what `project` does, by one product."""
+    projected = jnp.split(multiply(inputs, _beside(weights, INPUT), compute), 3, axis=-1)
+    reset, update, new = (x + weights[name]["bias"] for x, name in zip(projected, INPUT, strict=True))
+    return reset, update, new
+
+
+gru_recomputed.defvjp(_forward_recomputed, _backward_recomputed)

@@ -1,5 +1,6 @@
 """The GRU core against a NumPy twin, its gradient against autodiff, and its blocks."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,9 +29,9 @@ def setting(seed=0):
     return opinionated(params), carry, inputs, (last, weights)
 
 
-def unroll(params, carry, inputs, block=0) -> Any:
+def unroll(params, carry, inputs, block=0, gates="auto") -> Any:
     """What the core does."""
-    return Gru(block=block).module(SPEC).apply({"params": params}, carry, inputs)
+    return Gru(block=block, gates=gates).module(SPEC).apply({"params": params}, carry, inputs)
 
 
 def plain(params, carry, inputs) -> Any:
@@ -61,15 +62,20 @@ def assert_close_trees(ours, theirs, relative=1e-5):
         np.testing.assert_allclose(x, y, rtol=0.0, atol=relative * float(jnp.abs(y).max()))
 
 
-def test_equals_the_numpy_twin():
+GATES = pytest.mark.parametrize("gates", ["kept", "recomputed"])
+
+
+@GATES
+def test_equals_the_numpy_twin(gates):
     params, carry, inputs, _ = setting()
-    after, outputs = unroll(params, carry, inputs)
+    after, outputs = unroll(params, carry, inputs, gates=gates)
     expected = np.array([recurrent.gru(params["cell"], *task) for task in zip(carry, inputs, strict=True)])
     np.testing.assert_allclose(outputs, expected, atol=2e-6)
     np.testing.assert_array_equal(after, outputs[:, -1])
 
 
-def test_slope_of_the_numpy_twin():
+@GATES
+def test_slope_of_the_numpy_twin(gates):
     params, carry, inputs, weights = setting()
     last, each = (np.asarray(w, np.float64) for w in weights)
 
@@ -80,18 +86,19 @@ def test_slope_of_the_numpy_twin():
 
     arrays = (params, carry, inputs)
     direction = opinionated(jax.tree.map(jnp.zeros_like, arrays), scale=1.0)
-    gradient = jax.grad(loss_of(unroll, weights), (0, 1, 2))(*arrays)
+    gradient = jax.grad(loss_of(partial(unroll, gates=gates), weights), (0, 1, 2))(*arrays)
     leaves = zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
     found = sum(float(jnp.vdot(g, d)) for g, d in leaves)
     np.testing.assert_allclose(found, recurrent.slope(twin, arrays, direction), rtol=1e-4)
 
 
+@GATES
 @pytest.mark.parametrize("block", [0, 2, 3])
-def test_gradient_is_that_of_autodiff(block):
+def test_gradient_is_that_of_autodiff(block, gates):
     params, carry, inputs, weights = setting()
 
     def ours(*arrays):
-        return unroll(*arrays, block=block)
+        return unroll(*arrays, block=block, gates=gates)
 
     found, expected = (
         jax.jit(jax.value_and_grad(loss_of(function, weights), (0, 1, 2)))(params, carry, inputs)
