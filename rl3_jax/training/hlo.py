@@ -175,11 +175,13 @@ def _inside(text: str) -> str:
 
 
 def _uses(computation: Mapping[str, Instruction], name: str) -> Iterator[tuple[Instruction, str]]:
-    """Yield what reads a value, also under another shape, and under which name."""
+    """Yield what reads a value, also under another shape or of a slice, and under which name."""
     for user in computation.values():
         if name in user.operands:
-            if user.opcode == "bitcast":
-                yield from _uses(computation, user.name)
+            further = list(_uses(computation, user.name)) if user.opcode in ("bitcast", "slice") else []
+            sliced = further and all(reader.opcode in SLICING for reader, _ in further)
+            if user.opcode == "bitcast" or (user.opcode == "slice" and sliced):
+                yield from further
             else:
                 yield user, name
 

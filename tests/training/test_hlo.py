@@ -50,6 +50,9 @@ def test_what_is_sliced_or_updated_in_place_counts_in_part():
     assert program.cost(program.entry)["bytes"] < 2000
     read = cost(lambda x, i: 2.0 * jax.lax.dynamic_slice(x, (i, 0), (1, 100)), x, 3)
     assert 800 <= read["bytes"] < 1000
+    # Of a slice that is sliced once more.
+    read = cost(lambda x, i: 2.0 * jnp.take(x[1], i, axis=0), jnp.zeros((2, 1000, 100)), 3)
+    assert 800 <= read["bytes"] < 1000
 
 
 def test_types_as_text():
