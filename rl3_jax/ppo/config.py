@@ -3,12 +3,14 @@
 import dataclasses
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 from optax import contrib
 
 from rl3_jax.constraints import Count, Fraction, Natural, NonNegative, Positive
+from rl3_jax.ppo.together import together
 
 Number = float | Float[Array, ""]
 
@@ -156,14 +158,25 @@ def optimisers(config: PPOConfig) -> dict[str, optax.GradientTransformation]:
     """Return the optimisers of actor and critic, without the step size, which is scheduled."""
     clip = optax.clip_by_global_norm(config.max_grad_norm) if config.max_grad_norm else optax.identity()
     if config.optimiser == "muon":
-        muon = contrib.muon(1.0, eps=config.adam_epsilon, consistent_rms=MUON_SCALE)
-        direction = optax.chain(muon, optax.scale(-1.0))  # up the gradient, as scale_by_adam
+        muon = contrib.muon(
+            1.0,
+            eps=config.adam_epsilon,
+            consistent_rms=MUON_SCALE,
+            muon_weight_dimension_numbers=_stacked_matrices,
+        )
+        # Together its many small products are few; up the gradient, as scale_by_adam.
+        direction = optax.chain(together(muon), optax.scale(-1.0))
     else:
         direction = optax.scale_by_adam(eps=config.adam_epsilon)
     return {
         "actor": optax.chain(clip, direction),
         "critic": optax.chain(clip, optax.add_decayed_weights(config.critic_l2), direction),
     }
+
+
+def _stacked_matrices(params: PyTree) -> PyTree:
+    """Return what muon takes for matrices, of arrays stacked by `together`."""
+    return jax.tree.map(lambda x: contrib.MuonDimensionNumbers(1, 2) if x.ndim == 3 else None, params)
 
 
 def linear(
