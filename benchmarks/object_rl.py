@@ -69,16 +69,17 @@ def learners(num_states: int) -> dict[str, tuple[Learner, bool]]:
     smoothing = 0.1 if num_states == 10 else 0.01
     plan = partial(ModelBased, smoothing=smoothing)
     named: dict[str, tuple[Learner, bool]] = {}
-    for planner in ("dense", "sparse", "visited"):
+    for planner in ("dense", "counts", "sparse", "visited"):
         for sweeps in (1, 2):
             name = f"{planner}, {sweeps} warm sweep{'s' * (sweeps > 1)}"
             warm = plan(planner=planner, tolerance=0.0, max_sweeps=sweeps, warm_start_length=1)
             named[name] = warm, False
         tolerance = 0.01 if num_states == 10 else 0.1
         named[f"{planner}, stop rule"] = plan(planner=planner, tolerance=tolerance), False
-    likeliest = plan(planner="visited", tolerance=0.0, max_sweeps=4, warm_start_length=1)
-    likeliest = dataclasses.replace(likeliest, smoothing=0.0, untried="stay")
-    named["visited, 4 warm sweeps, stay"] = likeliest, False
+    for planner in ("sparse", "visited"):
+        likeliest = plan(planner=planner, tolerance=0.0, max_sweeps=4, warm_start_length=1)
+        likeliest = dataclasses.replace(likeliest, smoothing=0.0, untried="stay")
+        named[f"{planner}, 4 warm sweeps, stay"] = likeliest, False
     both = plan(planner="visited", tolerance=0.0, max_sweeps=2, warm_start_length=1)
     named["visited, 2 warm sweeps, standard errors"] = both, True
     named["q-learning"] = QLearning(), False
@@ -102,7 +103,7 @@ def main() -> None:
                 if options.learners and not any(part in name for part in options.learners):
                     continue
                 spec = dataclasses.replace(SPECS[num_states], standard_errors=errors)
-                few = num_states == 169 and name.startswith("dense")
+                few = num_states == 169 and name.startswith(("dense", "counts"))
                 steps = options.dense_steps if few else spec.horizon
                 part = jax.tree.map(lambda x, steps=steps: x[:steps], stream)
                 result = {"learner": name, "states": num_states, "tasks": num_tasks, "steps": steps}

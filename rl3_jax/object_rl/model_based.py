@@ -1,7 +1,7 @@
 """The model-based learner: a model of the task, planned on after each step (design, section 5.1)."""
 
 import dataclasses
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import jax.numpy as jnp
 from flax import struct
@@ -24,10 +24,10 @@ class ModelBased(Rule, Learner):
     closed form.
 
     Attributes:
-      planner: `dense` sweeps all triples of states and actions; `counts` the same, of a model that is made
-        anew at each step and not kept; `sparse` lists of the successors seen; `visited` the same for the
-        states met so far alone. `auto` is one of the last two where the table gives the number of successors,
-        else one of the first two, as with `prior_count`. All find the same values.
+      planner: `dense` sweeps all triples of states and actions, `visited` lists of the successors seen of the
+        states met so far. `counts` is `dense` with a model that is made anew at each step, `sparse` lists of
+        all states: both have fewer operations, for accelerators. `auto` takes lists where the table gives the
+        number of successors, and no prior is asked for. All find the same values.
     """
 
     learner: ClassVar[str] = "model-based"
@@ -67,12 +67,14 @@ class ModelBased(Rule, Learner):
         return found + size_problems(self, spec, mend if tables else "")
 
     def suited(self, spec: TableSpec, platform: str) -> "ModelBased":
-        """Return it with the planner for `auto` that has the fewest operations, on an accelerator.
+        """Return it with the planner that is fastest on a platform, of those that are alike.
 
         To sweep as many rows as some task has met, an accelerator would wait for the host at each step: where
         a trial may meet all states, it sweeps all.
         """
-        if self.planner != "auto" or platform == "cpu" or spec.one_shot:
+        if platform == "cpu" and self.planner == "sparse":
+            return dataclasses.replace(self, planner="visited")
+        if platform == "cpu" or self.planner != "auto" or spec.one_shot:
             return self
         if self.planner_name(spec) == "dense":
             return dataclasses.replace(self, planner="counts")
@@ -134,8 +136,8 @@ class Tables(ModelPlanner):
     """Sweeps over all triples of states and actions.
 
     Attributes:
-      kept: whether the model is kept beside the experience, of which a step changes one row, or made of it at
-        each step.
+      kept: whether the model is kept beside the experience, since a step changes one row of it, or made of it
+        at each step, as where states are discovered: one more changes all rows.
     """
 
     kept: bool
@@ -150,7 +152,7 @@ class Tables(ModelPlanner):
         counts = tabular_model.init(self.spec)
         pairs = (self.spec.num_states, self.spec.num_actions)
         values = jnp.zeros(pairs[:1] if self.awaits else pairs)
-        model = tabular_model.divided(self.model(counts)) if self.kept else counts
+        model = tabular_model.divided(tabular_model.model_of(counts, self.rule)) if self.kept else counts
         return Planned(model, values, values if self.spec.standard_errors else None)
 
     def update(self, state: Planned, transition: Transition) -> Planned:
@@ -176,7 +178,7 @@ class Tables(ModelPlanner):
 
     def model(self, known: Counts) -> TabularModel:
         """Return the model, as it is kept or made of the experience."""
-        return known if isinstance(known, TabularModel) else tabular_model.model_of(known, self.rule)
+        return cast(TabularModel, known) if self.kept else tabular_model.model_of(known, self.rule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,8 +202,7 @@ class Lists(ModelPlanner):
         """Count the transition, then plan."""
         rule, start = self.rule, self.start(state.values)
         model = state.model.after(transition, rule.smoothing)
-        met_before = state.model.met if self.compact else None
-        problem = successor_planner.problem_of(rule, model, start, met_before, self.spec.discovered)
+        problem = successor_planner.problem_of(rule, model, start, state.model.met, self.spec.discovered)
         if self.spec.standard_errors:
             return Planned(model, *standard_errors.plan_lists(rule, problem))
         return Planned(model, successor_planner.value_iteration(rule, problem))

@@ -164,7 +164,7 @@ def outcomes(
     """Return n(s,a,s') and the sum of rewards of each possible successor s' of a pair, and s' itself."""
     if isinstance(model, Counts):
         return *model.experience.of(s, a), jnp.arange(len(model.absorbing))
-    return *model.everything.of(slice(None), a, s), model.listed(s)
+    return model.outcomes(s, a)
 
 
 def sample(

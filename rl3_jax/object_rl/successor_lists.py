@@ -43,21 +43,22 @@ class SuccessorLists:
     Attributes:
       met: [S] whether each state was met.
       absorbing: [S] whether a state has been seen as absorbing; its value is 0.
-      everything: [n, K, A + 1, S + 1] one array, which a step changes in one operation. All actions but the
-        last have the numbers of `Rows.experience`, in a row of their own those of transitions that were left
-        out because a list was full. The last has the successors, from 1, and 0 where there are fewer.
+      numbers: [n, K, A + 1, S + 1] one array, which a step changes in one operation. Its first A actions and
+        S rows are `Rows.experience`. At the last action the first of the n numbers is a successor from 1, or
+        0 for none; the others are not used. The last row takes transitions that are left out, as a list is
+        full or a state is not in the table.
     """
 
     met: Bool[Array, " S"]
     absorbing: Bool[Array, " S"]
-    everything: Experience
+    numbers: Float[Array, "n K actions rows"]
 
     @classmethod
     def none(cls, spec: TableSpec) -> "SuccessorLists":
         """Return those of a learner that has seen nothing, for a table with a number of successors."""
         triples = (spec.num_successors, spec.num_actions + 1, spec.num_states + 1)
         none = jnp.zeros(spec.num_states, bool)
-        return cls(met=none, absorbing=none, everything=Experience.none(triples, spec.standard_errors))
+        return cls(none, none, Experience.none(triples, spec.standard_errors).numbers)
 
     @property
     def num_states(self) -> int:
@@ -72,28 +73,24 @@ class SuccessorLists:
     @property
     def experience(self) -> Experience:
         """The rewards of each triple (s,a,s') whose successor is listed, [K, A, S]."""
-        return Experience(self.everything.numbers[:, :, :-1, :-1])
+        return Experience(self.numbers[:, :, :-1, :-1])
 
     @property
     def dropped(self) -> Int[Array, ""]:
         """How many transitions were left out."""
-        return self.everything.counts[:, :-1, -1].sum().astype(jnp.int32)
-
-    def listed(self, s: Int[Array, ""] | slice) -> Int[Array, "K ..."]:
-        """Return the successors of a state, in order of first meeting; −1 where there are fewer."""
-        return self.everything.counts[:, -1, s].astype(jnp.int32) - 1
+        return self.numbers[0, :, :-1, -1].sum().astype(jnp.int32)
 
     def row(self, s: Int[Array, ""]) -> Int[Array, ""]:
-        """Return the row of a state."""
-        return s
+        """Return the row of a state, the nearest one of a state that is not in the table."""
+        return jnp.clip(s, 0, self.num_states - 1)
 
     def counts_of(self, row: Int[Array, ""]) -> Float[Array, " A"]:
         """Return n(s,a) of a row."""
-        return self.everything.counts[:, :-1, row].sum(0)
+        return self.numbers[0, :, :-1, row].sum(0)
 
     def rows(self, smoothing: float) -> Rows:
         """Return what a planner reads."""
-        experience, successors = self.experience, self.listed(slice(0, -1))
+        experience, successors = self.experience, _listed(self.numbers[0, :, -1, :-1])
         counts, reward_sum = experience.of()
         return Rows(
             successors=jnp.maximum(successors, 0),
@@ -104,6 +101,13 @@ class SuccessorLists:
             reward=functools.reduce(jnp.add, expected_rewards(counts, reward_sum, smoothing)),
         )
 
+    def outcomes(
+        self, s: Int[Array, ""], a: Int[Array, ""]
+    ) -> tuple[Float[Array, " K"], Float[Array, " K"], Int[Array, " K"]]:
+        """Return n(s,a,s'), the sum of rewards and s' of each place in a state's list; s' = −1 for none."""
+        both = self.numbers[:2, :, jnp.stack([a, jnp.int32(-1)]), self.row(s)]
+        return both[0, :, 0], both[1, :, 0], _listed(both[0, :, 1])
+
     def after(self, transition: Transition, smoothing: float) -> "SuccessorLists":
         """Return them after one more transition.
 
@@ -111,20 +115,23 @@ class SuccessorLists:
           ConfigError: as `place_in`.
         """
         s, a, next_s = transition.s, transition.a, transition.next_s
-        listed, num_actions = self.listed(s), self.everything.numbers.shape[2] - 1
+        listed, experience = _listed(self.numbers[0, :, -1, self.row(s)]), Experience(self.numbers)
         place, last = place_in(listed, listed < 0, s, next_s, self.num_states), len(listed) - 1
         k, row = jnp.minimum(place, last), jnp.where(place > last, self.num_states, s)
-        gain = self.everything.gain((k, a, row), transition.r)
+        gain = experience.gain((k, a, row), transition.r)
         successor = jnp.where((listed == next_s).any(), 0, next_s + 1)
         # One number each, without a window: XLA fuses what is added with the addition.
-        n = len(gain)
-        index = jnp.append(jnp.arange(n), 0), k, jnp.append(jnp.full(n, a), num_actions), row
-        numbers = self.everything.numbers.at[index].add(jnp.append(gain, successor), unique_indices=True)
+        n, last_action = len(gain), self.numbers.shape[2] - 1
+        index = jnp.append(jnp.arange(n), 0), k, jnp.append(jnp.full(n, a), last_action), row
+        numbers = self.numbers.at[index].add(jnp.append(gain, successor), unique_indices=True)
         # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
         now, then = (one_hot(state, self.num_states, dtype=bool) for state in (s, next_s))
-        return SuccessorLists(
-            self.met | now | then, self.absorbing | (then & transition.terminated), Experience(numbers)
-        )
+        return SuccessorLists(self.met | now | then, self.absorbing | (then & transition.terminated), numbers)
+
+
+def _listed(numbers: Float[Array, "..."]) -> Int[Array, "..."]:
+    """Return successors as they are stored in `SuccessorLists.numbers`; −1 for none."""
+    return numbers.astype(jnp.int32) - 1
 
 
 def expected_rewards(
@@ -143,13 +150,14 @@ def place_in(
 ) -> Int[Array, ""]:
     """Return a successor's place in a row's list, the first that is free if it is new; K if there is no room.
 
-    A row from `num_rows` on stands for a state that has none.
+    A row that is not in [0, num_rows) stands for a state that has none.
 
     Raises:
       ConfigError: if there is no room and this is not compiled code, which counts such transitions.
     """
     num_places = len(listed)
-    fits = ((listed == next_row) | free) & (row < num_rows) & (next_row < num_rows)
+    have_rows = (row >= 0) & (row < num_rows) & (next_row >= 0) & (next_row < num_rows)
+    fits = ((listed == next_row) | free) & have_rows
     place = jnp.where(fits, jnp.arange(num_places), num_places).min()
     if not isinstance(place, Tracer) and place == num_places:
         raise ConfigError(

@@ -38,8 +38,8 @@ class Problem:
     Attributes:
       rows: lists of successors; an entry not listed has count 0.
       start: values from which to start.
-      met_before: [N] rows to which `start` applies, the others start as states not met. None if it applies to
-        all: if each state has a row from the start, as on accelerators.
+      met_before: [N] rows to which `start` applies; the others start as states not met. Not read if all
+        states have rows.
       met: [N] rows whose state was met.
       absorbing: [N] rows of absorbing states.
       live: [N] rows of states met that are not absorbing.
@@ -47,11 +47,12 @@ class Problem:
       any_unmet: [] whether there are others.
       num_unmet: [] states not met that count, float32.
       num_states: [] states that count, M, float32.
+      all_have_rows: whether each state has a row from the start, or once it is met.
     """
 
     rows: Rows
     start: RowValues
-    met_before: Bool[Array, " N"] | None
+    met_before: Bool[Array, " N"]
     met: Bool[Array, " N"]
     absorbing: Bool[Array, " N"]
     live: Bool[Array, " N"]
@@ -59,6 +60,7 @@ class Problem:
     any_unmet: Bool[Array, ""]
     num_unmet: Float[Array, ""]
     num_states: Float[Array, ""]
+    all_have_rows: bool = struct.field(pytree_node=False)
 
 
 def value_iteration(rule: Rule, problem: Problem) -> RowValues:
@@ -70,7 +72,7 @@ def value_iteration(rule: Rule, problem: Problem) -> RowValues:
     task that has met most, where rows are given to states as they are met.
     """
     rows, sweeps = problem.met.shape[0], partial(_sweeps, rule)
-    if problem.met_before is None or rows <= _LANES:
+    if problem.all_have_rows or rows <= _LANES:
         return sweeps(rows, problem)
     return _for_batches(sweeps, rows, 0)(problem)
 
@@ -79,7 +81,7 @@ def problem_of(
     rule: Rule,
     model: SuccessorModel | SuccessorLists,
     start: RowValues,
-    met_before: Bool[Array, " N"] | None,
+    met_before: Bool[Array, " N"],
     discovered: bool,
 ) -> Problem:
     """Return what planning reads; M is the number of states met where they are discovered, or of all."""
@@ -95,6 +97,7 @@ def problem_of(
         num_met=model.num_met,
         num_unmet=(num_states - model.num_met).astype(jnp.float32),
         num_states=num_states.astype(jnp.float32),
+        all_have_rows=isinstance(model, SuccessorLists),
     )
 
 
@@ -134,7 +137,7 @@ def _sweeps(rule: Rule, width: int, problem: Problem) -> RowValues:
 def start_of(problem: Problem, width: int) -> RowValues:
     """Return the first rows of the values from which to start."""
     start = problem.start
-    if problem.met_before is None:
+    if problem.all_have_rows:
         return start
     q = jnp.where(problem.met_before[:width], start.q[:, :width], start.untried)
     return RowValues(q, start.untried)
@@ -146,8 +149,7 @@ def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
     width, rows = values.q.shape[1], problem.rows
     visits, successors = rows.visits[:, :width], rows.successors[:, :width]
     best = functools.reduce(jnp.maximum, values.q)
-    all_have_rows = problem.met_before is None
-    if rule.untried == "stay" and rule.smoothing == 0.0 and all_have_rows:
+    if rule.untried == "stay" and rule.smoothing == 0.0 and problem.all_have_rows:
         # Nothing reads the sum of all values, nor M, and states not met are worth 0. On a CPU the sum keeps
         # XLA from fusing sweeps into each other, which would make each several times (docs/measurements.md).
         value, total, smoothed = jnp.where(problem.absorbing, 0.0, best), 0.0, 0.0
@@ -155,7 +157,7 @@ def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
         value, smoothed = jnp.where(problem.live[:width], best, 0.0), rule.smoothing * problem.num_states
         total = value.sum() + problem.num_unmet * values.untried
     # One slice [A, W] per successor, so that each is gathered once and not once an action.
-    look_up = _look_up_all if all_have_rows else _look_up
+    look_up = _look_up_all if problem.all_have_rows else _look_up
     successor_values = (look_up(value, row) for row in successors)
     products = (n[:, :width] * v for n, v in zip(rows.experience.counts, successor_values, strict=True))
     expected = functools.reduce(jnp.add, products, rule.smoothing * total)
@@ -175,9 +177,8 @@ def _look_up(values: Float[Array, " N"], index: Int[Array, " M"]) -> Float[Array
 
 
 _look_up_all = jax.custom_batching.custom_vmap(_look_up)
-"""The same; in a batch as in one row, one operation on a GPU, which else lists batch and index before.
-
-On a CPU it takes longer (docs/measurements.md).
+"""The same, but a batch is looked up as one row. A GPU else first writes out pairs of batch and index, by one
+more operation. On a CPU it takes longer (docs/measurements.md).
 """
 
 

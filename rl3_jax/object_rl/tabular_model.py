@@ -168,7 +168,7 @@ def model_of(counts: Counts, rule: Rule) -> TabularModel:
     """Return the model that experience implies, not yet divided by its totals."""
     own = jnp.eye(len(counts.counting), dtype=bool)[:, None] if rule.untried == "stay" else None
     rows = _rows(counts.experience.of(), counts.counting, rule, own)
-    return TabularModel(counts.experience, counts.counting, counts.absorbing, **rows)
+    return TabularModel(counts.experience, counts.counting, counts.absorbing, *rows)
 
 
 def divided(model: TabularModel) -> TabularModel:
@@ -183,12 +183,12 @@ def update(spec: TableSpec, model: TabularModel, transition: Transition, rule: R
     """
     s, a = transition.s, transition.a
     model = count(spec, model, transition)
-    row = _rows(model.experience.of(s, a), model.counting, rule)
+    weight, total, reward = _rows(model.experience.of(s, a), model.counting, rule)
     pair = one_hot(s, spec.num_states, dtype=bool)[:, None] & one_hot(a, spec.num_actions, dtype=bool)
     return dataclasses.replace(
         model,
-        weight=model.weight.at[s, a].set(row["weight"] / row["total"]),
-        reward=jnp.where(pair, row["reward"], model.reward),
+        weight=model.weight.at[s, a].set(weight / total),
+        reward=jnp.where(pair, reward, model.reward),
     )
 
 
@@ -197,8 +197,8 @@ def _rows(
     counting: Bool[Array, " S"],
     rule: Rule,
     own: Bool[Array, "*#pairs S"] | None = None,
-) -> dict[str, Array]:
-    """Return `weight`, `total` and `reward` of pairs, as in `TabularModel`.
+) -> tuple[Float[Array, "*pairs S"], Float[Array, " *pairs"], Float[Array, " *pairs"]]:
+    """Return weight, total and reward of pairs, as in `TabularModel`.
 
     `experience` is that of `Experience.of`; `own` the state of a pair, to which it leads if never tried, or
     None if it then leads to all states that count, as smoothing has it.
@@ -213,4 +213,4 @@ def _rows(
         reward = reward_sum.sum(-1) / (visits + rule.prior_count)
     else:
         reward = (weight * reward_sum / jnp.maximum(counts, 1.0)).sum(-1) / total
-    return {"weight": weight, "total": total, "reward": reward}
+    return weight, total, reward

@@ -31,7 +31,7 @@ class Categorical:
         return jax.random.gumbel(key, (self.num_actions,))
 
     def sample(self, noise: Float[Array, " A"], outputs: Float[Array, " A"]) -> Int[Array, ""]:
-        """Return an action drawn from softmax(outputs): argmax_a of outputs and noise (Gumbel 1954)."""
+        """Return an action drawn from softmax(outputs): argmax of outputs + noise (Gumbel 1954)."""
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Float[Array, " A"]) -> Int[Array, ""]:

@@ -1,7 +1,8 @@
 """The distributions over actions, and which one fits a space of actions.
 
 A distribution has O outputs of the network and P parameters, the form in which a trajectory keeps it.
-Sampling starts from the outputs, all that compares distributions from parameters.
+Sampling starts from the outputs, and from noise that does not depend on them and is drawn beforehand; all
+that compares distributions starts from parameters.
 """
 
 from typing import Any

@@ -40,7 +40,7 @@ class Gru(Core):
     Attributes:
       block: tasks that a whole sequence is computed for at once, one block after another, so that more of
         it stays in cache. 0 means what is fastest where it runs: 32 on a CPU, all tasks elsewhere.
-      gates: what the gradient knows them from. `kept`: each step stores them. `recomputed`: they are computed
+      gradient: where its gates come from. `stored`: each step keeps them. `recomputed`: they are computed
         once more, of all steps at once, so that a step is half as many operations; `auto` is that where it
         does not run on a CPU.
     """
@@ -48,13 +48,13 @@ class Gru(Core):
     core: ClassVar[str] = "gru"
 
     block: Annotated[int, Ge(0), "0 for the default"] = 0
-    gates: Literal["auto", "kept", "recomputed"] = "auto"
+    gradient: Literal["auto", "stored", "recomputed"] = "auto"
 
     def suited(self, platform: str) -> "Gru":
         """Return it with the blocks and the gradient that are fastest on a platform."""
-        block, gates = (CPU_BLOCK, "kept") if platform == "cpu" else (ALL, "recomputed")
-        gates = gates if self.gates == "auto" else self.gates
-        return dataclasses.replace(self, block=self.block or block, gates=gates)
+        block, gradient = (CPU_BLOCK, "stored") if platform == "cpu" else (ALL, "recomputed")
+        gradient = gradient if self.gradient == "auto" else self.gradient
+        return dataclasses.replace(self, block=self.block or block, gradient=gradient)
 
     def module(self, spec: CoreSpec) -> nn.Module:
         """Return the linen module."""
@@ -77,7 +77,7 @@ class _Module(nn.Module):
             self.cell(carry, inputs[:, 0])  # makes the weights
         weights, compute = self.cell.variables["params"], self.spec.compute
 
-        unroll = gru_recomputed if self.config.gates == "recomputed" else gru
+        unroll = gru_recomputed if self.config.gradient == "recomputed" else gru
 
         def whole(carry, inputs):
             carry, outputs = cast(Any, unroll(weights, carry, inputs.swapaxes(0, 1), compute))

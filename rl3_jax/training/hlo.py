@@ -175,12 +175,15 @@ def _inside(text: str) -> str:
 
 
 def _uses(computation: Mapping[str, Instruction], name: str) -> Iterator[tuple[Instruction, str]]:
-    """Yield what reads a value, also under another shape or of a slice, and under which name."""
+    """Yield what reads a value, and under which name.
+
+    A change of shape is looked through, as is a slice that is only sliced once more.
+    """
     for user in computation.values():
         if name in user.operands:
             further = list(_uses(computation, user.name)) if user.opcode in ("bitcast", "slice") else []
-            sliced = further and all(reader.opcode in SLICING for reader, _ in further)
-            if user.opcode == "bitcast" or (user.opcode == "slice" and sliced):
+            sliced = all(reader.opcode in SLICING for reader, _ in further)
+            if user.opcode == "bitcast" or (further and sliced):
                 yield from further
             else:
                 yield user, name

@@ -80,19 +80,34 @@ def test_planners_agree_with_each_other_and_with_the_twin(case, discovered, stre
         np.testing.assert_allclose(values.q, q, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("planner", ["visited", "sparse"])
-def test_batches_of_tasks_equal_single_ones(planner):
+@pytest.mark.parametrize(
+    ("planner", "case", "errors"),
+    [
+        ("visited", CASES[0], False),
+        ("sparse", CASES[0], False),
+        ("sparse", CASES[5], False),
+        ("sparse", CASES[5], True),
+        ("counts", CASES[2], False),
+    ],
+)
+def test_batches_of_tasks_equal_single_ones(planner, case, errors):
     """Tasks that have met few states agree with themselves alone, though others have met more."""
     stream = random_stream(jax.random.key(0), (2, 3, STEPS), STATES)
     stream = stream.replace(s=stream.s % jnp.array([[2, 20, 7], [20, 1, 3]])[..., None])
     stream = stream.replace(next_s=(stream.s + stream.next_s % SUCCESSORS) % STATES)
-    run = partial(learn, ModelBased(planner=planner), spec_of(10))
+    learner, episode_length = setting(case)
+    spec = dataclasses.replace(spec_of(episode_length), standard_errors=errors)
+    run = partial(learn, dataclasses.replace(learner, planner=planner), spec)
     nested = jax.jit(jax.vmap(jax.vmap(run)))(stream)
     single = jax.jit(run)
     for index in np.ndindex(2, 3):
         alone = single(at(stream, index))
         np.testing.assert_allclose(nested.q[index], alone.q, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(nested.counts[index], alone.counts)
+        if errors:
+            np.testing.assert_allclose(
+                nested.standard_errors[index], alone.standard_errors, rtol=1e-5, atol=1e-6
+            )
 
 
 def one_step(s, next_s, terminated=False):
@@ -106,7 +121,8 @@ def one_step(s, next_s, terminated=False):
     )
 
 
-@pytest.mark.parametrize(("planner", "errors"), [("sparse", False), ("visited", False), ("visited", True)])
+@pytest.mark.parametrize("planner", ["sparse", "visited"])
+@pytest.mark.parametrize("errors", [False, True])
 def test_too_many_successors_are_an_error_or_are_counted(planner, errors):
     spec = TableSpec(5, 2, 10, num_successors=2, standard_errors=errors)
     learner = ModelBased(planner=planner)
@@ -124,6 +140,21 @@ def test_too_many_successors_are_an_error_or_are_counted(planner, errors):
     assert full.model.absorbing[full.model.row(jnp.int32(3))]
     after = jax.jit(partial(learner.update, spec))(full, one_step(3, 0))
     assert learner.dropped(spec, after) == 1
+
+
+@pytest.mark.parametrize(("s", "next_s"), [(0, -3), (-1, 1), (5, 1), (0, 7)])
+def test_states_outside_the_table_change_no_list(s, next_s):
+    """Lists of all states leave such a step out, as one for which there is no room."""
+    spec, learner = TableSpec(5, 2, 10, num_successors=2), ModelBased(planner="sparse")
+    update = jax.jit(partial(learner.update, spec))
+    known = update(learner.init(spec), one_step(0, 1))
+    after = update(known, one_step(s, next_s))
+    assert learner.dropped(spec, after) == 1
+    np.testing.assert_array_equal(after.model.numbers[..., :-1], known.model.numbers[..., :-1])
+    np.testing.assert_array_equal(learner.values(spec, after, jnp.int32(5)).counts, [0.0, 0.0])
+    # What comes next is as if it had not been.
+    followed, alone = (update(state, one_step(0, 4)) for state in (after, known))
+    np.testing.assert_array_equal(followed.model.numbers[..., :-1], alone.model.numbers[..., :-1])
 
 
 def test_too_many_states_are_an_error_or_are_counted():

@@ -29,9 +29,9 @@ def setting(seed=0):
     return opinionated(params), carry, inputs, (last, weights)
 
 
-def unroll(params, carry, inputs, block=0, gates="auto") -> Any:
+def unroll(params, carry, inputs, block=0, gradient="auto") -> Any:
     """What the core does."""
-    return Gru(block=block, gates=gates).module(SPEC).apply({"params": params}, carry, inputs)
+    return Gru(block=block, gradient=gradient).module(SPEC).apply({"params": params}, carry, inputs)
 
 
 def plain(params, carry, inputs) -> Any:
@@ -62,20 +62,20 @@ def assert_close_trees(ours, theirs, relative=1e-5):
         np.testing.assert_allclose(x, y, rtol=0.0, atol=relative * float(jnp.abs(y).max()))
 
 
-GATES = pytest.mark.parametrize("gates", ["kept", "recomputed"])
+GRADIENTS = pytest.mark.parametrize("gradient", ["stored", "recomputed"])
 
 
-@GATES
-def test_equals_the_numpy_twin(gates):
+@GRADIENTS
+def test_equals_the_numpy_twin(gradient):
     params, carry, inputs, _ = setting()
-    after, outputs = unroll(params, carry, inputs, gates=gates)
+    after, outputs = unroll(params, carry, inputs, gradient=gradient)
     expected = np.array([recurrent.gru(params["cell"], *task) for task in zip(carry, inputs, strict=True)])
     np.testing.assert_allclose(outputs, expected, atol=2e-6)
     np.testing.assert_array_equal(after, outputs[:, -1])
 
 
-@GATES
-def test_slope_of_the_numpy_twin(gates):
+@GRADIENTS
+def test_slope_of_the_numpy_twin(gradient):
     params, carry, inputs, weights = setting()
     last, each = (np.asarray(w, np.float64) for w in weights)
 
@@ -86,25 +86,39 @@ def test_slope_of_the_numpy_twin(gates):
 
     arrays = (params, carry, inputs)
     direction = opinionated(jax.tree.map(jnp.zeros_like, arrays), scale=1.0)
-    gradient = jax.grad(loss_of(partial(unroll, gates=gates), weights), (0, 1, 2))(*arrays)
-    leaves = zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
+    slopes = jax.grad(loss_of(partial(unroll, gradient=gradient), weights), (0, 1, 2))(*arrays)
+    leaves = zip(jax.tree.leaves(slopes), jax.tree.leaves(direction), strict=True)
     found = sum(float(jnp.vdot(g, d)) for g, d in leaves)
     np.testing.assert_allclose(found, recurrent.slope(twin, arrays, direction), rtol=1e-4)
 
 
-@GATES
+@GRADIENTS
 @pytest.mark.parametrize("block", [0, 2, 3])
-def test_gradient_is_that_of_autodiff(block, gates):
+def test_gradient_is_that_of_autodiff(block, gradient):
     params, carry, inputs, weights = setting()
 
     def ours(*arrays):
-        return unroll(*arrays, block=block, gates=gates)
+        return unroll(*arrays, block=block, gradient=gradient)
 
     found, expected = (
         jax.jit(jax.value_and_grad(loss_of(function, weights), (0, 1, 2)))(params, carry, inputs)
         for function in (ours, plain)
     )
     assert_close_trees(found, expected)
+
+
+def test_both_gradients_are_as_near_in_bfloat16():
+    params, carry, inputs, weights = setting()
+    spec = CoreSpec(width=WIDTH, horizon=NUM_STEPS, compute="bfloat16")
+
+    def ours(gradient, params, carry, inputs) -> Any:
+        return Gru(gradient=gradient).module(spec).apply({"params": params}, carry, inputs)
+
+    stored, recomputed = (
+        jax.grad(loss_of(partial(ours, gradient), weights), (0, 1, 2))(params, carry, inputs)
+        for gradient in ("stored", "recomputed")
+    )
+    assert_close_trees(recomputed, stored, relative=0.01)
 
 
 def test_two_segments_are_the_whole_trial():

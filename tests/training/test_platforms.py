@@ -16,7 +16,7 @@ SMALL = {"trials": 4, "minibatch_trials": 2, "epochs": 1}
 @pytest.mark.parametrize(
     ("core", "on_a_cpu", "elsewhere"),
     [
-        ("gru", {"block": 32, "gates": "kept"}, {"block": 2**31 - 1, "gates": "recomputed"}),
+        ("gru", {"block": 32, "gradient": "stored"}, {"block": 2**31 - 1, "gradient": "recomputed"}),
         ("mingru", {"scan": "sequential"}, {"scan": "associative"}),
         ("transformer", {"tasks": "each"}, {"tasks": "all"}),
         ("linear-attention", {"tasks": "each"}, {"tasks": "all"}),
@@ -40,6 +40,12 @@ def test_planning_on_an_accelerator_does_not_depend_on_how_many_states_were_met(
     assert planners == ["auto", "sparse", "sparse"]
     # In a short trial most rows would never be met.
     assert program_of(dataclasses.replace(config, horizon=20), "gpu").learner.planner == "auto"
+
+
+def test_a_cpu_has_lists_of_the_states_met_where_all_are_asked_for():
+    config = make_config("gridworld-11x11-quick", learner={"planner": "sparse"}, ppo=SMALL)
+    planners = [program_of(config, platform).learner.planner for platform in ("cpu", "gpu")]
+    assert planners == ["visited", "sparse"]
 
 
 def test_an_accelerator_makes_small_models_anew():

@@ -38,6 +38,17 @@ def test_memories_are_those_at_the_starts_of_segments_and_cuts_change_nothing(nu
     np.testing.assert_array_equal(cut.kept[0], np.tile(np.arange(HORIZON)[:, None], NUM_TASKS))
 
 
+@pytest.mark.parametrize("num_segments", slow([4, 1, 12], 1))
+def test_each_step_has_the_noise_of_its_key(num_segments):
+    def act(memory, state, observation, noise):
+        return memory, jnp.int32(0), noise
+
+    acting = Acting(init=lambda task: (), act=act, draw=lambda key: jax.random.normal(key, (2,)))
+    kept = live(acting, lambda now: now.chosen, num_segments).kept
+    keys = trial_keys(KEYS, HORIZON)[1].act
+    np.testing.assert_array_equal(kept, jax.vmap(jax.vmap(acting.draw))(keys))
+
+
 def test_a_moment_tells_one_step():
     kept = live(ACTING, lambda now: now).kept
     np.testing.assert_array_equal(kept.action, kept.chosen[0] % 2)
