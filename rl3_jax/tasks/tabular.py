@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -23,7 +22,6 @@ REWARD_MEAN, REWARD_SCALE = 1.0, 1.0
 """Mean rewards are drawn from Normal(REWARD_MEAN, REWARD_SCALE)."""
 REWARD_NOISE = 1.0
 """Standard deviation of the observed reward about its mean."""
-_ABOVE_MINUS_ONE = float(np.nextafter(np.float32(-1.0), np.float32(0.0)))
 
 
 @struct.dataclass
@@ -193,11 +191,9 @@ class RandomMdp(TabularFamily[MdpTask]):
 
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: MdpTask):
         """Draw s' ~ T(s,a,·) by inversion of its distribution, and the reward. The key is consumed."""
-        # Both numbers of one draw, from U(−1, 1): keys of their own would take three more.
-        chance, quantile = jax.random.uniform(key, (2,), minval=_ABOVE_MINUS_ONE)
-        below = jnp.cumsum(params.transition[state.s, action]) <= 0.5 * (1.0 + chance)
+        key_next, key_noise = jax.random.split(key)
+        below = jnp.cumsum(params.transition[state.s, action]) <= jax.random.uniform(key_next)
         # The last row sum can round to less than the uniform draw, hence the bound.
         next_s = jnp.minimum(below.sum(dtype=jnp.int32), self.states - 1)
-        normal = math.sqrt(2.0) * jax.lax.erf_inv(quantile)
-        reward = params.mean_reward[state.s, action] + REWARD_NOISE * normal
+        reward = params.mean_reward[state.s, action] + REWARD_NOISE * jax.random.normal(key_noise)
         return self.arrive(state, next_s, reward, params)
