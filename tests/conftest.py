@@ -79,3 +79,20 @@ def _forget_programs():
     yield
     if MAPS.exists() and MAPS.read_bytes().count(b"\n") > MANY_MAPS:
         jax.clear_caches()
+
+
+@pytest.fixture
+def as_on_gpu(monkeypatch):
+    """Trace what a GPU would run, where that is chosen by platform; not for functions traced before."""
+
+    def choose(*operands, default, **branches):
+        return branches.get("cuda", default)(*operands)
+
+    monkeypatch.setattr(jax.lax, "platform_dependent", choose)
+
+
+@pytest.fixture(params=["cpu", "gpu"])
+def each_platform(request):
+    """Trace what a CPU would run, then what a GPU would."""
+    if request.param == "gpu":
+        request.getfixturevalue("as_on_gpu")

@@ -1,6 +1,7 @@
 """Maximum-likelihood model as lists of the successors seen of each state (design, section 5.1)."""
 
 import functools
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import struct
@@ -9,6 +10,7 @@ from jax.nn import one_hot
 from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import ConfigError
+from rl3_jax.lookup import look_up
 from rl3_jax.object_rl.base import TableSpec, Transition
 from rl3_jax.object_rl.tabular_model import Experience
 
@@ -115,13 +117,15 @@ class SuccessorLists:
           ConfigError: as `place_in`.
         """
         s, a, next_s = transition.s, transition.a, transition.next_s
-        listed, experience = _listed(self.numbers[0, :, -1, self.row(s)]), Experience(self.numbers)
-        place, last = place_in(listed, listed < 0, s, next_s, self.num_states), len(listed) - 1
-        k, row = jnp.minimum(place, last), jnp.where(place > last, self.num_states, s)
-        gain = experience.gain((k, a, row), transition.r)
-        successor = jnp.where((listed == next_s).any(), 0, next_s + 1)
+        num_places, last_action = self.numbers.shape[1], self.numbers.shape[2] - 1
+        # One look-up and one choice a place: a GPU fuses these with what the task's step computes.
+        listed = [_listed(look_up(self.numbers, 0, k, last_action, self.row(s))) for k in range(num_places)]
+        place = place_in(listed, [at < 0 for at in listed], s, next_s, self.num_states)
+        k, row = jnp.minimum(place, num_places - 1), jnp.where(place < num_places, s, self.num_states)
+        gain = Experience(self.numbers).gain((k, a, row), transition.r)
+        is_listed = functools.reduce(jnp.logical_or, [at == next_s for at in listed])
+        successor, n = jnp.where(is_listed, 0, next_s + 1), len(gain)
         # One number each, without a window: XLA fuses what is added with the addition.
-        n, last_action = len(gain), self.numbers.shape[2] - 1
         index = jnp.append(jnp.arange(n), 0), k, jnp.append(jnp.full(n, a), last_action), row
         numbers = self.numbers.at[index].add(jnp.append(gain, successor), unique_indices=True)
         # Small tables are masked, not scattered to: an accelerator fuses that with what reads them.
@@ -142,8 +146,8 @@ def expected_rewards(
 
 
 def place_in(
-    listed: Int[Array, " K"],
-    free: Bool[Array, " K"],
+    listed: Sequence[Int[Array, ""]] | Int[Array, " K"],
+    free: Sequence[Bool[Array, ""]] | Bool[Array, " K"],
     row: Int[Array, ""],
     next_row: Int[Array, ""],
     num_rows: int,
@@ -157,8 +161,9 @@ def place_in(
     """
     num_places = len(listed)
     have_rows = (row >= 0) & (row < num_rows) & (next_row >= 0) & (next_row < num_rows)
-    fits = ((listed == next_row) | free) & have_rows
-    place = jnp.where(fits, jnp.arange(num_places), num_places).min()
+    place = jnp.int32(num_places)
+    for k in reversed(range(num_places)):
+        place = jnp.where(((listed[k] == next_row) | free[k]) & have_rows, k, place)
     if not isinstance(place, Tracer) and place == num_places:
         raise ConfigError(
             f"a state has more than {num_places} distinct successors, or a trial met more than {num_rows}"

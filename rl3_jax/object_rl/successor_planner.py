@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from rl3_jax.lookup import look_up
 from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_lists import Rows, SuccessorLists
 from rl3_jax.object_rl.successor_model import SuccessorModel
@@ -157,7 +158,6 @@ def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
         value, smoothed = jnp.where(problem.live[:width], best, 0.0), rule.smoothing * problem.num_states
         total = value.sum() + problem.num_unmet * values.untried
     # One slice [A, W] per successor, so that each is gathered once and not once an action.
-    look_up = _look_up_all if problem.all_have_rows else _look_up
     successor_values = (look_up(value, row) for row in successors)
     products = (n[:, :width] * v for n, v in zip(rows.experience.counts, successor_values, strict=True))
     expected = functools.reduce(jnp.add, products, rule.smoothing * total)
@@ -169,27 +169,6 @@ def backup(rule: Rule, problem: Problem, values: RowValues) -> RowValues:
     else:
         untried = unmet = rule.discount / problem.num_states * total
     return RowValues(q=jnp.where(visits > 0.0, tried, untried), untried=unmet)
-
-
-def _look_up(values: Float[Array, " N"], index: Int[Array, " M"]) -> Float[Array, " M"]:
-    """Return the values at indices, all of which are within bounds."""
-    return values.at[index].get(mode="promise_in_bounds")
-
-
-_look_up_all = jax.custom_batching.custom_vmap(_look_up)
-"""The same, but a batch is looked up as one row. A GPU else first writes out pairs of batch and index, by one
-more operation. On a CPU it takes longer (docs/measurements.md).
-"""
-
-
-@_look_up_all.def_vmap
-def _look_up_batch(axis_size, in_batched, values, index):
-    values, index = (
-        x if batched else jnp.broadcast_to(x, (axis_size, *x.shape))
-        for x, batched in zip((values, index), in_batched, strict=True)
-    )
-    first = values.shape[1] * jnp.arange(axis_size)[:, None]
-    return _look_up(values.reshape(-1), (first + index).reshape(-1)).reshape(index.shape), True
 
 
 def change(problem: Problem, new: RowValues, old: RowValues) -> Float[Array, ""]:

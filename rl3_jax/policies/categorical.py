@@ -1,10 +1,13 @@
 """The categorical distribution, over integer actions."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from rl3_jax.lookup import largest_of
 
 PerStep = Float[Array, "*steps"]
 LogProbs = Float[Array, "*steps A"]
@@ -22,6 +25,11 @@ class Categorical:
         """One logit an action."""
         return self.num_actions
 
+    @property
+    def dtype(self) -> Any:
+        """The type of an action as it is drawn."""
+        return jnp.int32
+
     def parameters(self, outputs: Float[Array, "*steps A"]) -> LogProbs:
         """Return log π(·)."""
         return jax.nn.log_softmax(outputs)
@@ -32,11 +40,11 @@ class Categorical:
 
     def sample(self, noise: Float[Array, " A"], outputs: Float[Array, " A"]) -> Int[Array, ""]:
         """Return an action drawn from softmax(outputs): argmax of outputs + noise (Gumbel 1954)."""
-        return (outputs + noise).argmax(-1)
+        return largest_of(outputs + noise)
 
     def mode(self, outputs: Float[Array, " A"]) -> Int[Array, ""]:
         """Return the likeliest action."""
-        return outputs.argmax(-1)
+        return largest_of(outputs)
 
     def to_env(self, action: Actions) -> Actions:
         """Return the action as it is."""

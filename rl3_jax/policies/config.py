@@ -58,6 +58,11 @@ class PolicyConfig:
     gates: bool = False
     compute: Compute = "float32"
 
+    @property
+    def joins_read_out(self) -> bool:
+        """Whether heads may be joined with the layer before them, which has no rounding of its own."""
+        return self.read_out == "product" and self.compute == "float32"
+
     def spec(self, horizon: int) -> CoreSpec:
         """Return the sizes that the core sees."""
         return CoreSpec(width=self.width, horizon=horizon, compute=self.compute)

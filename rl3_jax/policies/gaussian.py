@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,11 @@ class SquashedGaussian:
     def num_outputs(self) -> int:
         """A mean and a log standard deviation each dimension."""
         return 2 * len(self.low)
+
+    @property
+    def dtype(self) -> Any:
+        """The type of an action as it is drawn."""
+        return jnp.float32
 
     def parameters(self, outputs: Outputs) -> Parameters:
         """Return (μ, log σ), with log σ held smoothly between its bounds."""

@@ -13,7 +13,7 @@ from rl3_jax.policies.config import PolicyConfig
 from rl3_jax.policies.distribution import Action, Distribution
 from rl3_jax.policies.exchangeable import ActionParts, ExchangeableLayer, step_each, unroll_each
 from rl3_jax.policies.gates import Gates, Parts
-from rl3_jax.policies.products import ProductReadOut, dense
+from rl3_jax.policies.products import ProductReadOut, dense, head, joined, multiply_few
 
 ACTOR_HEAD_SCALE = 0.01
 """Scale of the actor head's initial weights: the first policy is nearly uniform."""
@@ -70,9 +70,12 @@ class Network(nn.Module):
         return carry, self.head(mean) if self.pooled else self.head(features)[..., 0], mean
 
     def features(
-        self, carry: Any, observations: Float[Array, "*steps D"], one_step: bool
+        self, carry: Any, observations: Float[Array, "*steps D"], one_step: bool, parts: bool = False
     ) -> tuple[Any, Float[Array, "*steps_and_actions W"]]:
-        """Return the memory after the steps, and the units that heads read: [W], or with `actions` [A, W]."""
+        """Return the memory after the steps, and the units that heads read, of each action with `actions`.
+
+        With `parts` those of a product read-out are its `parts`, [2W].
+        """
         core = self.core.step if one_step else self.core
         activation = getattr(nn, self.config.activation)
         hidden = observations if self.gates is None else self.gates(observations)
@@ -83,13 +86,9 @@ class Network(nn.Module):
         if self.normalise is not None:
             hidden = self.normalise(hidden)
         carry, features = core(carry, hidden)
-        return carry, features if self.read is None else self.read(features, hidden)
-
-
-def head(num_outputs: int, scale: float, use_bias: bool = True) -> nn.Dense:
-    """Return a linear head with initial weights of this scale, in float32."""
-    init = nn.initializers.variance_scaling(scale**2, "fan_in", "truncated_normal")
-    return dense(num_outputs, "float32", kernel_init=init, use_bias=use_bias)
+        if self.read is not None:
+            features = (self.read.parts if parts else self.read)(features, hidden)
+        return carry, features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,19 +166,17 @@ class Policy:
         return self._apply_actor(params, carry, observation, one_step=True)
 
     def joined(self, params: Params) -> Params:
-        """Return parameters with which `step` makes one product for both heads, where they read the same."""
+        """Return parameters with which `step` makes one product for heads that read the same (`joined`)."""
         if not self.config.shared_trunk or self.actions is not None or "critic" not in params:
             return params
-        heads = jax.tree.map(partial(jnp.append, axis=-1), params["actor"]["head"], params["critic"])
-        return params | {"heads": heads}
+        return params | {"heads": joined(params["actor"], params["critic"], self.config.joins_read_out)}
 
     def _apply_actor(self, params: Params, carry: Any, observations: Array, one_step: bool = False):
         apply = partial(self.actor.apply, {"params": params["actor"]}, carry, observations, one_step)
         if "heads" in params:
-            carry, features = cast(Any, apply(method="features"))
-            both = head(self.distribution.num_outputs + 1, ACTOR_HEAD_SCALE)
-            found = cast(Array, both.apply({"params": params["heads"]}, features))
-            return carry, found[..., :-1], found[..., -1]
+            carry, features = cast(Any, apply(parts=self.config.joins_read_out, method="features"))
+            found = multiply_few(features, params["heads"]["kernel"]) + params["heads"]["bias"]
+            return carry, found[:-1], found[-1]
         carry, outputs, features = cast(Any, apply())
         if not self.config.shared_trunk or "critic" not in params:
             return carry, outputs, None
@@ -193,17 +190,17 @@ class Policy:
         carries, outputs, _ = cast(Any, found)
         return carries, outputs[..., 0]
 
+    def noise(self, key: PRNGKeyArray, greedy: bool = False) -> Any:
+        """Draw what a step of `act` needs: noise for a sample, or None for the mode. The key is consumed."""
+        return None if greedy else self.distribution.noise(key)
+
     def act(
-        self,
-        params: Params,
-        carry: Any,
-        observation: Float[Array, " D"],
-        noise: Any,
+        self, params: Params, carry: Any, observation: Float[Array, " D"], noise: Any
     ) -> tuple[Any, Action, tuple[Action, Float[Array, " O"], Float[Array, ""] | None]]:
         """Return the actor's memory after one more step, and an action for the environment.
 
-        The action is a sample, given noise of the distribution, or the mode, given None. Also returns the
-        action as drawn, the actor's outputs, and the value as `unroll` does.
+        The action is a sample or, without noise, the mode. Also returns the action as drawn, the actor's
+        outputs, and the value as `unroll` does.
         """
         carry, outputs, value = self.step(params, carry, observation)
         distribution = self.distribution

@@ -1,5 +1,6 @@
 """Collecting whole trials with the meta-policy, and what the update needs of them."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,12 +8,13 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int, Key
 
-from rl3_jax.policies import Categorical, Params, Policy
-from rl3_jax.ppo.config import SMALLEST, Number, PPOConfig
+from rl3_jax.policies import Params, Policy
+from rl3_jax.ppo.config import Number, PPOConfig
 from rl3_jax.ppo.devices import mean, nanmean, variance
 from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values, cut
 from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
+from rl3_jax.trial.outcomes import outcome, steps_of
 
 
 @struct.dataclass
@@ -61,23 +63,23 @@ def policy_acting(policy: Policy, params: Params, greedy: bool = False) -> Actin
     return Acting(
         init=lambda _: policy.initial_carry(),
         act=lambda carry, _, observation, noise: policy.act(params, carry, observation, noise),
-        draw=(lambda _: None) if greedy else policy.distribution.noise,
+        draw=partial(policy.noise, greedy=greedy),
     )
 
 
 def live(
     env: TrialEnv, policy: Policy, params: Params, keys: Key[Array, " B"], num_segments: int = 1
-) -> tuple[Rollout, Trajectory, Any, Float[Array, "B H"]]:
+) -> tuple[Rollout, Trajectory, Any]:
     """Return one trial on each of B freshly drawn tasks, with sampled actions.
 
-    Also returns, of each step [B, H, …], what the meta-policy lived, the `Step` of the task, and 1 where that
-    was `TrialEnv.outside`, else 0. The keys are consumed. `num_segments` divides H; at the start of each
-    segment the actor's memory is kept.
+    Also returns, of each step [B, H, …], what the meta-policy lived, and the `Step` of the task. The keys are
+    consumed. `num_segments` divides H; at the start of each segment the actor's memory is kept.
     """
 
     def keep(now: Moment):
-        # As float32, which holds the number of an action: all is then stored in one operation.
-        return jax.tree.map(jnp.float32, (now.observation, *now.chosen, env.outside(now.step))), now.step
+        # As float32, which holds actions and indices of states: all is then stored in one operation.
+        lived = now.observation, *now.chosen, now.reward, outcome(env.family, now)
+        return jax.tree.map(jnp.float32, lived)
 
     def split(keys, num):
         return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
@@ -90,13 +92,12 @@ def live(
         env, policy_acting(policy, params), tasks, key_start, StepKeys(step, act), keep, num_segments
     )
     kept = jax.tree.map(lambda x: x.swapaxes(0, 1), lived.kept)
-    (observations, actions, outputs, values, outside), steps = kept
-    if isinstance(policy.distribution, Categorical):
-        actions = actions.astype(jnp.int32)
+    observations, actions, outputs, values, rewards, outcomes = kept
+    actions = actions.astype(policy.distribution.dtype)
     # Parameters of all steps at once: fewer operations than in each.
     distributions = policy.distribution.parameters(outputs)
-    trajectory = Trajectory(observations, actions, steps.reward, distributions, values)
-    return lived, trajectory, steps, outside
+    trajectory = Trajectory(observations, actions, rewards, distributions, values)
+    return lived, trajectory, steps_of(env.family, lived.first, rewards, outcomes)
 
 
 def gae(
@@ -114,17 +115,6 @@ def gae(
         return advantage, advantage
 
     return jax.lax.scan(backward, jnp.zeros_like(errors[0]), errors, reverse=True)[1]
-
-
-def value_scale(config: PPOConfig, horizon: int) -> Float[Array, " H"]:
-    """Return what the critic's output is multiplied by at each step t: Σ_{k<H−t} γ^k, or 1."""
-    if config.critic_scale == "none":
-        return jnp.ones(horizon)
-    remaining = horizon - jnp.arange(horizon, dtype=jnp.float32)
-    # expm1 and log1p keep the digits that 1 − γ^n would lose where γ is near 1.
-    gap = 1.0 - jnp.asarray(config.discount, jnp.float32)
-    discounted = -jnp.expm1(remaining * jnp.log1p(-gap)) / jnp.maximum(gap, SMALLEST)
-    return jnp.where(gap == 0.0, remaining, discounted)
 
 
 def collect(
@@ -155,12 +145,12 @@ def collect(
       each number's mean over the trials in which it is defined, NaN if there are none.
     """
     num_segments = config.num_stored(env.horizon)
-    lived, trajectory, steps, outside = live(env, policy, params, keys, num_segments)
+    lived, trajectory, steps = live(env, policy, params, keys, num_segments)
     carries = {"actor": lived.memories}
     outputs, rewards = trajectory.values, trajectory.rewards
     if outputs is None:
         carries["critic"], outputs = critic_values(config, policy, params, trajectory.observations)
-    scale = jnp.broadcast_to(value_scale(config, env.horizon), rewards.shape)
+    scale = jnp.broadcast_to(config.value_scale(env.horizon), rewards.shape)
     values = outputs * scale
     if config.mean_rewards:
         done = jax.vmap(jax.vmap(policy.distribution.to_env))(trajectory.actions)
@@ -177,7 +167,7 @@ def collect(
         "mean_return": mean(trajectory.rewards.sum(-1), axis),
         "explained_variance": 1.0 - variance(advantages, axis) / variance(returns, axis),
         "dropped_transitions": mean(jax.vmap(env.dropped)(lived.final), axis),
-        "steps_outside": mean(outside.sum(-1), axis),
+        "steps_outside": mean(jax.vmap(jax.vmap(env.outside))(steps).sum(-1), axis),
     }
     summary = jax.vmap(env.family.summarise_trial)(lived.final.task, steps)
     metrics |= {name: nanmean(each, axis) for name, each in summary.items()}

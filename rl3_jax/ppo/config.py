@@ -126,6 +126,16 @@ class PPOConfig:
             n for n in range(1, num_sequences + 1) if not num_sequences % n and num_sequences // n <= most
         )
 
+    def value_scale(self, horizon: int) -> Float[Array, " H"]:
+        """Return what the critic's output is multiplied by at each step t: Σ_{k<H−t} γ^k, or 1."""
+        if self.critic_scale == "none":
+            return jnp.ones(horizon)
+        remaining = horizon - jnp.arange(horizon, dtype=jnp.float32)
+        # expm1 and log1p keep the digits that 1 − γ^n would lose where γ is near 1.
+        gap = 1.0 - jnp.asarray(self.discount, jnp.float32)
+        discounted = -jnp.expm1(remaining * jnp.log1p(-gap)) / jnp.maximum(gap, SMALLEST)
+        return jnp.where(gap == 0.0, remaining, discounted)
+
     def segmented(self, horizon: int) -> bool:
         """Whether the update goes through trials of this length in parts."""
         return 0 < self.segment_length < horizon

@@ -90,8 +90,7 @@ class LoadedAgent:
 
 @partial(jax.jit, static_argnames=("policy", "greedy"))
 def _act(policy: Policy, params: PyTree, carry: Any, observation: Array, key: PRNGKeyArray, greedy: bool):
-    noise = None if greedy else policy.distribution.noise(key)
-    return policy.act({"actor": params}, carry, observation, noise)[:2]
+    return policy.act({"actor": params}, carry, observation, policy.noise(key, greedy))[:2]
 
 
 def save_agent(folder: Path, config: TrainConfig, actor_params: PyTree, iteration: int) -> None:

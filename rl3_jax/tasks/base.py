@@ -259,10 +259,18 @@ class TabularFamily(TaskFamily[TabularState, TTask]):
         return spaces.Discrete(self.num_states)
 
     def arrive(
-        self, state: TabularState, next_s: Int[Array, ""], reward: Float[Array, ""], params: TTask
+        self,
+        state: TabularState,
+        next_s: Int[Array, ""],
+        reward: Float[Array, ""],
+        params: TTask,
+        terminated: Bool[Array, ""] | None = None,
     ) -> tuple[Array, TabularState, Float[Array, ""], Bool[Array, ""], dict[str, Array]]:
-        """Return what `step_env` returns for a step that led to `next_s`."""
+        """Return what `step_env` returns for a step that led to `next_s`.
+
+        `terminated` is `is_terminated` of the state entered, where that is known.
+        """
         state = TabularState(time=state.time + 1, s=next_s)
-        terminated = self.is_terminated(state, params)
+        terminated = self.is_terminated(state, params) if terminated is None else terminated
         info = {"discount": 1.0 - terminated.astype(jnp.float32)}
         return self.get_obs(state, params), state, reward, terminated, info

@@ -13,6 +13,7 @@ from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
 from rl3_jax.lean_gymnax import spaces
+from rl3_jax.lookup import look_up
 from rl3_jax.picture import Tiles
 from rl3_jax.tasks import gridworld_map as grids
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
@@ -227,7 +228,7 @@ class Gridworld(TabularFamily[GridworldTask]):
 
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: GridworldTask):
         """Move, or slip to the left or the right of the move. The key is consumed."""
-        side, tile = self.layout.side, params.tiles[state.s]
+        side, tile = self.layout.side, look_up(params.tiles, state.s)
         draw = jax.random.uniform(key)
         p_slip = jnp.where(tile == WATER, 1.0, params.p_slip)
         # Of the draws that slip, the lower half turns left: 90° are one action on, N E S W N.
@@ -237,6 +238,9 @@ class Gridworld(TabularFamily[GridworldTask]):
         row, column = state.s // side + south - north, state.s % side + east - west
         inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
         ahead = jnp.where(inside, row * side + column, state.s)
-        next_s = jnp.where(params.tiles[ahead] == OBSTACLE, state.s, ahead)
-        reward = jnp.where(params.accepted, grids.tile_reward(params.tiles[next_s]), jnp.nan)
-        return self.arrive(state, next_s, reward, params)
+        tile_ahead = look_up(params.tiles, ahead)
+        # One tile more is looked up, not two: what is entered is that ahead, or the one left.
+        blocked = tile_ahead == OBSTACLE
+        next_s, entered = jnp.where(blocked, state.s, ahead), jnp.where(blocked, tile, tile_ahead)
+        reward = jnp.where(params.accepted, grids.tile_reward(entered), jnp.nan)
+        return self.arrive(state, next_s, reward, params, grids.is_absorbing(entered))

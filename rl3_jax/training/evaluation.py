@@ -59,7 +59,7 @@ class Agent(Behaviour):
         key: PRNGKeyArray,
     ) -> tuple[Any, Action]:
         """Return the memory and an action. The key is consumed."""
-        noise = None if self.greedy else self.policy.distribution.noise(key)
+        noise = self.policy.noise(key, self.greedy)
         return self.policy.act({"actor": self.params}, memory, observation, noise)[:2]
 
 

@@ -43,10 +43,11 @@ class StepKeys(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """One step of one trial: its state before, and what happened.
+    """One step of one trial: its state before and after, and what happened.
 
     `chosen` is what `act` returned beside memory and action; `step` is that of the task between concrete
-    states, `transition` the same as object-level RL saw it.
+    states, `transition` the same as object-level RL saw it. The state `after` an episode's last step is the
+    first of the next episode.
     """
 
     state: TrialState
@@ -56,6 +57,7 @@ class Moment(NamedTuple):
     reward: Float[Array, ""]
     step: Step
     transition: Transition
+    after: TrialState
 
 
 class Rollout(NamedTuple):
@@ -63,11 +65,12 @@ class Rollout(NamedTuple):
 
     Attributes:
       kept: [H, B, …] what was kept of each step.
-      final: [B, …] the states of the trials' ends.
+      first, final: [B, …] the states of the trials' starts and ends.
       memories: [n, B, …] at the start of each of n segments.
     """
 
     kept: Any
+    first: TrialState
     final: TrialState
     memories: Any
 
@@ -102,7 +105,7 @@ def rollout(
         seen, after, reward, _, info = env.advance(keys_step[0], keys_step[1], state, action)
         if acting.learn is not None:
             memory = acting.learn(memory, info["transition"])
-        moment = Moment(state, observation, chosen, action, reward, info["step"], info["transition"])
+        moment = Moment(state, observation, chosen, action, reward, info["step"], info["transition"], after)
         return (memory, dataclasses.replace(after, time=None), seen), pack(keep(moment))
 
     def step(carry, at):
@@ -135,4 +138,5 @@ def rollout(
     with jax.named_scope("rollout"):
         (_, final, _), (starts, kept) = jax.lax.scan(segment, carry, each)
     kept = unpack(jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), kept))
-    return Rollout(kept, dataclasses.replace(final, time=jnp.full(len(observations), env.horizon)), starts)
+    final = dataclasses.replace(final, time=jnp.full(len(observations), env.horizon))
+    return Rollout(kept, states, final, starts)

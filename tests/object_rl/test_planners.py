@@ -90,6 +90,7 @@ def test_planners_agree_with_each_other_and_with_the_twin(case, discovered, stre
         ("counts", CASES[2], False),
     ],
 )
+@pytest.mark.usefixtures("each_platform")
 def test_batches_of_tasks_equal_single_ones(planner, case, errors):
     """Tasks that have met few states agree with themselves alone, though others have met more."""
     stream = random_stream(jax.random.key(0), (2, 3, STEPS), STATES)

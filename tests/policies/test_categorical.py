@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -33,6 +34,16 @@ def test_known_values():
     np.testing.assert_allclose(CATEGORICAL.kl(sure, uniform), np.log(4), rtol=1e-6)
     np.testing.assert_allclose(CATEGORICAL.kl(uniform, uniform), 0.0, atol=1e-7)
     np.testing.assert_allclose(CATEGORICAL.kl(uniform, sure), 75.0 - np.log(4), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("each_platform")
+@pytest.mark.parametrize("num_actions", [1, 4, 16, 40])
+def test_the_likeliest_action_is_the_first_of_those_that_are_alike(num_actions):
+    distribution = Categorical(num_actions)
+    logits = np.random.default_rng(0).integers(-3, 3, size=(50, num_actions)).astype(np.float32)
+    np.testing.assert_array_equal(jax.vmap(distribution.mode)(logits), logits.argmax(-1))
+    noise = np.random.default_rng(1).normal(size=logits.shape).astype(np.float32)
+    np.testing.assert_array_equal(jax.vmap(distribution.sample)(noise, logits), (logits + noise).argmax(-1))
 
 
 def test_samples_follow_the_probabilities():

@@ -121,6 +121,34 @@ def test_input_layers_equal_their_twin(input_layers, activation, layer_norm):
     np.testing.assert_allclose(outputs_of(policy, params, observations), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("each_platform")
+@pytest.mark.parametrize(
+    ("read_out", "compute"), [("core", "float32"), ("product", "float32"), ("product", "bfloat16")]
+)
+def test_joined_heads_make_what_heads_apart_make(read_out, compute):
+    policy = make_policy("mingru", shared_trunk=True, read_out=read_out, compute=compute)
+    params = opinionated(policy.init(jax.random.key(0)))
+    joined, carries = policy.joined(params), [policy.initial_carry()] * 2
+    kernel: Any = joined["heads"]["kernel"]
+    assert kernel.shape == (
+        2 * WIDTH if (read_out, compute) == ("product", "float32") else WIDTH,
+        ACTIONS + 1,
+    )
+    for observation in jax.random.normal(jax.random.key(1), (STEPS, FEATURES)):
+        (carries[0], *apart), (carries[1], *found) = (
+            policy.step(each, carry, observation)
+            for each, carry in zip((params, joined), carries, strict=True)
+        )
+        for one, other in zip(found, apart, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, *carries)
+    for unjoined in (
+        make_policy("mingru"),
+        make_policy("mingru", shared_trunk=True, exchangeable_actions=True),
+    ):
+        assert unjoined.joined(params) is params
+
+
 @pytest.mark.parametrize("core", ["markov", "mingru"])
 def test_a_product_read_out_equals_its_twin(core):
     """Against the same core, whose output the twin makes into what the head reads."""

@@ -1,5 +1,6 @@
 import itertools
 from functools import partial
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +12,17 @@ from rl3_jax.policies import CORES
 from rl3_jax.ppo.collection import live
 from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values
-from rl3_jax.tasks import RandomMdp
+from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
 from rl3_jax.testing.cores import BFLOAT16_TOLERANCE, opinionated, outputs_of
 from rl3_jax.testing.trees import differs
-from rl3_jax.trial import METHODS
+from rl3_jax.trial import METHODS, rollout
 from tests.marks import slow, slow_but
 from tests.ppo.setting import (
     BOX,
     CONFIG,
     FAMILIES,
     HORIZON,
+    MDP,
     TRIALS,
     collected,
     configure,
@@ -41,6 +43,11 @@ def training_distributions(policy, params, observations):
     return policy.distribution.parameters(outputs)
 
 
+def same(found, expected):
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
 FEW = [("markov", "rl3", "box"), ("gru", "rl2", "discrete")]
 FEW += [(core, "rl3", "discrete") for core in CORES if core not in ("markov", "gru")]
 SETTINGS = slow_but(FEW, itertools.product(["markov", "gru"], METHODS, FAMILIES))
@@ -57,6 +64,43 @@ def test_training_and_rollout_log_probabilities_agree(core, method, family):
     assert jnp.abs(ours - seen.distributions).max() <= policy.config.core.log_prob_tolerance
     # They would not agree by chance: the policy has opinions, and they depend on what it sees.
     assert seen.distributions.std(axis=(0, 1)).min() > 0.01
+
+
+@pytest.mark.usefixtures("each_platform")
+def test_they_agree_where_heads_are_joined():
+    """With each other and with the layer of the read-out before them."""
+    policy, env = make_policy("mingru", read_out="product", shared_trunk=True), make_env()
+    params = make_state(policy).params
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    seen = jax.jit(lambda params, keys: live(env, policy, params, keys)[1])(params, keys)
+    _, (outputs, values) = policy.unroll(params, policy.initial_carries(TRIALS), seen.observations)
+    gap = jnp.abs(policy.distribution.parameters(outputs) - seen.distributions)
+    assert gap.max() <= policy.config.core.log_prob_tolerance
+    np.testing.assert_allclose(seen.values, values, rtol=1e-5, atol=1e-5)
+    assert seen.distributions.std(axis=(0, 1)).min() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("family", "ends"),
+    [(MDP, "truncated"), (Bandit(), "terminated"), (BOX, "truncated"), (Gridworld(), None)],
+)
+def test_steps_are_those_that_the_rollout_told(family, ends):
+    """Though no state before a step is stored."""
+    env, policy = make_env("rl2", family), make_policy("markov", "rl2", family)
+    params = make_state(policy).params
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    told = []
+
+    def spied(*args):
+        *args, keep, num_segments = args
+        lived = rollout(*args, lambda now: (keep(now), now.step), num_segments)
+        told.append(lived.kept[1])
+        return lived._replace(kept=lived.kept[0])
+
+    with mock.patch("rl3_jax.ppo.collection.rollout", spied):
+        steps = live(env, policy, params, keys)[2]
+    jax.tree.map(same, steps, jax.tree.map(lambda x: x.swapaxes(0, 1), told[0]))
+    assert ends is None or getattr(steps, ends).any()
 
 
 @pytest.mark.parametrize("core", slow(["gru", "transformer"]))
@@ -189,7 +233,7 @@ def test_with_mean_rewards_advantages_are_of_what_steps_pay_on_average():
     jax.tree.map(np.testing.assert_array_equal, smooth.trajectory, plain.trajectory)
     assert metrics["mean_return"] == plain_metrics["mean_return"]
 
-    lived, _, steps, _ = jax.jit(live, static_argnums=(0, 1))(env, policy, params, keys)
+    lived, _, steps = jax.jit(live, static_argnums=(0, 1))(env, policy, params, keys)
     means, actions = np.asarray(lived.final.task.mean_reward), np.asarray(plain.trajectory.actions)
     less = np.stack([means[i][steps.state.index[i], actions[i]] for i in range(TRIALS)])
     less = less - plain.trajectory.rewards

@@ -8,7 +8,6 @@ import pytest
 from rl3_jax import ppo
 from rl3_jax.constraints import problems
 from rl3_jax.policies import CORES
-from rl3_jax.ppo.collection import value_scale
 from rl3_jax.ppo.segments import critic_values
 from rl3_jax.ppo.updates import mean_kl, normalised
 from rl3_jax.testing.cores import outputs_of, values_of
@@ -67,7 +66,7 @@ def test_critic_loss_equals_its_twin(scale, discount):
     output = np.asarray(values_of(policy, params["critic"], batch.trajectory.observations))
     factor = outer.remaining(HORIZON, discount) if scale == "remaining-steps" else 1.0
     values = critic_values(config, policy, params, batch.trajectory.observations)[1]
-    batch = batch.replace(value_scale=jnp.broadcast_to(value_scale(config, HORIZON), values.shape))
+    batch = batch.replace(value_scale=jnp.broadcast_to(config.value_scale(HORIZON), values.shape))
     np.testing.assert_allclose(values * batch.value_scale, output * factor, rtol=1e-5, atol=1e-6)
     expected = np.mean((output * factor - np.asarray(batch.returns)) ** 2)
     np.testing.assert_allclose(ppo.critic_loss(config, policy, params, batch), expected, rtol=1e-5)

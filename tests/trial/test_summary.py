@@ -83,7 +83,7 @@ def test_rollouts_are_summed_up_however_they_are_cut():
 
     @partial(jax.jit, static_argnums=0)
     def run(num_segments):
-        lived, trajectory, steps, _ = live(env, policy, params, keys, num_segments)
+        lived, trajectory, steps = live(env, policy, params, keys, num_segments)
         return jax.vmap(env.family.summarise_trial)(lived.final.task, steps), trajectory.rewards
 
     (whole, rewards), (cut, _) = run(1), run(3)

@@ -1,0 +1,63 @@
+"""Numbers at computed places, and where the largest is, in as few operations as a platform allows."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+
+_COMPARED = 16
+"""Up to so many numbers a GPU compares one after another."""
+
+
+def look_up(array: Shaped[Array, "..."], *index: Int[Array, "..."] | int) -> Shaped[Array, "..."]:
+    """Return `array[index]` for one index an axis, all within bounds; negative ones are not.
+
+    On a GPU batches of tasks are looked up as one row, in an operation that fuses with what needs the
+    number. XLA else first writes out pairs of task and index. A CPU takes longer for one row
+    (docs/measurements.md).
+    """
+    place: Any = 0
+    for at, size in zip(index, array.shape, strict=True):
+        place = place * size + at
+    return _look_up(array.reshape(-1), jnp.asarray(place))
+
+
+def _of_row(row: Shaped[Array, " N"], index: Int[Array, "..."]) -> Shaped[Array, "..."]:
+    return row.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+_look_up = jax.custom_batching.custom_vmap(_of_row)
+
+
+@_look_up.def_vmap
+def _look_up_batch(axis_size, in_batched, rows, index):
+    if not in_batched[0]:
+        return _look_up(rows, index), True
+    if not in_batched[1]:
+        index = jnp.broadcast_to(index, (axis_size, *index.shape))
+
+    def as_one_row(rows, index):
+        first = rows.shape[1] * jnp.arange(axis_size).reshape(-1, *(1,) * (index.ndim - 1))
+        return _look_up(rows.reshape(-1), first + index)  # which a further batch looks up as one row, too
+
+    on_gpu = {"cuda": as_one_row, "rocm": as_one_row}
+    return jax.lax.platform_dependent(rows, index, default=jax.vmap(_of_row), **on_gpu), True
+
+
+def largest_of(numbers: Float[Array, " N"]) -> Int[Array, ""]:
+    """Return the index of the largest number, the first of those that are alike.
+
+    A GPU compares a few one after another, which fuses with what needs the index.
+    """
+    return jax.lax.platform_dependent(numbers, default=jnp.argmax, cuda=_compared, rocm=_compared)
+
+
+def _compared(numbers: Float[Array, " N"]) -> Int[Array, ""]:
+    if len(numbers) > _COMPARED:
+        return numbers.argmax()
+    largest, index = numbers[0], jnp.int32(0)
+    for i in range(1, len(numbers)):
+        larger = numbers[i] > largest
+        largest, index = jnp.where(larger, numbers[i], largest), jnp.where(larger, i, index)
+    return index

@@ -1,0 +1,55 @@
+"""Numbers looked up one by one, in batches, and in batches of batches."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rl3_jax.lookup import look_up
+
+SHAPE, BATCHES = (3, 4, 5), (2, 6)
+BATCHED = list(itertools.product([True, False], repeat=2))
+
+
+def drawn(*lead, index_shape=()):
+    """Return arrays and one index for each axis, with `lead` before the shape of each."""
+    random = np.random.default_rng(0)
+    array = random.normal(size=(*lead, *SHAPE)).astype(np.float32)
+    index = [random.integers(0, size, size=(*lead, *index_shape)) for size in SHAPE]
+    return jnp.asarray(array), [jnp.asarray(i) for i in index]
+
+
+@pytest.mark.usefixtures("each_platform")
+@pytest.mark.parametrize("index_shape", [(), (7,)])
+def test_it_is_indexing(index_shape):
+    array, index = drawn(index_shape=index_shape)
+    np.testing.assert_array_equal(look_up(array, *index), array[tuple(index)])
+    tiles = jnp.arange(5, dtype=jnp.int8)
+    assert look_up(tiles, 4) == 4
+    assert look_up(tiles, jnp.int32(2)).dtype == jnp.int8
+
+
+@pytest.mark.usefixtures("each_platform")
+@pytest.mark.parametrize("index_shape", [(), (7,)])
+@pytest.mark.parametrize(("arrays", "indices"), BATCHED[:3])
+def test_batches_look_up_each_in_its_own(index_shape, arrays, indices):
+    (array, _), (_, index) = (
+        drawn(*(BATCHES if batched else ()), index_shape=index_shape) for batched in (arrays, indices)
+    )
+    found, axes = look_up, (0 if arrays else None, *(0 if indices else None for _ in SHAPE))
+    for _ in BATCHES:
+        found = jax.vmap(found, in_axes=axes)
+    found = jax.jit(found)(array, *index)
+    for at in np.ndindex(BATCHES):
+        own = array[at] if arrays else array
+        np.testing.assert_array_equal(found[at], own[tuple(i[at] if indices else i for i in index)])
+
+
+@pytest.mark.usefixtures("as_on_gpu")
+def test_on_a_gpu_batches_of_batches_are_one_row():
+    array, index = drawn(*BATCHES)
+    text = str(jax.make_jaxpr(jax.vmap(jax.vmap(look_up)))(array, *index))
+    assert text.count("gather[") == 1
+    assert f"f32[{array.size}]" in text
