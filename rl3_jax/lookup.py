@@ -38,6 +38,8 @@ def _look_up_batch(axis_size, in_batched, rows, index):
         index = jnp.broadcast_to(index, (axis_size, *index.shape))
 
     def as_one_row(rows, index):
+        if rows.size > jnp.iinfo(jnp.int32).max:  # places in one row would have no number
+            return jax.vmap(_of_row)(rows, index)
         first = rows.shape[1] * jnp.arange(axis_size).reshape(-1, *(1,) * (index.ndim - 1))
         return _look_up(rows.reshape(-1), first + index)  # which a further batch looks up as one row, too
 

@@ -53,3 +53,13 @@ def test_on_a_gpu_batches_of_batches_are_one_row():
     text = str(jax.make_jaxpr(jax.vmap(jax.vmap(look_up)))(array, *index))
     assert text.count("gather[") == 1
     assert f"f32[{array.size}]" in text
+
+
+@pytest.mark.usefixtures("as_on_gpu")
+@pytest.mark.parametrize(("size", "one_row"), [(2**20 - 1, True), (2**20, False)])
+def test_a_row_is_no_longer_than_integers_reach(size, one_row):
+    tasks = 2**11
+    array = jax.ShapeDtypeStruct((tasks, size), jnp.float32)
+    text = str(jax.make_jaxpr(jax.vmap(look_up))(array, jax.ShapeDtypeStruct((tasks,), jnp.int32)))
+    assert (f"f32[{tasks * size}]" in text) == one_row
+    assert text.count("gather[") == 1

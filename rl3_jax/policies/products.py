@@ -131,9 +131,9 @@ def joined(actor: Any, critic: Any, read_out: bool) -> dict[str, Array]:
     With `read_out` it reads `ProductReadOut.parts`, h and m, instead of h + A m + b, as
     W (h + A m + b) + c = [W, W A] [h, m] + W b + c.
     """
-    head = jax.tree.map(partial(jnp.append, axis=-1), actor["head"], critic)
+    both = jax.tree.map(partial(jnp.append, axis=-1), actor["head"], critic)
     if not read_out:
-        return head
-    after = partial(multiply, right=head["kernel"], compute="float32")
+        return both
+    after = partial(multiply, right=both["kernel"], compute="float32")
     kernel, bias = (after(actor["read"]["out"][name]) for name in ("kernel", "bias"))
-    return {"kernel": jnp.concatenate([head["kernel"], kernel]), "bias": head["bias"] + bias}
+    return {"kernel": jnp.concatenate([both["kernel"], kernel]), "bias": both["bias"] + bias}

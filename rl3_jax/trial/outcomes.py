@@ -20,7 +20,7 @@ _TRUNCATED, _TERMINATED = 1.0, 2.0
 
 def outcome(family: TaskFamily, now: Moment) -> Outcome:
     """Return what a step of one trial came to."""
-    inner = now.after.inner
+    inner = now.after.inner  # whose time is 0 where an episode begins
     ended = jnp.where(now.step.terminated, _TERMINATED, jnp.where(inner.time == 0, _TRUNCATED, 0.0))
     return now.step.next_state, family.concrete(inner, now.after.task), ended
 
