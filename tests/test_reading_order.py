@@ -17,7 +17,7 @@ BESIDE = {
     "training/config.py", "training/hyper.py", "ppo/config.py", "policies/config.py",
     "policies/distribution.py", "ppo/segments.py", "ppo/devices.py", "policies/products.py",
     "policies/exchangeable.py", "policies/gates.py", "policies/base.py", "trial/config.py",
-    "trial/packing.py", "trial/outcomes.py", "ppo/novelty.py", "lookup.py",
+    "trial/packing.py", "trial/outcomes.py", "ppo/novelty.py", "platforms.py",
 }  # fmt: skip
 """Configuration, the choice of a distribution, and the helpers that the README names."""
 

@@ -10,9 +10,9 @@ from jax.nn import one_hot
 from jaxtyping import Array, Bool, Float, Int
 
 from rl3_jax.errors import ConfigError
-from rl3_jax.lookup import look_up
 from rl3_jax.object_rl.base import TableSpec, Transition
 from rl3_jax.object_rl.tabular_model import Experience
+from rl3_jax.platforms import look_up
 
 
 @struct.dataclass

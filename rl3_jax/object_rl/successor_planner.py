@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from rl3_jax.lookup import look_up
 from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_lists import Rows, SuccessorLists
 from rl3_jax.object_rl.successor_model import SuccessorModel
 from rl3_jax.object_rl.tabular_model import Rule
+from rl3_jax.platforms import look_up
 
 _WIDTHS = 4  # programs for different numbers of rows; more sweep fewer idle rows, and compile longer
 _LANES = 16  # a width is a multiple of this many rows, the float32 lanes of a wide register

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from rl3_jax.lookup import largest_of
+from rl3_jax.platforms import largest_of
 
 PerStep = Float[Array, "*steps"]
 LogProbs = Float[Array, "*steps A"]

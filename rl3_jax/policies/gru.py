@@ -19,6 +19,8 @@ CPU_BLOCK = 32
 """Tasks to a block on a CPU. With many tasks no other size is faster (docs/measurements.md)."""
 ALL = 2**31 - 1
 """More tasks than there are."""
+_UNROLLED = 5
+"""Steps a turn of an accelerator's loops: the memories of all are stored in one operation."""
 INPUT, RECURRENT = ("ir", "iz", "in"), ("hr", "hz", "hn")
 """Names of the weights that inputs and memory are multiplied with, for reset, update and new value."""
 
@@ -252,7 +254,7 @@ def _forward_recomputed(weights: Weights, carry: Array, inputs: Array, compute: 
         carry = remember(carry, open_gates(weights, projected, recurrent))
         return carry, carry
 
-    last, outputs = jax.lax.scan(step, carry, _project_beside(weights, inputs, compute))
+    last, outputs = jax.lax.scan(step, carry, _project_beside(weights, inputs, compute), unroll=_UNROLLED)
     return (last, outputs), (weights, carry, inputs, outputs)
 
 
@@ -283,7 +285,8 @@ def _backward_recomputed(
         d_after = d_after + d_output
         return d_after * update + multiply(thrice(d_after) * factor, kernel.T, compute), d_after
 
-    d_first, d_after = jax.lax.scan(step, d_last, (d_outputs, factors, update), reverse=True)
+    each = d_outputs, factors, update
+    d_first, d_after = jax.lax.scan(step, d_last, each, reverse=True, unroll=_UNROLLED)
     of_memory, d_new = _flat(thrice(d_after) * factors), _flat(d_after * of_new)
     d_reset, d_update, d_recalled = jnp.split(of_memory, 3, axis=-1)
     of_inputs = jnp.concatenate([d_reset, d_update, d_new], axis=-1)

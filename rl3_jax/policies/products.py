@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from rl3_jax.platforms import by_platform
+
 Compute = Literal["float32", "bfloat16"]
 """The type in which matrix products take their operands; sums, parameters and memories are float32."""
 
@@ -43,8 +45,7 @@ def multiply_few(left: Float[Array, " W"], right: Float[Array, "W V"]) -> Float[
     def sums(left, right):
         return (left[:, None] * right).sum(0)
 
-    product = partial(multiply, compute="float32")
-    return jax.lax.platform_dependent(left, right, default=product, cuda=sums, rocm=sums)
+    return by_platform(left, right, gpu=sums, others=partial(multiply, compute="float32"))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -13,8 +13,8 @@ from rl3_jax.bins import Bounds
 from rl3_jax.constraints import Count
 from rl3_jax.grid import Grid
 from rl3_jax.lean_gymnax import spaces
-from rl3_jax.lookup import look_up
 from rl3_jax.picture import Tiles
+from rl3_jax.platforms import look_up
 from rl3_jax.tasks import gridworld_map as grids
 from rl3_jax.tasks.base import UNLIMITED, Action, ConcreteState, Step, TabularFamily, TabularState, Task
 from rl3_jax.tasks.gridworld_map import DANGER, FREE, GOAL, LAYOUTS, OBSTACLE, TILE_REWARD, WARNING, WATER

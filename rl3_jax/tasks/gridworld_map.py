@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rl3_jax import picture
 from rl3_jax.grid import beside, path_lengths
+from rl3_jax.platforms import by_platform
 
 FREE, OBSTACLE, WATER, START, GOAL, DANGER, WARNING = range(7)
 """Codes of the tiles."""
@@ -208,10 +210,15 @@ def best_value(grid: Dynamics, entry: Padded) -> Float[Array, " S"]:
 def episode_values(grid: Dynamics, num_steps: int) -> Float[Array, " S"]:
     """Return V of the best `num_steps` undiscounted steps within one episode; 0 in absorbing cells."""
 
-    def earlier(_, entry):
-        return entry_values(grid, jnp.where(grid.absorbing, 0.0, best_value(grid, entry)))
+    def steps(unroll: int, grid: Dynamics) -> Padded:
+        def earlier(_, entry):
+            return entry_values(grid, jnp.where(grid.absorbing, 0.0, best_value(grid, entry)))
 
-    entry = jax.lax.fori_loop(0, num_steps, earlier, entry_values(grid, jnp.zeros_like(grid.reward)))
+        first = entry_values(grid, jnp.zeros_like(grid.reward))
+        return jax.lax.fori_loop(0, num_steps, earlier, first, unroll=unroll)
+
+    # Written out, steps fuse: a GPU has fewer kernels, but a CPU computes each several times.
+    entry = by_platform(grid, gpu=partial(steps, 10), others=partial(steps, 1))
     side = math.isqrt(len(grid.reward))
     return entry[side:-side] - grid.reward
 

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from rl3_jax.ppo.collection import gae
 from tests.reference import outer
 
-VECTORS = hnp.arrays(np.float32, 9, elements=st.floats(-5, 5, width=32, allow_subnormal=False))
+VECTORS = hnp.arrays(np.float32, 23, elements=st.floats(-5, 5, width=32, allow_subnormal=False))
 UNIT = st.floats(0.0, 1.0, width=32, allow_subnormal=False)
 
 

@@ -21,7 +21,7 @@ KERNELS = {
     ("h100", "bandit-h100-quick"): (13, 108),
     ("h100", "mdp-h100-quick"): (15, 60),
     ("h100", "gridworld-11x11-quick"): (20, 257),
-    ("h100", "point-robot-h100-quick"): (45, 2120),
+    ("h100", "point-robot-h100-quick"): (45, 1285),
     ("tpu-v5e:2x4", "bandit-h100-quick"): (45, 590),
     ("tpu-v5e:2x4", "mdp-h100-quick"): (82, 141),
     ("tpu-v5e:2x4", "gridworld-11x11-quick"): (155, 734),

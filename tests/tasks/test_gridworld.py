@@ -109,6 +109,7 @@ def sampler(family):
     return jax.jit(family.sample_task)
 
 
+@pytest.mark.usefixtures("each_platform")
 @pytest.mark.parametrize("variation", slow(LAYOUTS, keep=2))
 def test_the_optimal_return_decides(variation):
     family, grid = Gridworld(variation), grids(variation, 6)

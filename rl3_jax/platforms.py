@@ -1,5 +1,9 @@
-"""Numbers at computed places, and where the largest is, in as few operations as a platform allows."""
+"""Operations that a GPU does otherwise than other platforms, so that a program has fewer kernels.
 
+Which is chosen when a program is compiled, by the platform that it is for.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +12,11 @@ from jaxtyping import Array, Float, Int, Shaped
 
 _COMPARED = 16
 """Up to so many numbers a GPU compares one after another."""
+
+
+def by_platform(*operands: Any, gpu: Callable, others: Callable) -> Any:
+    """Return what `gpu` makes of the operands on GPUs, and what `others` makes of them elsewhere."""
+    return jax.lax.platform_dependent(*operands, default=others, cuda=gpu, rocm=gpu)
 
 
 def look_up(array: Shaped[Array, "..."], *index: Int[Array, "..."] | int) -> Shaped[Array, "..."]:
@@ -43,8 +52,7 @@ def _look_up_batch(axis_size, in_batched, rows, index):
         first = rows.shape[1] * jnp.arange(axis_size).reshape(-1, *(1,) * (index.ndim - 1))
         return _look_up(rows.reshape(-1), first + index)  # which a further batch looks up as one row, too
 
-    on_gpu = {"cuda": as_one_row, "rocm": as_one_row}
-    return jax.lax.platform_dependent(rows, index, default=jax.vmap(_of_row), **on_gpu), True
+    return by_platform(rows, index, gpu=as_one_row, others=jax.vmap(_of_row)), True
 
 
 def largest_of(numbers: Float[Array, " N"]) -> Int[Array, ""]:
@@ -52,7 +60,7 @@ def largest_of(numbers: Float[Array, " N"]) -> Int[Array, ""]:
 
     A GPU compares a few one after another, which fuses with what needs the index.
     """
-    return jax.lax.platform_dependent(numbers, default=jnp.argmax, cuda=_compared, rocm=_compared)
+    return by_platform(numbers, gpu=_compared, others=jnp.argmax)
 
 
 def _compared(numbers: Float[Array, " N"]) -> Int[Array, ""]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rl3_jax.lookup import look_up
+from rl3_jax.platforms import look_up
 
 SHAPE, BATCHES = (3, 4, 5), (2, 6)
 BATCHED = list(itertools.product([True, False], repeat=2))
