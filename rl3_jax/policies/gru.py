@@ -12,6 +12,7 @@ from annotated_types import Ge
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from rl3_jax.platforms import by_platform
 from rl3_jax.policies.base import Core, CoreSpec, Step, Steps
 from rl3_jax.policies.products import Compute, multiply
 
@@ -20,7 +21,7 @@ CPU_BLOCK = 32
 ALL = 2**31 - 1
 """More tasks than there are."""
 _UNROLLED = 5
-"""Steps a turn of an accelerator's loops: the memories of all are stored in one operation."""
+"""Steps a turn of a GPU's loops: their memories are stored in one operation."""
 INPUT, RECURRENT = ("ir", "iz", "in"), ("hr", "hz", "hn")
 """Names of the weights that inputs and memory are multiplied with, for reset, update and new value."""
 
@@ -254,7 +255,7 @@ def _forward_recomputed(weights: Weights, carry: Array, inputs: Array, compute: 
         carry = remember(carry, open_gates(weights, projected, recurrent))
         return carry, carry
 
-    last, outputs = jax.lax.scan(step, carry, _project_beside(weights, inputs, compute), unroll=_UNROLLED)
+    last, outputs = _loop(step, carry, _project_beside(weights, inputs, compute))
     return (last, outputs), (weights, carry, inputs, outputs)
 
 
@@ -285,8 +286,7 @@ def _backward_recomputed(
         d_after = d_after + d_output
         return d_after * update + multiply(thrice(d_after) * factor, kernel.T, compute), d_after
 
-    each = d_outputs, factors, update
-    d_first, d_after = jax.lax.scan(step, d_last, each, reverse=True, unroll=_UNROLLED)
+    d_first, d_after = _loop(step, d_last, (d_outputs, factors, update), reverse=True)
     of_memory, d_new = _flat(thrice(d_after) * factors), _flat(d_after * of_new)
     d_reset, d_update, d_recalled = jnp.split(of_memory, 3, axis=-1)
     of_inputs = jnp.concatenate([d_reset, d_update, d_new], axis=-1)
@@ -297,6 +297,12 @@ def _backward_recomputed(
     )
     d_inputs = multiply(of_inputs, _beside(weights, INPUT).T, compute)
     return d_weights, d_first, d_inputs.reshape(inputs.shape)
+
+
+def _loop(step: Callable, carry: Memories, each: Any, reverse: bool = False) -> tuple[Memories, Any]:
+    """Return what `jax.lax.scan` does."""
+    scan = partial(jax.lax.scan, step, reverse=reverse)
+    return by_platform(carry, each, gpu=partial(scan, unroll=_UNROLLED), others=scan)
 
 
 def _beside(weights: Weights, names: Sequence[str]) -> Float[Array, "W V"]:

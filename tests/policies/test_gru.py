@@ -65,6 +65,7 @@ def assert_close_trees(ours, theirs, relative=1e-5):
 GRADIENTS = pytest.mark.parametrize("gradient", ["stored", "recomputed"])
 
 
+@pytest.mark.usefixtures("each_platform")
 @GRADIENTS
 def test_equals_the_numpy_twin(gradient):
     params, carry, inputs, _ = setting()
@@ -74,6 +75,7 @@ def test_equals_the_numpy_twin(gradient):
     np.testing.assert_array_equal(after, outputs[:, -1])
 
 
+@pytest.mark.usefixtures("each_platform")
 @GRADIENTS
 def test_slope_of_the_numpy_twin(gradient):
     params, carry, inputs, weights = setting()
@@ -92,6 +94,7 @@ def test_slope_of_the_numpy_twin(gradient):
     np.testing.assert_allclose(found, recurrent.slope(twin, arrays, direction), rtol=1e-4)
 
 
+@pytest.mark.usefixtures("each_platform")
 @GRADIENTS
 @pytest.mark.parametrize("block", [0, 2, 3])
 def test_gradient_is_that_of_autodiff(block, gradient):
