@@ -4,14 +4,15 @@ Which is chosen when a program is compiled, by the platform that it is for.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Float, Int, Integer, Shaped
 
 _COMPARED = 16
-"""Up to so many numbers a GPU compares one after another."""
+"""Largest number of entries that a GPU compares one by one; chosen, not measured."""
 
 
 def by_platform(*operands: Any, gpu: Callable, others: Callable) -> Any:
@@ -19,17 +20,19 @@ def by_platform(*operands: Any, gpu: Callable, others: Callable) -> Any:
     return jax.lax.platform_dependent(*operands, default=others, cuda=gpu, rocm=gpu)
 
 
-def look_up(array: Shaped[Array, "..."], *index: Int[Array, "..."] | int) -> Shaped[Array, "..."]:
-    """Return `array[index]` for one index an axis, all within bounds; negative ones are not.
+def look_up(array: Shaped[Array, "..."], *index: Integer[Array, "..."] | int) -> Shaped[Array, "..."]:
+    """Return `array[index]` for one index an axis.
+
+    Indices must lie in [0, size): this is not checked, and negative ones do not count from the end.
 
     On a GPU batches of tasks are looked up as one row, in an operation that fuses with what needs the
     number. XLA else first writes out pairs of task and index. A CPU takes longer for one row
     (docs/measurements.md).
     """
-    place: Any = 0
+    place = jnp.int32(0)
     for at, size in zip(index, array.shape, strict=True):
-        place = place * size + at
-    return _look_up(array.reshape(-1), jnp.asarray(place))
+        place = place * size + jnp.asarray(at, jnp.int32)  # narrower integers would overflow
+    return _look_up(array.reshape(-1), place)
 
 
 def _of_row(row: Shaped[Array, " N"], index: Int[Array, "..."]) -> Shaped[Array, "..."]:
@@ -55,19 +58,19 @@ def _look_up_batch(axis_size, in_batched, rows, index):
     return by_platform(rows, index, gpu=as_one_row, others=jax.vmap(_of_row)), True
 
 
-def largest_of(numbers: Float[Array, " N"]) -> Int[Array, ""]:
-    """Return the index of the largest number, the first of those that are alike.
+def largest_of(numbers: Float[Array, "*steps N"]) -> Int[Array, "*steps"]:
+    """Return the index of the largest of N numbers, none of them NaN; the first of those that are alike.
 
     A GPU compares a few one after another, which fuses with what needs the index.
     """
-    return by_platform(numbers, gpu=_compared, others=jnp.argmax)
+    return by_platform(numbers, gpu=_compared, others=partial(jnp.argmax, axis=-1))
 
 
-def _compared(numbers: Float[Array, " N"]) -> Int[Array, ""]:
-    if len(numbers) > _COMPARED:
-        return numbers.argmax()
-    largest, index = numbers[0], jnp.int32(0)
-    for i in range(1, len(numbers)):
-        larger = numbers[i] > largest
-        largest, index = jnp.where(larger, numbers[i], largest), jnp.where(larger, i, index)
+def _compared(numbers: Float[Array, "*steps N"]) -> Int[Array, "*steps"]:
+    if numbers.shape[-1] > _COMPARED:
+        return numbers.argmax(-1)
+    largest, index = numbers[..., 0], jnp.zeros(numbers.shape[:-1], jnp.int32)
+    for i in range(1, numbers.shape[-1]):
+        larger = numbers[..., i] > largest
+        largest, index = jnp.where(larger, numbers[..., i], largest), jnp.where(larger, i, index)
     return index

@@ -83,12 +83,19 @@ def _forget_programs():
 
 @pytest.fixture
 def as_on_gpu(monkeypatch):
-    """Trace what a GPU would run, where that is chosen by platform; not for functions traced before."""
+    """Trace what a GPU would run, where that is chosen by platform.
+
+    Not for functions traced before, nor may what is traced be cached. It fails if nothing had to be chosen.
+    """
+    chosen = []
 
     def choose(*operands, default, **branches):
-        return branches.get("cuda", default)(*operands)
+        chosen.append(branches.get("cuda", default))
+        return chosen[-1](*operands)
 
     monkeypatch.setattr(jax.lax, "platform_dependent", choose)
+    yield
+    assert chosen
 
 
 @pytest.fixture(params=["cpu", "gpu"])

@@ -1,7 +1,5 @@
 """Numbers looked up one by one, in batches, and in batches of batches."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,22 +7,23 @@ import pytest
 
 from rl3_jax.platforms import look_up
 
-SHAPE, BATCHES = (3, 4, 5), (2, 6)
-BATCHED = list(itertools.product([True, False], repeat=2))
+SHAPE, BATCHES = (3, 40, 50), (2, 6)
+INDICES = [(jnp.int32, ()), (jnp.int32, (7,)), (jnp.uint8, ()), (jnp.int8, ())]
+CASES = [(platform, True, indices) for platform in ("cpu", "gpu") for indices in (True, False)]
+CASES += [("cpu", False, True)]
 
 
-def drawn(*lead, index_shape=()):
+def drawn(*lead, dtype=jnp.int32, index_shape=()):
     """Return arrays and one index for each axis, with `lead` before the shape of each."""
     random = np.random.default_rng(0)
     array = random.normal(size=(*lead, *SHAPE)).astype(np.float32)
     index = [random.integers(0, size, size=(*lead, *index_shape)) for size in SHAPE]
-    return jnp.asarray(array), [jnp.asarray(i) for i in index]
+    return jnp.asarray(array), [jnp.asarray(i, dtype) for i in index]
 
 
-@pytest.mark.usefixtures("each_platform")
-@pytest.mark.parametrize("index_shape", [(), (7,)])
-def test_it_is_indexing(index_shape):
-    array, index = drawn(index_shape=index_shape)
+@pytest.mark.parametrize(("dtype", "index_shape"), INDICES)
+def test_it_is_indexing(dtype, index_shape):
+    array, index = drawn(dtype=dtype, index_shape=index_shape)
     np.testing.assert_array_equal(look_up(array, *index), array[tuple(index)])
     tiles = jnp.arange(5, dtype=jnp.int8)
     assert look_up(tiles, 4) == 4
@@ -32,11 +31,12 @@ def test_it_is_indexing(index_shape):
 
 
 @pytest.mark.usefixtures("each_platform")
-@pytest.mark.parametrize("index_shape", [(), (7,)])
-@pytest.mark.parametrize(("arrays", "indices"), BATCHED[:3])
-def test_batches_look_up_each_in_its_own(index_shape, arrays, indices):
+@pytest.mark.parametrize(("dtype", "index_shape"), INDICES)
+@pytest.mark.parametrize(("each_platform", "arrays", "indices"), CASES, indirect=["each_platform"])
+def test_batches_look_up_each_in_its_own(dtype, index_shape, arrays, indices):
     (array, _), (_, index) = (
-        drawn(*(BATCHES if batched else ()), index_shape=index_shape) for batched in (arrays, indices)
+        drawn(*(BATCHES if batched else ()), dtype=dtype, index_shape=index_shape)
+        for batched in (arrays, indices)
     )
     found, axes = look_up, (0 if arrays else None, *(0 if indices else None for _ in SHAPE))
     for _ in BATCHES:

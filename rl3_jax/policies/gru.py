@@ -300,7 +300,7 @@ def _backward_recomputed(
 
 
 def _loop(step: Callable, carry: Memories, each: Any, reverse: bool = False) -> tuple[Memories, Any]:
-    """Return what `jax.lax.scan` does."""
+    """Return what `jax.lax.scan` does, on a GPU some steps a turn, which need fewer kernels."""
     scan = partial(jax.lax.scan, step, reverse=reverse)
     return by_platform(carry, each, gpu=partial(scan, unroll=_UNROLLED), others=scan)
 

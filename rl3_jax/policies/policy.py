@@ -173,7 +173,7 @@ class Policy:
 
     def _apply_actor(self, params: Params, carry: Any, observations: Array, one_step: bool = False):
         apply = partial(self.actor.apply, {"params": params["actor"]}, carry, observations, one_step)
-        if "heads" in params:
+        if one_step and "heads" in params:
             carry, features = cast(Any, apply(parts=self.config.joins_read_out, method="features"))
             found = multiply_few(features, params["heads"]["kernel"]) + params["heads"]["bias"]
             return carry, found[:-1], found[-1]

@@ -14,7 +14,7 @@ from rl3_jax.ppo.devices import mean, nanmean, variance
 from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values, cut
 from rl3_jax.trial import Acting, Moment, Rollout, StepKeys, TrialEnv, rollout
-from rl3_jax.trial.outcomes import outcome, steps_of
+from rl3_jax.trial.outcomes import number_type, outcome, steps_of
 
 
 @struct.dataclass
@@ -77,9 +77,8 @@ def live(
     """
 
     def keep(now: Moment):
-        # As float32, which holds actions and indices of states: all is then stored in one operation.
         lived = now.observation, *now.chosen, now.reward, outcome(env.family, now)
-        return jax.tree.map(jnp.float32, lived)
+        return jax.tree.map(number_type(env.family), lived)  # all is then stored in one operation
 
     def split(keys, num):
         return jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0)
@@ -114,7 +113,7 @@ def gae(
         advantage = error + discount * gae_lambda * advantage
         return advantage, advantage
 
-    # Ten steps a turn: on an accelerator they are as many operations as one.
+    # Ten steps a turn: on an accelerator they need about as many operations as one.
     return jax.lax.scan(backward, jnp.zeros_like(errors[0]), errors, reverse=True, unroll=10)[1]
 
 

@@ -223,7 +223,7 @@ class Gridworld(TabularFamily[GridworldTask]):
         return ConcreteState(index=state.s, coordinates=self.get_obs(state, task))
 
     def is_terminated(self, state: TabularState, params: GridworldTask) -> Bool[Array, ""]:
-        """Whether the goal or a danger was entered."""
+        """Whether the goal or a danger was entered; `step_env` finds out by the tile that it knows."""
         return grids.is_absorbing(params.tiles[state.s])
 
     def step_env(self, key: PRNGKeyArray, state: TabularState, action: Action, params: GridworldTask):

@@ -81,14 +81,17 @@ def test_planners_agree_with_each_other_and_with_the_twin(case, discovered, stre
 
 
 @pytest.mark.parametrize(
-    ("planner", "case", "errors"),
+    ("each_platform", "planner", "case", "errors"),
     [
-        ("visited", CASES[0], False),
-        ("sparse", CASES[0], False),
-        ("sparse", CASES[5], False),
-        ("sparse", CASES[5], True),
-        ("counts", CASES[2], False),
+        ("cpu", "visited", CASES[0], False),
+        ("gpu", "visited", CASES[0], False),
+        ("cpu", "sparse", CASES[0], False),
+        ("gpu", "sparse", CASES[0], False),
+        ("gpu", "sparse", CASES[5], False),
+        ("gpu", "sparse", CASES[5], True),
+        ("cpu", "counts", CASES[2], False),
     ],
+    indirect=["each_platform"],
 )
 @pytest.mark.usefixtures("each_platform")
 def test_batches_of_tasks_equal_single_ones(planner, case, errors):

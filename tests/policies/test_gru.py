@@ -62,11 +62,15 @@ def assert_close_trees(ours, theirs, relative=1e-5):
         np.testing.assert_allclose(x, y, rtol=0.0, atol=relative * float(jnp.abs(y).max()))
 
 
-GRADIENTS = pytest.mark.parametrize("gradient", ["stored", "recomputed"])
+def gradients(test):
+    """Run a test with each gradient and on each platform on which it differs."""
+    cases = [("cpu", "stored"), ("cpu", "recomputed"), ("gpu", "recomputed")]
+    return pytest.mark.parametrize(("each_platform", "gradient"), cases, indirect=["each_platform"])(
+        pytest.mark.usefixtures("each_platform")(test)
+    )
 
 
-@pytest.mark.usefixtures("each_platform")
-@GRADIENTS
+@gradients
 def test_equals_the_numpy_twin(gradient):
     params, carry, inputs, _ = setting()
     after, outputs = unroll(params, carry, inputs, gradient=gradient)
@@ -75,8 +79,7 @@ def test_equals_the_numpy_twin(gradient):
     np.testing.assert_array_equal(after, outputs[:, -1])
 
 
-@pytest.mark.usefixtures("each_platform")
-@GRADIENTS
+@gradients
 def test_slope_of_the_numpy_twin(gradient):
     params, carry, inputs, weights = setting()
     last, each = (np.asarray(w, np.float64) for w in weights)
@@ -94,8 +97,7 @@ def test_slope_of_the_numpy_twin(gradient):
     np.testing.assert_allclose(found, recurrent.slope(twin, arrays, direction), rtol=1e-4)
 
 
-@pytest.mark.usefixtures("each_platform")
-@GRADIENTS
+@gradients
 @pytest.mark.parametrize("block", [0, 2, 3])
 def test_gradient_is_that_of_autodiff(block, gradient):
     params, carry, inputs, weights = setting()

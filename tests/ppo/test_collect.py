@@ -12,7 +12,7 @@ from rl3_jax.policies import CORES
 from rl3_jax.ppo.collection import live
 from rl3_jax.ppo.novelty import first_visits
 from rl3_jax.ppo.segments import critic_values
-from rl3_jax.tasks import Bandit, Gridworld, RandomMdp
+from rl3_jax.tasks import Bandit, ConcreteState, Gridworld, RandomMdp
 from rl3_jax.testing.cores import BFLOAT16_TOLERANCE, opinionated, outputs_of
 from rl3_jax.testing.trees import differs
 from rl3_jax.trial import METHODS, rollout
@@ -32,6 +32,7 @@ from tests.ppo.setting import (
     rates,
     update,
 )
+from tests.probes import Chain
 from tests.reference import outer
 from tests.trees import assert_finite
 
@@ -101,6 +102,28 @@ def test_steps_are_those_that_the_rollout_told(family, ends):
         steps = live(env, policy, params, keys)[2]
     jax.tree.map(same, steps, jax.tree.map(lambda x: x.swapaxes(0, 1), told[0]))
     assert ends is None or getattr(steps, ends).any()
+
+
+class FarChain(Chain):
+    """States 2²⁵ − 9, 2²⁵ − 8, … in turn, more than float32 tells apart."""
+
+    shows_state = False
+    num_states = 2**25
+
+    def concrete(self, state, task):
+        return ConcreteState(index=state.s + self.num_states - 9, coordinates=None)
+
+
+def test_indices_of_large_tables_are_not_rounded():
+    family = FarChain(actions=2)
+    env, policy = make_env("rl2", family), make_policy("markov", "rl2", family)
+    keys = jax.random.split(jax.random.key(5), TRIALS)
+    steps = live(env, policy, make_state(policy).params, keys)[2]
+    expected = np.broadcast_to(family.num_states - 9 + np.arange(HORIZON) % family.steps, (TRIALS, HORIZON))
+    same(steps.state.index, expected.astype(np.int32))
+    same(steps.next_state.index, expected.astype(np.int32) + 1)
+    same(steps.truncated, expected % family.steps == expected[0, family.steps - 1] % family.steps)
+    assert not steps.terminated.any()
 
 
 @pytest.mark.parametrize("core", slow(["gru", "transformer"]))

@@ -77,7 +77,8 @@ def test_stored_segments_start_from_the_memory_of_the_rollout(core, shared_trunk
     learnt, metrics = update(config, policy, state, cut, rates(0.01), KEY)
     one_by_one = dataclasses.replace(config, part_steps=LENGTH)
     in_parts = update(one_by_one, policy, state, collect(one_by_one, policy, state.params), rates(0.01), KEY)
-    assert_close(in_parts, (learnt, metrics), rtol=1e-3, atol=1e-4)
+    # Adam's means of gradients, not its steps, which are as large where a gradient is nothing but rounding.
+    assert_close((in_parts[0].opt_state, in_parts[1]), (learnt.opt_state, metrics), rtol=1e-3, atol=1e-6)
     assert metrics["max_abs_log_ratio"] <= policy.config.core.log_prob_tolerance
     if core != "markov":  # without the memories they would not be
         forgetful = cut.replace(carries={})
