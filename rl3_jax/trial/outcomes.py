@@ -17,6 +17,7 @@ Outcome = tuple[ConcreteState, ConcreteState, Float[Array, "*steps"]]
 The state before a step is not among them: it is the one in which the trial went on from the step before.
 """
 _TRUNCATED, _TERMINATED = 1.0, 2.0
+"""How an episode ended; 0 where it goes on."""
 _EXACT = 2**24
 """Whole numbers up to this are float32."""
 
