@@ -150,7 +150,7 @@ def collect(
     outputs, rewards = trajectory.values, trajectory.rewards
     if outputs is None:
         carries["critic"], outputs = critic_values(config, policy, params, trajectory.observations)
-    scale = jnp.broadcast_to(config.value_scale(env.horizon), rewards.shape)
+    scale = jnp.broadcast_to(config.critic_scales(env.horizon), rewards.shape)
     values = outputs * scale
     if config.mean_rewards:
         done = jax.vmap(jax.vmap(policy.distribution.to_env))(trajectory.actions)

@@ -126,7 +126,7 @@ class PPOConfig:
             n for n in range(1, num_sequences + 1) if not num_sequences % n and num_sequences // n <= most
         )
 
-    def value_scale(self, horizon: int) -> Float[Array, " H"]:
+    def critic_scales(self, horizon: int) -> Float[Array, " H"]:
         """Return what the critic's output is multiplied by at each step t: Σ_{k<H−t} γ^k, or 1."""
         if self.critic_scale == "none":
             return jnp.ones(horizon)

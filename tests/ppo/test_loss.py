@@ -66,7 +66,7 @@ def test_critic_loss_equals_its_twin(scale, discount):
     output = np.asarray(values_of(policy, params["critic"], batch.trajectory.observations))
     factor = outer.remaining(HORIZON, discount) if scale == "remaining-steps" else 1.0
     values = critic_values(config, policy, params, batch.trajectory.observations)[1]
-    batch = batch.replace(value_scale=jnp.broadcast_to(config.value_scale(HORIZON), values.shape))
+    batch = batch.replace(value_scale=jnp.broadcast_to(config.critic_scales(HORIZON), values.shape))
     np.testing.assert_allclose(values * batch.value_scale, output * factor, rtol=1e-5, atol=1e-6)
     expected = np.mean((output * factor - np.asarray(batch.returns)) ** 2)
     np.testing.assert_allclose(ppo.critic_loss(config, policy, params, batch), expected, rtol=1e-5)
