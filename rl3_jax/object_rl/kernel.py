@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from rl3_jax.constraints import Count, Positive
 from rl3_jax.object_rl.base import ActionValues, Learner, TableSpec, Transition, error_problems, size_problems
 from rl3_jax.object_rl.features import FAR, Width, nearness, square_distance
+from rl3_jax.platforms import look_up
 
 
 @struct.dataclass
@@ -160,7 +161,7 @@ class Kernel(Learner):
 
         def sweep(_, state: KernelState) -> KernelState:
             # One row per successor, so that each is gathered once and not once an action.
-            led_to = (state.value.at[row].get(mode="promise_in_bounds") for row in state.successors)
+            led_to = (look_up(state.value, row) for row in state.successors)
             followed = sum(n * value for n, value in zip(state.counts, led_to, strict=True))
             worth = state.reward_sum + self.discount * followed
             q = worth @ state.near / (self.shrinkage + state.weight)

@@ -7,6 +7,7 @@ from rl3_jax.object_rl import successor_planner
 from rl3_jax.object_rl.planner import iterate
 from rl3_jax.object_rl.successor_planner import Problem, RowValues
 from rl3_jax.object_rl.tabular_model import Experience, Rule, TabularModel
+from rl3_jax.platforms import look_up
 
 UNTRIED_VARIANCE = 1.0 / 12.0
 """Var T(s'|s,a) of a pair never tried, for each state that counts: that of a uniform variable."""
@@ -67,9 +68,7 @@ def plan_lists(rule: Rule, problem: Problem) -> tuple[RowValues, RowValues]:
         tried, squares, other_variances = jnp.zeros_like(rows.visits), all_squares, all_variances
         for k, row in enumerate(rows.successors):
             listed = (rows.num_listed > k).astype(jnp.float32)
-            listed_value, listed_variance = (
-                listed * x.at[row].get(mode="promise_in_bounds") for x in (value, value_variance)
-            )
+            listed_value, listed_variance = (listed * look_up(x, row) for x in (value, value_variance))
             squares -= listed_value**2
             other_variances -= listed_variance
             p, p_variance, mean_reward, of_reward = (x[k] for x in of_listed)
