@@ -39,6 +39,7 @@ class Row:
 ROWS = {
     "gridworld-mingru": Row("gridworld-11x11-quick", 4096),
     "bandit-gru": Row("bandit-h100-quick", 4096, {"policy": "gru"}),
+    "bandit-gru-kernel": Row("bandit-h100-quick", 4096, {"policy": "gru", "policy.core.gradient": "kernel"}),
     "bandit-mingru": Row("bandit-h100-quick", 16384),
     "paper-transformer": Row("mdp-h100", 1024),
     "paper-transformer-bf16": Row("mdp-h100", 1024, {"policy.compute": "bfloat16"}),

@@ -2,7 +2,7 @@
 
 from rl3_jax.policies.base import Core, CoreSpec
 from rl3_jax.policies.categorical import Categorical
-from rl3_jax.policies.config import CORES, PolicyConfig, make_core, suited
+from rl3_jax.policies.config import CORES, PolicyConfig, device_problems, make_core, suited
 from rl3_jax.policies.distribution import Distribution, action_distribution, action_problems
 from rl3_jax.policies.gaussian import SquashedGaussian
 from rl3_jax.policies.gru import Gru
@@ -32,6 +32,7 @@ __all__ = [
     "action_distribution",
     "action_problems",
     "dense",
+    "device_problems",
     "make_core",
     "suited",
 ]

@@ -38,7 +38,8 @@ class Core(Protocol):
     """Configuration of a sequence core, a frozen dataclass; one that inherits from this has its defaults.
 
     One that leaves choices open, to be made by where a program runs, also has `suited`: see the function of
-    that name. Its module takes an open choice as on a CPU.
+    that name. Its module takes an open choice as on a CPU. One that some devices cannot train has
+    `device_problems`, likewise.
     """
 
     core: ClassVar[str]

@@ -84,6 +84,12 @@ def suited(core: Core, platform: str) -> Core:
     return core if make is None else make(platform)
 
 
+def device_problems(core: Core, device: Any) -> list[str]:
+    """Return a message for each reason why a core cannot be trained on a `jax.Device`."""
+    find: Any = getattr(core, "device_problems", None)
+    return [] if find is None else find(device)
+
+
 def make_core(name: str) -> Core:
     """Return the core of that name with its default configuration.
 

@@ -22,6 +22,10 @@ ALL = 2**31 - 1
 """More tasks than there are."""
 _UNROLLED = 5
 """Steps a turn of a GPU's loops: their memories are stored in one operation."""
+KERNEL_WIDTHS = (32, 64)
+"""W that the kernel for all steps is for."""
+_HOPPER = "9.0"
+"""Compute capability of the GPUs that it is for."""
 INPUT, RECURRENT = ("ir", "iz", "in"), ("hr", "hz", "hn")
 """Names of the weights that inputs and memory are multiplied with, for reset, update and new value."""
 
@@ -45,13 +49,35 @@ class Gru(Core):
         it stays in cache. 0 means what is fastest where it runs: 32 on a CPU, all tasks elsewhere.
       gradient: where its gates come from. `stored`: each step keeps them. `recomputed`: they are computed
         once more, of all steps at once, so that a step is half as many operations; `auto` is that where it
-        does not run on a CPU.
+        does not run on a CPU. `kernel`: recomputed, and an NVIDIA GPU takes all steps in one kernel in each
+        direction. That needs one of the Hopper generation (H100, H200) and a width of 32 or 64; it was
+        compiled for them and interpreted, but has not yet run on one.
     """
 
     core: ClassVar[str] = "gru"
 
     block: Annotated[int, Ge(0), "0 for the default"] = 0
-    gradient: Literal["auto", "stored", "recomputed"] = "auto"
+    gradient: Literal["auto", "stored", "recomputed", "kernel"] = "auto"
+
+    def spec_problems(self, spec: CoreSpec) -> list[str]:
+        """Return a message if the kernel that takes all steps does not fit."""
+        if self.gradient != "kernel" or spec.width in KERNEL_WIDTHS:
+            return []
+        widths = " or ".join(map(str, KERNEL_WIDTHS))
+        return [
+            f"policy.core.gradient is kernel, which is for a width of {widths},"
+            f" and policy.width is {spec.width}; change one of them"
+        ]
+
+    def device_problems(self, device: Any) -> list[str]:
+        """Return a message if that kernel is not for a GPU."""
+        capability = getattr(device, "compute_capability", None)
+        if self.gradient != "kernel" or device.platform != "gpu" or capability == _HOPPER:
+            return []
+        return [
+            f"policy.core.gradient is kernel, which is for GPUs of compute capability {_HOPPER} (H100, H200);"
+            f" {device.device_kind} has {capability}, so leave it out"
+        ]
 
     def suited(self, platform: str) -> "Gru":
         """Return it with the blocks and the gradient that are fastest on a platform."""
@@ -80,10 +106,14 @@ class _Module(nn.Module):
             self.cell(carry, inputs[:, 0])  # makes the weights
         weights, compute = self.cell.variables["params"], self.spec.compute
 
-        unroll = gru_recomputed if self.config.gradient == "recomputed" else gru
-
         def whole(carry, inputs):
-            carry, outputs = cast(Any, unroll(weights, carry, inputs.swapaxes(0, 1), compute))
+            inputs = inputs.swapaxes(0, 1)
+            gradient = self.config.gradient
+            if gradient in ("recomputed", "kernel"):
+                found = gru_recomputed(weights, carry, inputs, compute, gradient == "kernel")
+            else:
+                found = gru(weights, carry, inputs, compute)
+            carry, outputs = cast(Any, found)
             return carry, outputs.swapaxes(0, 1)
 
         return by_blocks(whole, self.config.block or CPU_BLOCK, carry, inputs)
@@ -137,14 +167,15 @@ def advance(
 
     r = σ(x W_r + h U_r + b_r), z = σ(x W_z + h U_z + b_z), q = h U_n + c_n, n = tanh(x W_n + b_n + r q).
     """
-    kept = open_gates(weights, projected, [multiply(carry, weights[g]["kernel"], compute) for g in RECURRENT])
+    recurrent = [multiply(carry, weights[name]["kernel"], compute) for name in RECURRENT]
+    kept = open_gates(weights["hn"]["bias"], projected, recurrent)
     return remember(carry, kept), kept
 
 
-def open_gates(weights: Weights, projected: Three, recurrent: Sequence[Array]) -> Four:
-    """Return (r, z, n, q) from the inputs' part of each gate and the memory's, both before nonlinearities."""
+def open_gates(bias: Array, projected: Sequence[Array], recurrent: Sequence[Array]) -> Four:
+    """Return (r, z, n, q) from the inputs' part of each gate and the memory's, and the latter's bias, c_n."""
     reset, update = (sigmoid(x + h) for x, h in zip(projected[:2], recurrent[:2], strict=True))
-    recalled = recurrent[2] + weights["hn"]["bias"]
+    recalled = recurrent[2] + bias
     return reset, update, jnp.tanh(projected[2] + reset * recalled), recalled
 
 
@@ -238,29 +269,39 @@ def _flat(array: Float[Array, "T B W"]) -> Float[Array, "TB W"]:
 gru.defvjp(_forward, _backward)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def gru_recomputed(
-    weights: Weights, carry: Memories, inputs: Float[Array, "T B W"], compute: Compute
+    weights: Weights, carry: Memories, inputs: Float[Array, "T B W"], compute: Compute, in_one: bool = False
 ) -> tuple[Memories, Float[Array, "T B W"]]:
-    """Return what `gru` does. A step is one product of the memory, for all gates, and what is made of it."""
-    return _forward_recomputed(weights, carry, inputs, compute)[0]
+    """Return what `gru` does. A step is one product of the memory, for all gates, and what is made of it.
+
+    With `in_one` a GPU does all steps in one kernel.
+    """
+    return _forward_recomputed(weights, carry, inputs, compute, in_one)[0]
 
 
-def _forward_recomputed(weights: Weights, carry: Array, inputs: Array, compute: Compute) -> tuple[Any, Any]:
+def _forward_recomputed(
+    weights: Weights, carry: Array, inputs: Array, compute: Compute, in_one: bool
+) -> tuple[Any, Any]:
     """Return what `gru` does, and the residuals: the memories alone."""
-    kernel = _beside(weights, RECURRENT)
+    kernel, bias = _beside(weights, RECURRENT), weights["hn"]["bias"]
 
     def step(carry, projected):
-        recurrent = jnp.split(multiply(carry, kernel, compute), 3, axis=-1)
-        carry = remember(carry, open_gates(weights, projected, recurrent))
+        recurrent = _thirds(multiply(carry, kernel, compute))
+        carry = remember(carry, open_gates(bias, _thirds(projected), recurrent))
         return carry, carry
 
-    last, outputs = _loop(step, carry, _project_beside(weights, inputs, compute))
+    def steps(carry, projected):
+        outputs = _kernels().forward(kernel, bias, carry, projected, compute)
+        return outputs[-1], outputs
+
+    projected = _project_beside(weights, inputs, compute)
+    last, outputs = _loop(step, carry, projected, in_one=steps if in_one else None)
     return (last, outputs), (weights, carry, inputs, outputs)
 
 
 def _backward_recomputed(
-    compute: Compute, residuals: Any, cotangents: tuple[Array, Array]
+    compute: Compute, in_one: bool, residuals: Any, cotangents: tuple[Array, Array]
 ) -> tuple[Weights, Array, Array]:
     """Return what `_backward` does.
 
@@ -271,8 +312,9 @@ def _backward_recomputed(
     d_last, d_outputs = cotangents
     before = jnp.concatenate([first[None], outputs[:-1]])
     kernel = _beside(weights, RECURRENT)
-    recurrent = jnp.split(multiply(before, kernel, compute), 3, axis=-1)
-    reset, update, new, recalled = open_gates(weights, _project_beside(weights, inputs, compute), recurrent)
+    recurrent = _thirds(multiply(before, kernel, compute))
+    projected = _thirds(_project_beside(weights, inputs, compute))
+    reset, update, new, recalled = open_gates(weights["hn"]["bias"], projected, recurrent)
     of_new = (1.0 - update) * (1.0 - new * new)
     of_update, of_recalled = (before - new) * update * (1.0 - update), of_new * reset
     of_reset = of_recalled * recalled * (1.0 - reset)
@@ -286,23 +328,35 @@ def _backward_recomputed(
         d_after = d_after + d_output
         return d_after * update + multiply(thrice(d_after) * factor, kernel.T, compute), d_after
 
-    d_first, d_after = _loop(step, d_last, (d_outputs, factors, update), reverse=True)
+    def steps(d_last, each):
+        return _kernels().backward(kernel, d_last, *each, compute)
+
+    each = d_outputs, factors, update
+    d_first, d_after = _loop(step, d_last, each, reverse=True, in_one=steps if in_one else None)
     of_memory, d_new = _flat(thrice(d_after) * factors), _flat(d_after * of_new)
-    d_reset, d_update, d_recalled = jnp.split(of_memory, 3, axis=-1)
+    d_reset, d_update, d_recalled = _thirds(of_memory)
     of_inputs = jnp.concatenate([d_reset, d_update, d_new], axis=-1)
     d_weights = _gradients(
-        jnp.split(multiply(_flat(inputs).T, of_inputs, compute), 3, axis=-1),
-        jnp.split(multiply(_flat(before).T, of_memory, compute), 3, axis=-1),
+        _thirds(multiply(_flat(inputs).T, of_inputs, compute)),
+        _thirds(multiply(_flat(before).T, of_memory, compute)),
         [d.sum(0) for d in (d_reset, d_update, d_new, d_recalled)],
     )
     d_inputs = multiply(of_inputs, _beside(weights, INPUT).T, compute)
     return d_weights, d_first, d_inputs.reshape(inputs.shape)
 
 
-def _loop(step: Callable, carry: Memories, each: Any, reverse: bool = False) -> tuple[Memories, Any]:
-    """Return what `jax.lax.scan` does, on a GPU some steps a turn, which need fewer kernels."""
+def _loop(
+    step: Callable, carry: Memories, each: Any, *, reverse: bool = False, in_one: Callable | None
+) -> tuple[Memories, Any]:
+    """Return what `jax.lax.scan` does; a GPU takes some steps a turn, in fewer kernels, or all `in_one`."""
     scan = partial(jax.lax.scan, step, reverse=reverse)
-    return by_platform(carry, each, gpu=partial(scan, unroll=_UNROLLED), others=scan)
+    return by_platform(carry, each, gpu=in_one or partial(scan, unroll=_UNROLLED), others=scan)
+
+
+def _kernels() -> Any:
+    from rl3_jax.policies import gru_kernel  # what it imports few need
+
+    return gru_kernel
 
 
 def _beside(weights: Weights, names: Sequence[str]) -> Float[Array, "W V"]:
@@ -310,11 +364,17 @@ def _beside(weights: Weights, names: Sequence[str]) -> Float[Array, "W V"]:
     return jnp.concatenate([weights[name]["kernel"] for name in names], axis=-1)
 
 
-def _project_beside(weights: Weights, inputs: Float[Array, "T B W"], compute: Compute) -> Three:
+def _project_beside(
+    weights: Weights, inputs: Float[Array, "T B W"], compute: Compute
+) -> Float[Array, "T B 3*W"]:
     """Return what `project` does, by one product."""
-    projected = jnp.split(multiply(inputs, _beside(weights, INPUT), compute), 3, axis=-1)
-    reset, update, new = (x + weights[name]["bias"] for x, name in zip(projected, INPUT, strict=True))
-    return reset, update, new
+    biases = jnp.concatenate([weights[name]["bias"] for name in INPUT])
+    return multiply(inputs, _beside(weights, INPUT), compute) + biases
+
+
+def _thirds(array: Float[Array, "*B V"]) -> list[Float[Array, "*B W"]]:
+    """Return what is of reset, of update and of the new value."""
+    return jnp.split(array, 3, axis=-1)
 
 
 gru_recomputed.defvjp(_forward_recomputed, _backward_recomputed)

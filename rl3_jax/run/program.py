@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from rl3_jax import training
+from rl3_jax import policies, training
 from rl3_jax.errors import ConfigError
 from rl3_jax.object_rl import Learner
 from rl3_jax.programs import MOST_PROGRAMS
@@ -67,7 +67,9 @@ class Program:
 def device_problems(
     config: TrainConfig, num_devices: int | None, target: Sequence[Device] | None = None
 ) -> list[str]:
-    """Return a message if a run cannot use so many devices, of JAX's or of a target."""
+    """Return a message if a run cannot use so many devices, of JAX's or of a target, or none of them."""
+    if found := policies.device_problems(config.policy.core, (target or jax.devices())[0]):
+        return found
     if num_devices is None:
         return []
     if num_devices < 1:

@@ -72,6 +72,15 @@ def planned(folder, name, *line):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compute", ["float32", "bfloat16"])
+def test_all_steps_of_the_gru_are_one_kernel(compute, tmp_path):
+    line = ["point-robot-h100-quick", "--policy.core.gradient", "kernel", "--policy.compute", compute]
+    for seeds in ("1", "3"):
+        found = planned(tmp_path, "h100", *line, "--num-seeds", seeds)
+        assert found["costs"]["gradient_step"]["kernels"] <= 150
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_command_line(name, tmp_path):
     sizes = ["--ppo.trials", "64", "--ppo.minibatch-trials", "16", "--horizon", "8"]
