@@ -490,9 +490,11 @@ def test_rows_that_cannot_run_say_why_and_none_begins_late(monkeypatch):
 
 @pytest.mark.slow
 def test_on_device_measures_a_row(tmp_path):
-    done = run("on_device.py", "--rows", "bandit-gru", "--tasks", 8, "--json", tmp_path / "out.json")
+    rows = ("bandit-gru", "bandit-gru-kernel")
+    done = run("on_device.py", "--rows", *rows, "--tasks", 8, "--json", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
-    (row,) = results_of(tmp_path / "out.json", "on_device", MACHINE - {"processor_share"})
+    row, other = results_of(tmp_path / "out.json", "on_device", MACHINE - {"processor_share"})
+    assert other["kernel_error"] <= 1e-5
     assert (row["row"], row["tasks"], row["seeds"]) == ("bandit-gru", 8, 1)
     assert row["steps_per_second"] > 0.0
     assert 0.0 < row["of_ceiling"] < 1.0
