@@ -22,6 +22,7 @@ import tyro
 from common import machine, markdown, matmul_gflops, write
 
 from rl3_jax import ConfigError, TrainConfig, make_config, plan
+from rl3_jax.policies import suited
 from rl3_jax.presets import vary
 from rl3_jax.run.planning import names_kept
 from rl3_jax.run.program import compile_chunk, placement
@@ -161,7 +162,8 @@ def kernel_error(config: TrainConfig, tasks: int) -> float:
     params = config.policy.core.module(spec).init(keys[1], carry, inputs)
 
     def gradient(core):
-        return jax.jit(jax.grad(lambda *arrays: (core.module(spec).apply(*arrays)[1] ** 2).sum(), (0, 1, 2)))
+        module: Any = suited(core, jax.default_backend()).module(spec)
+        return jax.jit(jax.grad(lambda *arrays: (module.apply(*arrays)[1] ** 2).sum(), (0, 1, 2)))
 
     with_loop = vary(config, {"policy.core.gradient": "recomputed"})
     found, expected = (

@@ -76,7 +76,7 @@ class Gru(Core):
             return []
         return [
             f"policy.core.gradient is kernel, which is for GPUs of compute capability {_HOPPER} (H100, H200);"
-            f" {device.device_kind} has {capability}, so leave it out"
+            f" {device.device_kind} has {capability}. Train without it, or on another device, like a CPU"
         ]
 
     def suited(self, platform: str) -> "Gru":

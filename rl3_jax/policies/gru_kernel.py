@@ -5,7 +5,8 @@ what else a step reads is copied there while others are computed. A loop of XLA'
 step, which hand the memories over through the GPU's main memory.
 
 Tensor cores multiply bfloat16. A float32 is a sum of three of them, but for 2⁻²⁴ of it, and a product of two
-float32 that of six products of such parts: those left out are as small.
+float32 that of six products of such parts: those left out are as small. A trial whose memory is infinite, or
+above the largest bfloat16, becomes NaN.
 """
 
 from collections.abc import Callable
@@ -26,9 +27,12 @@ BLOCK = 64
 _NUM_PARTS = {"bfloat16": 1, "float32": 3}
 _PAIRS = {
     "bfloat16": ((0, 0),),
-    "float32": ((0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (2, 0)),
+    "float32": ((2, 0), (0, 2), (1, 1), (1, 0), (0, 1), (0, 0)),
 }
-"""Parts of the left and of the right operand whose products are summed, by the type of the operands."""
+"""Parts of the left and of the right operand whose products are summed, by the type of the operands.
+
+The small ones come first: tensor cores cut off what a sum has no room for, towards zero at each addition.
+"""
 _GATES = range(3)
 """Reset, update and new value."""
 
@@ -105,7 +109,10 @@ def _parts(x: Array, compute: Compute, near: Callable[[Array], Array]) -> list[A
 
 
 def _batched(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `run`, whose operands and results lead with N policies, for one, or a batch under `vmap`."""
+    """Return `run`, whose operands and results lead with N policies, for one, or a batch under `vmap`.
+
+    What `vmap` does not batch is copied, and each of its policies has blocks of its own.
+    """
 
     @jax.custom_batching.custom_vmap
     def many(*operands: Array) -> Any:
@@ -208,18 +215,18 @@ def _backward(
             plgpu.copy_smem_to_gmem(out, d_memories_gm.at[policy, t, trials])
             fetch(before)
 
-            def add(gate, total):
+            def add(gate, kept):
                 _store(d_memory * factors[gate], parts, compute)
                 plgpu.commit_smem()
                 fetch_factor(before, gate)
-                _multiply(parts, weights, gate, total, compute)
-                plgpu.wgmma_wait(0)  # the next gate's parts take the place of this one's
 
-            def products(total):
-                jax.lax.fori_loop(0, 3, lambda gate, _: add(gate, total), None)
-                return total[...]
+                def product(total):
+                    _multiply(parts, weights, gate, total, compute)
+                    return total[...]  # waits: the next gate's parts take the place of this one's
 
-            return kept + pl.run_scoped(products, _sum(width))
+                return kept + pl.run_scoped(product, _sum(width))
+
+            return jax.lax.fori_loop(0, 3, add, kept)
 
         plgpu.copy_gmem_to_smem(weights_gm.at[policy], weights, ready)
         plgpu.copy_gmem_to_smem(d_last_gm.at[policy, trials], out, ready)

@@ -68,8 +68,14 @@ def device_problems(
     config: TrainConfig, num_devices: int | None, target: Sequence[Device] | None = None
 ) -> list[str]:
     """Return a message if a run cannot use so many devices, of JAX's or of a target, or none of them."""
-    if found := policies.device_problems(config.policy.core, (target or jax.devices())[0]):
-        return found
+    devices, core = target or jax.devices(), config.policy.core
+    found = {problem: None for device in devices for problem in policies.device_problems(core, device)}
+    return [*found, *_number_problems(config, num_devices, target)]
+
+
+def _number_problems(
+    config: TrainConfig, num_devices: int | None, target: Sequence[Device] | None
+) -> list[str]:
     if num_devices is None:
         return []
     if num_devices < 1:
