@@ -7,6 +7,8 @@ step, which hand the memories over through the GPU's main memory.
 Tensor cores multiply bfloat16. A float32 is a sum of three of them, but for 2⁻²⁴ of it, and a product of two
 float32 that of six products of such parts: those left out are as small. A trial whose memory is infinite, or
 above the largest bfloat16, becomes NaN.
+
+In the kernels names that end in `gm` are of arrays in main memory, the others of the multiprocessor's own.
 """
 
 from collections.abc import Callable

@@ -66,17 +66,6 @@ def twin(kernel, bias, first, projected):
     return np.stack([recurrent.gru(params, first[i], projected[:, i]) for i in range(NUM_TASKS)], axis=1)
 
 
-def twin_backward(kernel, last, outputs, factors, update):
-    """Gradients [B, W] and [T, B, W], one step after another."""
-    arrays = (np.asarray(x, np.float64) for x in (kernel, last, outputs, factors, update))
-    kernel, carried, outputs, factors, update = arrays
-    found = np.zeros_like(outputs)
-    for t in reversed(range(NUM_STEPS)):
-        found[t] = carried + outputs[t]
-        carried = found[t] * update[t] + (np.tile(found[t], 3) * factors[t]) @ kernel.T
-    return carried, found
-
-
 @pytest.mark.parametrize("width", KERNEL_WIDTHS)
 def test_memories_are_those_of_the_numpy_twin(width):
     arrays = given(width=width)
@@ -86,7 +75,7 @@ def test_memories_are_those_of_the_numpy_twin(width):
 @pytest.mark.parametrize("width", KERNEL_WIDTHS)
 def test_gradients_are_those_of_the_numpy_twin(width):
     arrays = (given(width=width)[0], *cotangents(width=width))
-    assert_close_trees(backward(*arrays, "float32"), twin_backward(*arrays), relative=2e-6)
+    assert_close_trees(backward(*arrays, "float32"), recurrent.gru_gradient(*arrays), relative=2e-6)
 
 
 def test_operands_of_products_are_rounded_to_bfloat16():

@@ -22,6 +22,20 @@ def gru(params, carry, inputs):
     return np.array(outputs)
 
 
+def gru_gradient(kernel, last, outputs, factors, update):
+    """Gradients of a GRU's first memories [B, W] and of those after each step [T, B, W].
+
+    From those of the last memories and of the outputs, with d(gates before nonlinearities) = factors · g.
+    """
+    arrays = (np.asarray(x, np.float64) for x in (kernel, last, outputs, factors, update))
+    kernel, carried, outputs, factors, update = arrays
+    found = np.zeros_like(outputs)
+    for t in reversed(range(len(outputs))):
+        found[t] = carried + outputs[t]
+        carried = found[t] * update[t] + (np.tile(found[t], 3) * factors[t]) @ kernel.T
+    return carried, found
+
+
 def recurrence(decay, drive, carry):
     """Memories [T, W] of h_t = a_t h_{t−1} + b_t, as the sum it stands for and not the recursion."""
     decay, drive, carry = (np.asarray(x, np.float64) for x in (decay, drive, carry))
