@@ -26,7 +26,6 @@ from rl3_jax.policies.products import Compute
 
 BLOCK = 64
 """Trials of a block: the rows that tensor cores multiply at once."""
-_NUM_PARTS = {"bfloat16": 1, "float32": 3}
 _PAIRS = {
     "bfloat16": ((0, 0),),
     "float32": ((2, 0), (0, 2), (1, 1), (1, 0), (0, 1), (0, 0)),
@@ -35,6 +34,7 @@ _PAIRS = {
 
 The small ones come first: tensor cores cut off what a sum has no room for, towards zero at each addition.
 """
+_NUM_PARTS = {compute: 1 + max(map(max, pairs)) for compute, pairs in _PAIRS.items()}
 _GATES = range(3)
 """Reset, update and new value."""
 
@@ -228,7 +228,7 @@ def _backward(
 
                 return kept + pl.run_scoped(product, _sum(width))
 
-            return jax.lax.fori_loop(0, 3, add, kept)
+            return jax.lax.fori_loop(0, len(_GATES), add, kept)
 
         plgpu.copy_gmem_to_smem(weights_gm.at[policy], weights, ready)
         plgpu.copy_gmem_to_smem(d_last_gm.at[policy, trials], out, ready)

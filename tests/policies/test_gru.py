@@ -36,7 +36,7 @@ def unroll(params, carry, inputs, block=0, gradient="auto") -> Any:
 
 def plain(params, carry, inputs) -> Any:
     """The same, by flax's cell in a scan over time."""
-    cell = nn.GRUCell(WIDTH)
+    cell = nn.GRUCell(carry.shape[-1])
 
     def step(carry, inputs) -> Any:
         return cell.apply({"params": params["cell"]}, carry, inputs)

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from jax._src.pallas.mosaic_gpu.interpret import gpu_callbacks
 from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
 
@@ -16,7 +15,7 @@ from rl3_jax.policies import CoreSpec, Gru, Markov, PolicyConfig, device_problem
 from rl3_jax.policies.gru import INPUT, KERNEL_WIDTHS, RECURRENT
 from rl3_jax.presets import make_config
 from rl3_jax.run.program import placement
-from tests.policies.test_gru import assert_close_trees, loss_of
+from tests.policies.test_gru import assert_close_trees, loss_of, plain
 from tests.reference import recurrent
 
 NUM_TASKS, NUM_STEPS, WIDTH = 70, 4, 64
@@ -129,15 +128,11 @@ def test_policies_side_by_side_are_each_what_it_is_alone():
     together = [jnp.stack(arrays) for arrays in zip(*each, strict=True)]
     found = jax.vmap(lambda *arrays: forward(*arrays, "float32"))(*together)
     np.testing.assert_array_equal(found, [forward(*arrays, "float32") for arrays in each])
-    kernel, *others = cotangents_of_two()
+    kernel, others = together[0], cotangents()
     back = jax.vmap(lambda kernel: backward(kernel, *others, "float32"))(kernel)  # all else is shared
     alone = [backward(one, *others, "float32") for one in kernel]
     for place, arrays in enumerate(zip(*alone, strict=True)):
         np.testing.assert_array_equal(back[place], arrays)
-
-
-def cotangents_of_two():
-    return jnp.stack([given(0)[0], given(1)[0]]), *cotangents()
 
 
 def events(jaxpr):
@@ -193,15 +188,6 @@ def test_the_core_is_that_of_autodiff(monkeypatch):
     carry, inputs, last, weights = draw(0, *((NUM_TASKS, WIDTH), (NUM_TASKS, NUM_STEPS, WIDTH)) * 2)
     module = Gru(gradient="kernel").module(spec)
     params = module.init(jax.random.key(1), carry, inputs)["params"]
-    cell = nn.GRUCell(WIDTH)
-
-    def plain(params, carry, inputs):
-        outputs = []
-        for t in range(NUM_STEPS):
-            carry, output = cell.apply({"params": params["cell"]}, carry, inputs[:, t])
-            outputs.append(output)
-        return carry, jnp.stack(outputs, axis=1)
-
     found, expected = (
         jax.value_and_grad(loss_of(function, (last, weights)), (0, 1, 2))(params, carry, inputs)
         for function in (lambda params, *arrays: module.apply({"params": params}, *arrays), plain)
